@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT */
+/* One virtual CPU: its architectural state (all of it plain data, saved and compared through cpu_fields) followed by what the
+ * engines derive from it. State is canonical at instruction boundaries, whatever engine runs; the only exception are the six
+ * arithmetic flags, which an engine may hold lazily (flags.h) until flags_sync().
+ * Names as in the Intel SDM, vol. 3A ch. 2. */
+#ifndef CPU_CPU_H
+#define CPU_CPU_H
+
+#include <setjmp.h>
+#include <stdatomic.h>
+
+#include "base/clock.h"
+#include "base/field.h"
+#include "base/types.h"
+#include "mem/bus.h"
+
+/* General registers in encoding order. Two more slots serve address computation without branches: one that is always 0
+ * (no base, no index) and one that holds RIP at the first byte of the page being executed (RIP-relative operands). */
+enum gpr {
+	RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15,
+	GPR_ZERO, GPR_PAGE, GPR_SLOTS
+};
+
+/* Segment registers in encoding order. */
+enum seg_index { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_COUNT };
+
+/* Attributes of a segment in the layout of the descriptor's bytes 5-6 (and of VMX access rights). */
+enum seg_attr {
+	SEG_ACCESSED = 1 << 0, /* for code and data */
+	SEG_RW = 1 << 1,       /* data: writable; code: readable */
+	SEG_DC = 1 << 2,       /* data: expand down; code: conforming */
+	SEG_CODE = 1 << 3,
+	SEG_TYPE = 0xf,
+	SEG_S = 1 << 4,        /* code or data, not system */
+	SEG_DPL_SHIFT = 5,
+	SEG_DPL = 3 << 5,
+	SEG_P = 1 << 7,
+	SEG_AVL = 1 << 12,
+	SEG_L = 1 << 13,
+	SEG_DB = 1 << 14,
+	SEG_G = 1 << 15,
+	SEG_UNUSABLE = 1 << 16, /* null selector */
+};
+
+struct seg {
+	u64 base;
+	u32 limit; /* in bytes, inclusive, after granularity */
+	u32 attr;  /* enum seg_attr */
+	u16 selector;
+	u16 pad[3];
+};
+struct table_reg { /* GDTR, IDTR */
+	u64 base;
+	u16 limit;
+	u16 pad[3];
+};
+
+/* Flags of RFLAGS. */
+enum rflags {
+	FLAG_CF = 1 << 0, FLAG_1 = 1 << 1, FLAG_PF = 1 << 2, FLAG_AF = 1 << 4, FLAG_ZF = 1 << 6, FLAG_SF = 1 << 7,
+	FLAG_TF = 1 << 8, FLAG_IF = 1 << 9, FLAG_DF = 1 << 10, FLAG_OF = 1 << 11, FLAG_IOPL = 3 << 12, FLAG_NT = 1 << 14,
+	FLAG_RF = 1 << 16, FLAG_VM = 1 << 17, FLAG_AC = 1 << 18, FLAG_VIF = 1 << 19, FLAG_VIP = 1 << 20, FLAG_ID = 1 << 21,
+	FLAGS_ARITH = FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF,
+};
+
+#define CR0_PE BIT(0)
+#define CR0_MP BIT(1)
+#define CR0_EM BIT(2)
+#define CR0_TS BIT(3)
+#define CR0_ET BIT(4)
+#define CR0_NE BIT(5)
+#define CR0_WP BIT(16)
+#define CR0_AM BIT(18)
+#define CR0_NW BIT(29)
+#define CR0_CD BIT(30)
+#define CR0_PG BIT(31)
+#define CR4_VME BIT(0)
+#define CR4_PVI BIT(1)
+#define CR4_TSD BIT(2)
+#define CR4_DE BIT(3)
+#define CR4_PSE BIT(4)
+#define CR4_PAE BIT(5)
+#define CR4_MCE BIT(6)
+#define CR4_PGE BIT(7)
+#define CR4_PCE BIT(8)
+#define CR4_OSFXSR BIT(9)
+#define CR4_OSXMMEXCPT BIT(10)
+#define CR4_UMIP BIT(11)
+#define CR4_FSGSBASE BIT(16)
+#define CR4_PCIDE BIT(17)
+#define CR4_OSXSAVE BIT(18)
+#define CR4_SMEP BIT(20)
+#define CR4_SMAP BIT(21)
+#define EFER_SCE BIT(0)
+#define EFER_LME BIT(8)
+#define EFER_LMA BIT(10)
+#define EFER_NXE BIT(11)
+#define EFER_FFXSR BIT(14)
+
+/* An 80-bit register as the manual draws it. */
+struct f80 {
+	u64 mant;
+	u16 se; /* sign and exponent */
+	u16 pad[3];
+};
+struct x87 {
+	struct f80 r[8]; /* physical R0..R7; ST(i) is r[(top + i) & 7], top in fsw bits 11-13. MMi is r[i].mant */
+	u16 fcw, fsw;
+	u8 valid;        /* abridged tag word of FXSAVE: bit i set: Ri is not empty */
+	u8 pad;
+	u16 fop;         /* 11 bits */
+	u64 fip, fdp;
+	u16 fcs, fds;
+	u32 pad2;
+};
+
+/* A vector register with room for AVX-512. */
+union vreg {
+	u8 b[64];
+	u16 w[32];
+	u32 d[16];
+	u64 q[8];
+	i8 sb[64];
+	i16 sw[32];
+	i32 sd[16];
+	i64 sq[8];
+};
+
+/* What wakes or diverts a CPU (bits of request): set by any thread, cleared by the vCPU thread. */
+enum cpu_request {
+	CPU_REQ_INTR = 1 << 0,  /* level of the INTR pin (LAPIC or PIC) */
+	CPU_REQ_NMI = 1 << 1,
+	CPU_REQ_SMI = 1 << 2,
+	CPU_REQ_INIT = 1 << 3,
+	CPU_REQ_SIPI = 1 << 4,
+	CPU_REQ_STOP = 1 << 5,  /* leave engine_run() at the next instruction boundary */
+	CPU_REQ_FLUSH = 1 << 6, /* the memory map changed: flush the TLB */
+};
+
+enum cpu_activity { CPU_RUNNING, CPU_HALTED, CPU_WAIT_SIPI, CPU_SHUTDOWN };
+
+/* The interrupt controller as the CPU sees it; filled in by the board. All called under the machine lock. */
+struct cpu_intc {
+	void *opaque;
+	int (*acknowledge)(void *opaque);             /* take the pending vector; -1: none after all */
+	u64 (*get_cr8)(void *opaque);
+	void (*set_cr8)(void *opaque, u64 value);
+	u64 (*get_base)(void *opaque);                /* IA32_APIC_BASE */
+	bool (*set_base)(void *opaque, u64 value);    /* false: #GP */
+	u32 (*mmio_read)(void *opaque, u32 offset);   /* xAPIC page */
+	void (*mmio_write)(void *opaque, u32 offset, u32 value);
+	bool (*msr_read)(void *opaque, u32 index, u64 *value); /* x2APIC registers and IA32_TSC_DEADLINE; false: #GP */
+	bool (*msr_write)(void *opaque, u32 index, u64 value);
+};
+
+struct cpu;
+/* What a CPU tells its machine; filled in by the board. */
+struct cpu_host {
+	void *opaque;
+	void (*triple_fault)(void *opaque, struct cpu *cpu);
+};
+
+struct tlb;
+struct code_cache;
+struct insn;
+struct block;
+struct cpu_model;
+
+#define FAULT_CHAIN 4
+struct cpu_fault { /* one exception, as raised */
+	u8 vector;
+	bool has_code, software;
+	u8 pad;
+	u32 code;
+	u64 rip, cr2;
+};
+
+struct cpu {
+	/* ---- architectural state: saved, compared, shown (cpu_fields covers everything up to `end_of_state`) ---- */
+	u64 gpr[GPR_SLOTS];
+	u64 rip;
+	u64 rflags;      /* arithmetic flags valid only while cc_op == CC_FLAGS: use flags_get() */
+	struct seg seg[SEG_COUNT];
+	struct seg ldtr, tr;
+	struct table_reg gdtr, idtr;
+	u64 cr0, cr2, cr3, cr4, xcr0;
+	u64 dr[8];       /* 4 and 5 unused */
+	u64 pdpte[4];    /* PAE paging without long mode: loaded by MOV CR3 (SDM 3A 4.4.1) */
+	u64 efer, star, lstar, cstar, fmask, kernel_gs_base;
+	u64 sysenter_cs, sysenter_esp, sysenter_eip;
+	u64 pat, tsc_aux, misc_enable, mtrr_def_type, mtrr_fixed[11], mtrr_var[16], mcg_status, mcg_ctl, spec_ctrl, xss;
+	u64 mc_bank[4 * 10];
+	u64 tsc_offset;  /* guest TSC = clock ticks + tsc_offset */
+	u64 tsc_adjust;
+	u64 smbase, feature_control, debugctl;
+	struct x87 x87;
+	u32 mxcsr;
+	u32 cpuid_pad;
+	union vreg v[32];
+	u64 k[8];
+	u8 activity;     /* enum cpu_activity */
+	u8 shadow;       /* interrupt shadow of STI / MOV SS / POP SS on the next instruction: enum cpu_shadow */
+	u8 nmi_blocked;
+	u8 nmi_pending;
+	u8 sipi_vector;
+	u8 in_smm;
+	u8 pad[2];
+	u64 pending_db;  /* DR6 bits of a debug trap delayed by a MOV SS shadow */
+	u64 instructions; /* executed since power-on; drives the deterministic clock */
+	char end_of_state[8];
+
+	/* ---- lazy arithmetic flags (flags.h) ---- */
+	u32 cc_op;
+	i64 cc_res, cc_a, cc_b;
+
+	/* ---- derived from the state by mode_update() (mode.h); never changed elsewhere ---- */
+	u8 cpl;
+	u8 code_mode;    /* enum code_mode: how the bytes at CS:RIP decode */
+	u8 sse_fault;    /* 0, or the vector an SSE instruction raises now (#UD or #NM) */
+	u8 x87_fault;    /* 0, or #NM for x87; MMX also #UD under CR0.EM */
+	u8 seg_flat;     /* bit per segment: base 0, limit 4 GiB, present, readable and writable: no checks needed */
+	bool long_mode;  /* EFER.LMA */
+	bool careful;    /* TF, code breakpoints or a debugger: one instruction at a time */
+	bool watchpoints; /* data or I/O breakpoints are enabled in DR7 */
+
+	/* ---- runtime of the engines ---- */
+	struct tlb *tlb;               /* the one for the current privilege (access.h) */
+	const struct insn *cur;        /* being executed: what a fault is charged to */
+	struct block *block;           /* being executed */
+	jmp_buf *fault_env;            /* where exception_raise() lands */
+	struct cpu_fault fault;        /* the last one raised */
+	struct cpu_fault chain[FAULT_CHAIN]; /* what led to a double or triple fault */
+	u8 chain_len;
+	bool delivering;               /* an event is being delivered through the IDT */
+	u64 dr6_hits;                  /* data breakpoints hit by the current instruction (DR6 bits) */
+	_Atomic u32 request;           /* enum cpu_request */
+	struct tlb *tlbs;              /* all of them */
+	struct code_cache *code;
+	struct bus *bus;
+	struct bus_listener listener;
+	struct clock *clock;
+	struct cpu_intc intc;
+	struct cpu_host host;
+	const struct cpu_model *model;
+	u64 tsc_hz;
+	unsigned index;                /* 0 = BSP; also the initial APIC id */
+	unsigned count;                /* CPUs in the machine */
+	u64 statistics[16];            /* enum cpu_statistic */
+	struct { FILE *file; bool in_asm, interrupts, exec, reset; } log; /* -d */
+};
+
+enum cpu_shadow { SHADOW_NONE, SHADOW_STI, SHADOW_MOV_SS };
+enum code_mode { CODE16, CODE32, CODE64 };
+enum cpu_statistic { STAT_BLOCKS, STAT_DECODED, STAT_TLB_FILL, STAT_TLB_FLUSH, STAT_FAULTS, STAT_INTERRUPTS, STAT_SMC, STAT_MMIO };
+
+extern const struct field cpu_fields[];
+#define CPU_STATE_SIZE offsetof(struct cpu, cc_op)
+
+/* Create in the reset state. The model (model.h) says what CPUID reports and which instructions exist. */
+struct cpu *cpu_new(const struct cpu_model *model, struct bus *bus, struct clock *clock, unsigned index, unsigned count);
+void cpu_free(struct cpu *cpu);
+/* SDM 3A table 10-1: power-up/RESET, or INIT (keeps FPU, TSC, MTRRs and some more). */
+void cpu_reset(struct cpu *cpu, bool init);
+/* After the architectural state was loaded or changed from outside: derive the rest, flush what is cached. */
+void cpu_state_changed(struct cpu *cpu);
+/* Set or clear request bits; wakes nothing by itself (engine.h). Any thread. */
+static inline void cpu_request(struct cpu *cpu, u32 bits)
+{
+	atomic_fetch_or_explicit(&cpu->request, bits, memory_order_seq_cst);
+}
+static inline void cpu_unrequest(struct cpu *cpu, u32 bits)
+{
+	atomic_fetch_and_explicit(&cpu->request, ~bits, memory_order_seq_cst);
+}
+/* Guest TSC now. */
+u64 cpu_tsc(struct cpu *cpu);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* The vCPU loop: one struct cpu, several engines that can run it. */
+#ifndef CPU_ENGINE_H
+#define CPU_ENGINE_H
+
+#include "cpu/cpu.h"
+
+enum engine_stop {
+	ENGINE_STOPPED,  /* CPU_REQ_STOP was seen (and cleared) */
+	ENGINE_HALTED,   /* HLT with nothing pending, wait-for-SIPI or shutdown: wait with engine_wait() */
+	ENGINE_BUDGET,   /* the instruction budget is used up */
+	ENGINE_DEBUG,    /* a debugger's breakpoint, watchpoint or step (later) */
+};
+
+struct engine {
+	const char *name; /* "interp" */
+	const char *desc;
+	/* Run until something in enum engine_stop happens. Called by the vCPU's thread without the machine lock.
+	 * budget: instructions at most, 0 = no limit; counts exactly. */
+	enum engine_stop (*run)(struct cpu *cpu, u64 budget);
+};
+extern const struct engine interp_engine;
+
+/* Events, before each instruction where requests may be due: INIT, SIPI, SMI, NMI, INTR in SDM 3A table 6-2's order; wakes a halted
+ * CPU. Returns true if the CPU can go on executing. */
+bool engine_events(struct cpu *cpu);
+/* Is there something that would wake this halted CPU? */
+bool engine_wakes(const struct cpu *cpu);
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* CPU models: what CPUID reports, and with it which instructions and control bits exist. */
+#ifndef CPU_MODEL_H
+#define CPU_MODEL_H
+
+#include "base/err.h"
+#include "cpu/cpu.h"
+
+/* Features by their QEMU names, lower case (feature_table in model.c has name, leaf, register and bit). */
+enum cpu_feature {
+	FEAT_ALWAYS,
+	FEAT_FPU, FEAT_VME, FEAT_DE, FEAT_PSE, FEAT_TSC, FEAT_MSR, FEAT_PAE, FEAT_MCE, FEAT_CX8, FEAT_APIC, FEAT_SEP, FEAT_MTRR,
+	FEAT_PGE, FEAT_MCA, FEAT_CMOV, FEAT_PAT, FEAT_PSE36, FEAT_CLFLUSH, FEAT_MMX, FEAT_FXSR, FEAT_SSE, FEAT_SSE2, FEAT_SS,
+	FEAT_HT, FEAT_SSE3, FEAT_PCLMULQDQ, FEAT_MONITOR, FEAT_SSSE3, FEAT_FMA, FEAT_CX16, FEAT_PCID, FEAT_SSE41, FEAT_SSE42,
+	FEAT_X2APIC, FEAT_MOVBE, FEAT_POPCNT, FEAT_TSC_DEADLINE, FEAT_AES, FEAT_XSAVE, FEAT_AVX, FEAT_F16C, FEAT_RDRAND,
+	FEAT_HYPERVISOR, FEAT_FSGSBASE, FEAT_TSC_ADJUST, FEAT_BMI1, FEAT_AVX2, FEAT_SMEP, FEAT_BMI2, FEAT_ERMS, FEAT_INVPCID,
+	FEAT_RDSEED, FEAT_ADX, FEAT_SMAP, FEAT_CLFLUSHOPT, FEAT_CLWB, FEAT_SHA, FEAT_UMIP, FEAT_RDPID, FEAT_FSRM,
+	FEAT_LAHF_LM, FEAT_LZCNT, FEAT_PREFETCHW, FEAT_SYSCALL, FEAT_NX, FEAT_FFXSR, FEAT_PDPE1GB, FEAT_RDTSCP, FEAT_LM,
+	FEAT_XSAVEOPT, FEAT_XSAVEC, FEAT_XGETBV1, FEAT_XSAVES, FEAT_ARAT, FEAT_INVTSC, FEAT_ARCH_CAPABILITIES,
+	FEAT_COUNT
+};
+
+struct cpu_model {
+	char name[32];
+	char vendor[13];
+	char brand[49];
+	u32 family, model, stepping;
+	u32 xlevel, level; /* highest extended and basic leaf */
+	u32 phys_bits, linear_bits;
+	u64 features[(FEAT_COUNT + 63) / 64];
+};
+
+static inline bool model_has(const struct cpu_model *model, enum cpu_feature feature)
+{
+	return feature == FEAT_ALWAYS || (model->features[feature / 64] >> (feature % 64) & 1);
+}
+static inline bool cpu_has(const struct cpu *cpu, enum cpu_feature feature)
+{
+	return model_has(cpu->model, feature);
+}
+
+/* "NAME,+feat,-feat,feat=on": fills model. Unknown names and features get "did you mean"; `help` lists. Default "max". */
+bool model_parse(struct cpu_model *model, const char *text, struct err *err);
+void model_help(FILE *to);
+struct cpuid_regs {
+	u32 eax, ebx, ecx, edx;
+};
+struct cpuid_regs model_cpuid(const struct cpu *cpu, u32 leaf, u32 subleaf);
+
+#endif

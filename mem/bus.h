@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* The bus: what CPUs and devices see of memory and ports. Device callbacks run under the machine lock; the bus takes
+ * it when the calling thread does not hold it yet. RAM access takes no machine lock. */
+#ifndef MEM_BUS_H
+#define MEM_BUS_H
+
+#include <pthread.h>
+
+#include "base/loop.h"
+#include "base/types.h"
+#include "mem/map.h"
+
+struct bus_listener {
+	/* The memory map changed: cached translations of guest-physical addresses are void. */
+	void (*remapped)(void *opaque);
+	/* A page came under watch: fast write paths to this host page must be dropped before returning. */
+	void (*protect)(void *opaque, u8 *hva_page);
+	/* Bytes of a page under RAM_WATCH_CODE are about to be (CPU) or have been (DMA) written. len never crosses the page. */
+	void (*code_written)(void *opaque, u8 *hva, unsigned len);
+	void *opaque;
+	struct bus_listener *next;
+};
+
+struct bus {
+	struct map mem;
+	struct map io;
+	struct loop *loop;
+	u64 a20_mask; /* ANDed to every CPU physical address: ~0, or ~BIT(20) with the A20 gate closed */
+	pthread_mutex_t map_lock; /* guards both maps' ranges; innermost of all locks */
+	struct bus_listener *listeners;
+};
+
+/* A page of RAM or ROM as the CPU's TLB needs it. */
+struct bus_page {
+	u8 *hva;    /* of the page's first byte */
+	u8 *watch;  /* its watch byte */
+	bool writable;
+};
+
+void bus_init(struct bus *bus, struct loop *loop);
+void bus_free(struct bus *bus);
+void bus_listen(struct bus *bus, struct bus_listener *listener);
+void bus_unlisten(struct bus *bus, struct bus_listener *listener);
+
+/* Map changes; take map_lock and tell the listeners. For batches call bus_begin/bus_end around them. */
+void bus_map(struct bus *bus, struct region *region, u64 start, int priority);
+void bus_map_io(struct bus *bus, struct region *region, u16 start);
+void bus_unmap(struct bus *bus, struct region *region); /* either map */
+void bus_begin(struct bus *bus);
+void bus_end(struct bus *bus);
+void bus_set_a20(struct bus *bus, bool open);
+
+/* The memory behind a guest-physical page, or false where there is a device or nothing. gpa need not be aligned. */
+bool bus_page(struct bus *bus, u64 gpa, struct bus_page *page);
+
+/* CPU access of 1, 2, 4 or 8 bytes, anywhere (RAM, ROM, device, nothing), crossing ranges and pages if it must.
+ * Writes to RAM honour the watch bytes. The A20 mask has been applied by the caller. */
+u64 bus_read(struct bus *bus, u64 gpa, unsigned size);
+void bus_write(struct bus *bus, u64 gpa, u64 value, unsigned size);
+/* Ports: size 1, 2 or 4. An access that runs past 0xffff is all ones there. */
+u32 bus_in(struct bus *bus, u16 port, unsigned size);
+void bus_out(struct bus *bus, u16 port, u32 value, unsigned size);
+
+/* Device access to memory (bus mastering) and loaders. Any address and length is legal: what is not memory reads as ones
+ * and swallows writes (devices are never reached by DMA), and an end past 2^64 is cut off. False if any byte was not memory. */
+bool bus_dma_read(struct bus *bus, u64 gpa, void *buf, u64 len);
+bool bus_dma_write(struct bus *bus, u64 gpa, const void *buf, u64 len);
+/* Like bus_dma_write, but writes ROM as well (firmware loaders, before the guest runs). */
+bool bus_load(struct bus *bus, u64 gpa, const void *buf, u64 len);
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* Who wants to know of writes to a page. A page whose watch byte is not 0 never enters a write TLB, so every CPU
+ * write to it comes by dirty_write(); DMA does too. */
+#ifndef MEM_DIRTY_H
+#define MEM_DIRTY_H
+
+#include "mem/bus.h"
+
+/* Put a page under watch / release it. Setting tells the bus's listeners to drop fast write paths. */
+void dirty_watch(struct bus *bus, u8 *hva_page, u8 *watch, enum ram_watch why);
+void dirty_unwatch(u8 *watch, enum ram_watch why);
+/* A write of len bytes (within one page) to a page whose watch byte is not 0: tells the code listeners, marks logs. */
+void dirty_write(struct bus *bus, u8 *hva, u8 *watch, unsigned len);
+
+/* A dirty log over part of a RAM block (screen memory, migration). start and len are page aligned. */
+void dirty_log_start(struct bus *bus, struct ram *ram, u64 start, u64 len);
+void dirty_log_stop(struct bus *bus, struct ram *ram, u64 start, u64 len);
+/* Was the page written since the last call? Clears and re-arms it. */
+bool dirty_log_test(struct bus *bus, struct ram *ram, u64 offset);
+
+#endif
