@@ -19,7 +19,8 @@ struct tlb_entry {
 	u64 addend;      /* host address minus linear address */
 	u64 exec;        /* linear page address if instructions may be fetched */
 };
-enum tlb_index { TLB_SUPER, TLB_USER, TLB_SUPER_AC, TLB_COUNT };
+/* TLB_EMPTY never holds anything: it sends every access to the slow path. */
+enum tlb_index { TLB_SUPER, TLB_USER, TLB_SUPER_AC, TLB_FILLED, TLB_EMPTY = TLB_FILLED, TLB_COUNT };
 struct tlb {
 	struct tlb_entry entry[TLB_SIZE];
 };
@@ -179,13 +180,32 @@ void sys_write(struct cpu *cpu, u64 linear, u64 value, unsigned size);
 
 /* ---- translation and maintenance (paging.c, access.c) ---- */
 enum access_kind { ACCESS_READ, ACCESS_WRITE, ACCESS_EXEC };
-/* Linear to physical with access rights of `user`; sets accessed/dirty bits; raises #PF. */
-u64 paging_translate(struct cpu *cpu, u64 linear, enum access_kind kind, bool user, bool smap_override);
+/* What a page walk finds. */
+struct paging_page {
+	u64 gpa;       /* of the address asked for */
+	u8 shift;      /* page size: 12, 21, 22, 30 */
+	bool read, write, exec; /* allowed for the privilege asked for */
+	bool global;
+	bool dirty;    /* the dirty bit is set: a write needs no further walk */
+};
+/* Linear to physical with the rights of a TLB index's privilege; sets accessed/dirty bits; raises #PF. */
+void paging_walk(struct cpu *cpu, u64 linear, enum access_kind kind, enum tlb_index as, struct paging_page *page);
 /* For debuggers: no side effects, no rights checked. False if not mapped. */
 bool paging_probe(struct cpu *cpu, u64 linear, u64 *gpa);
+/* Physical accesses of the page walk: 4 or 8 bytes, aligned. */
+u64 access_phys_read(struct cpu *cpu, u64 gpa, unsigned size);
+bool access_phys_cas(struct cpu *cpu, u64 gpa, u64 old, u64 value, unsigned size);
 /* Load PDPTEs for PAE paging; false: reserved bits set (#GP). */
 bool paging_load_pdptes(struct cpu *cpu, u64 cr3);
 
+/* The host address of the instruction bytes at a linear address, or NULL where there is no memory (then *gpa tells where).
+ * Raises #PF and #GP. */
+u8 *access_fetch(struct cpu *cpu, u64 linear, u64 *gpa);
+
+struct tlb *tlb_new(void);
+void tlb_free(struct tlb *tlbs);
+/* A host page came under watch: no write entry may lead to it any more. */
+void tlb_protect(struct cpu *cpu, u8 *hva_page);
 void tlb_flush_all(struct cpu *cpu);    /* everything, globals too */
 void tlb_flush(struct cpu *cpu);        /* all but global pages (MOV CR3) */
 void tlb_flush_page(struct cpu *cpu, u64 linear); /* INVLPG */

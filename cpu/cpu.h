@@ -216,17 +216,23 @@ struct cpu {
 	/* ---- derived from the state by mode_update() (mode.h); never changed elsewhere ---- */
 	u8 cpl;
 	u8 code_mode;    /* enum code_mode: how the bytes at CS:RIP decode */
+	u8 block_key;    /* what decoded blocks depend on: code mode, and whether CS has a limit to be watched */
 	u8 sse_fault;    /* 0, or the vector an SSE instruction raises now (#UD or #NM) */
 	u8 x87_fault;    /* 0, or #NM for x87; MMX also #UD under CR0.EM */
 	u8 seg_flat;     /* bit per segment: base 0, limit 4 GiB, present, readable and writable: no checks needed */
 	bool long_mode;  /* EFER.LMA */
 	bool careful;    /* TF, code breakpoints or a debugger: one instruction at a time */
-	bool watchpoints; /* data or I/O breakpoints are enabled in DR7 */
+	bool watchpoints; /* breakpoints are enabled in DR7 */
+	bool debugger;   /* a debugger wants to see every instruction (set from outside, then mode_update()) */
 
 	/* ---- runtime of the engines ---- */
 	struct tlb *tlb;               /* the one for the current privilege (access.h) */
 	const struct insn *cur;        /* being executed: what a fault is charged to */
+	struct tlb *fetch_tlb;         /* for instruction fetches at the current privilege */
 	struct block *block;           /* being executed */
+	struct block *link_from;       /* ended in a direct transfer within its page, to be linked */
+	u8 link_which;
+	u64 stop_at;                   /* instruction count at which engine_run() must return */
 	jmp_buf *fault_env;            /* where exception_raise() lands */
 	struct cpu_fault fault;        /* the last one raised */
 	struct cpu_fault chain[FAULT_CHAIN]; /* what led to a double or triple fault */
@@ -234,6 +240,7 @@ struct cpu {
 	bool delivering;               /* an event is being delivered through the IDT */
 	u64 dr6_hits;                  /* data breakpoints hit by the current instruction (DR6 bits) */
 	_Atomic u32 request;           /* enum cpu_request */
+	_Atomic u32 kick;              /* not 0: look at request and state before the next block */
 	struct tlb *tlbs;              /* all of them */
 	struct code_cache *code;
 	struct bus *bus;
@@ -251,6 +258,8 @@ struct cpu {
 
 enum cpu_shadow { SHADOW_NONE, SHADOW_STI, SHADOW_MOV_SS };
 enum code_mode { CODE16, CODE32, CODE64 };
+#define BLOCK_LIMITED 3 /* added to the code mode in block_key */
+#define BLOCK_KEYS 6
 enum cpu_statistic { STAT_BLOCKS, STAT_DECODED, STAT_TLB_FILL, STAT_TLB_FLUSH, STAT_FAULTS, STAT_INTERRUPTS, STAT_SMC, STAT_MMIO };
 
 extern const struct field cpu_fields[];
@@ -267,6 +276,7 @@ void cpu_state_changed(struct cpu *cpu);
 static inline void cpu_request(struct cpu *cpu, u32 bits)
 {
 	atomic_fetch_or_explicit(&cpu->request, bits, memory_order_seq_cst);
+	atomic_store_explicit(&cpu->kick, 1, memory_order_seq_cst);
 }
 static inline void cpu_unrequest(struct cpu *cpu, u32 bits)
 {

@@ -1,0 +1,641 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory access off the fast path: TLB fills and flushes, page crossings, devices, watched pages, data breakpoints and
+ * alignment checks; the stack; implicit supervisor accesses. SDM vol. 3A 4.10 (caching), 6.15 (#AC), 17.2 (breakpoints).
+ *
+ * Invariant: a write entry exists only while the page is writable, dirty and not under watch. */
+#include "cpu/access.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "cpu/segment.h"
+#include "mem/dirty.h"
+
+/* Physical pages looked up lately, so that page walks do not ask the map for each paging entry. */
+#define PHYS_SIZE 256
+struct phys_entry {
+	u64 gpa; /* page address; ~0: empty */
+	struct bus_page page;
+};
+
+/* Entries to drop when CR3 is written: (index of the TLB) << TLB_BITS | slot. */
+#define LOCAL_MAX (2 * TLB_SIZE)
+
+/* Which 2 MiB regions were ever filled from a large page, so that INVLPG knows when one page is not all. */
+#define LARGE_BITS 1024
+
+struct tlb_state {
+	struct tlb tlb[TLB_COUNT];
+	struct phys_entry phys[PHYS_SIZE];
+	u32 local_count;
+	u16 local[LOCAL_MAX];
+	u64 large[LARGE_BITS / 64];
+	bool huge; /* a 1 GiB page was filled */
+};
+_Static_assert(TLB_COUNT << TLB_BITS <= 65536, "local[] is too narrow");
+
+static struct tlb_state *tlb_state(struct cpu *cpu)
+{
+	return container_of(cpu->tlbs, struct tlb_state, tlb[0]);
+}
+
+static void entry_clear(struct tlb_entry *e, u64 slot)
+{
+	e->read = e->write = e->exec = tlb_never(slot << PAGE_SHIFT);
+}
+
+struct tlb *tlb_new(void)
+{
+	struct tlb_state *state = err_alloc(sizeof *state);
+
+	for (unsigned t = 0; t < TLB_COUNT; t++)
+		for (unsigned i = 0; i < TLB_SIZE; i++)
+			entry_clear(&state->tlb[t].entry[i], i);
+	for (unsigned i = 0; i < PHYS_SIZE; i++)
+		state->phys[i].gpa = ~0ull;
+	return state->tlb;
+}
+
+void tlb_free(struct tlb *tlbs)
+{
+	free(container_of(tlbs, struct tlb_state, tlb[0]));
+}
+
+void tlb_flush_all(struct cpu *cpu)
+{
+	struct tlb_state *state = tlb_state(cpu);
+
+	for (unsigned t = 0; t < TLB_FILLED; t++)
+		for (unsigned i = 0; i < TLB_SIZE; i++)
+			entry_clear(&state->tlb[t].entry[i], i);
+	for (unsigned i = 0; i < PHYS_SIZE; i++)
+		state->phys[i].gpa = ~0ull;
+	memset(state->large, 0, sizeof state->large);
+	state->huge = false;
+	state->local_count = 0;
+	cpu->statistics[STAT_TLB_FLUSH]++;
+}
+
+void tlb_flush(struct cpu *cpu)
+{
+	struct tlb_state *state = tlb_state(cpu);
+
+	if (state->local_count == LOCAL_MAX) {
+		tlb_flush_all(cpu);
+		return;
+	}
+	for (u32 i = 0; i < state->local_count; i++) {
+		u32 slot = state->local[i] & (TLB_SIZE - 1);
+		entry_clear(&state->tlb[state->local[i] >> TLB_BITS].entry[slot], slot);
+	}
+	state->local_count = 0;
+	cpu->statistics[STAT_TLB_FLUSH]++;
+}
+
+static u64 *large_word(struct tlb_state *state, u64 linear, u64 *bit)
+{
+	u64 region = linear >> 21 & (LARGE_BITS - 1);
+
+	*bit = BIT(region & 63);
+	return &state->large[region >> 6];
+}
+
+void tlb_flush_page(struct cpu *cpu, u64 linear)
+{
+	struct tlb_state *state = tlb_state(cpu);
+	u64 bit, slot = linear >> PAGE_SHIFT & (TLB_SIZE - 1);
+
+	if (state->huge) {
+		tlb_flush_all(cpu);
+		return;
+	}
+	if (*large_word(state, linear, &bit) & bit) {
+		/* 4 MiB: the largest page that is not huge */
+		for (unsigned t = 0; t < TLB_FILLED; t++)
+			for (unsigned i = 0; i < TLB_SIZE; i++) {
+				struct tlb_entry *e = &state->tlb[t].entry[i];
+				if (!((e->read ^ linear) >> 22) || !((e->write ^ linear) >> 22) || !((e->exec ^ linear) >> 22))
+					entry_clear(e, i);
+			}
+		return;
+	}
+	for (unsigned t = 0; t < TLB_FILLED; t++)
+		entry_clear(&state->tlb[t].entry[slot], slot);
+}
+
+void tlb_protect(struct cpu *cpu, u8 *hva_page)
+{
+	struct tlb_state *state = tlb_state(cpu);
+
+	for (unsigned t = 0; t < TLB_FILLED; t++)
+		for (unsigned i = 0; i < TLB_SIZE; i++) {
+			struct tlb_entry *e = &state->tlb[t].entry[i];
+			if ((u8 *)(e->write + e->addend) == hva_page)
+				e->write = tlb_never((u64)i << PAGE_SHIFT);
+		}
+}
+
+/* ---- physical pages ---- */
+
+/* The memory behind a physical page, or NULL: a device, or nothing. The A20 mask has been applied. */
+static const struct bus_page *phys_page(struct cpu *cpu, u64 gpa)
+{
+	u64 page = gpa & ~(u64)PAGE_OFFSET;
+	struct phys_entry *e = &tlb_state(cpu)->phys[gpa >> PAGE_SHIFT & (PHYS_SIZE - 1)];
+
+	if (likely(e->gpa == page))
+		return &e->page;
+	if (!bus_page(cpu->bus, page, &e->page)) {
+		e->gpa = ~0ull;
+		return NULL;
+	}
+	e->gpa = page;
+	return &e->page;
+}
+
+static bool watched(const struct bus_page *page)
+{
+	return page->watch && __atomic_load_n(page->watch, __ATOMIC_RELAXED);
+}
+
+u64 access_phys_read(struct cpu *cpu, u64 gpa, unsigned size)
+{
+	const struct bus_page *page = phys_page(cpu, gpa);
+
+	if (unlikely(!page))
+		return bus_read(cpu->bus, gpa, size);
+	const u8 *p = page->hva + (gpa & PAGE_OFFSET);
+	return size == 8 ? __atomic_load_n((const u64 *)p, __ATOMIC_RELAXED) : __atomic_load_n((const u32 *)p, __ATOMIC_RELAXED);
+}
+
+bool access_phys_cas(struct cpu *cpu, u64 gpa, u64 old, u64 value, unsigned size)
+{
+	const struct bus_page *page = phys_page(cpu, gpa);
+
+	if (!page || !page->writable)
+		return true; /* page tables in ROM or in a device: the bits have nowhere to go */
+	u8 *p = page->hva + (gpa & PAGE_OFFSET);
+	if (watched(page))
+		dirty_write(cpu->bus, p, page->watch, size);
+	if (size == 8)
+		return __atomic_compare_exchange_n((u64 *)p, &old, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	u32 old32 = old;
+	return __atomic_compare_exchange_n((u32 *)p, &old32, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+/* ---- devices ---- */
+
+/* Time read by a device is that of the current instruction, not of the end of its block, which is counted already. */
+static u64 ahead(const struct cpu *cpu)
+{
+	return cpu->cur ? cpu->cur->left : 0;
+}
+
+static bool local_apic(struct cpu *cpu, u64 gpa)
+{
+	if (!cpu->intc.get_base || (gpa & ~(u64)PAGE_OFFSET & ~0xffffffull) != 0xfe000000ull)
+		return false;
+	u64 base = cpu->intc.get_base(cpu->intc.opaque);
+	return (base & BIT(11)) && !(base & BIT(10)) && (base & ~(u64)PAGE_OFFSET) == (gpa & ~(u64)PAGE_OFFSET);
+}
+
+static u64 device_read(struct cpu *cpu, u64 gpa, unsigned size)
+{
+	u64 value, count = ahead(cpu);
+
+	cpu->statistics[STAT_MMIO]++;
+	cpu->instructions -= count;
+	if (local_apic(cpu, gpa)) {
+		loop_lock(cpu->bus->loop);
+		value = cpu->intc.mmio_read(cpu->intc.opaque, gpa & PAGE_OFFSET & ~3ull) >> (gpa & 3) * 8;
+		loop_unlock(cpu->bus->loop);
+		value &= mask_bytes(size);
+	} else {
+		value = bus_read(cpu->bus, gpa, size);
+	}
+	cpu->instructions += count;
+	return value;
+}
+
+static void device_write(struct cpu *cpu, u64 gpa, u64 value, unsigned size)
+{
+	u64 count = ahead(cpu);
+
+	cpu->statistics[STAT_MMIO]++;
+	cpu->instructions -= count;
+	if (local_apic(cpu, gpa)) {
+		if (size == 4 || size == 8) { /* narrower writes to the APIC page are undefined (SDM 10.4.1) */
+			loop_lock(cpu->bus->loop);
+			cpu->intc.mmio_write(cpu->intc.opaque, gpa & PAGE_OFFSET, value);
+			loop_unlock(cpu->bus->loop);
+		}
+	} else {
+		bus_write(cpu->bus, gpa, value, size);
+	}
+	cpu->instructions += count;
+}
+
+/* ---- translation through the TLB ---- */
+
+/* Where an access of at most a page's rest goes: RAM (hva) or a device (hva NULL, gpa). */
+struct place {
+	u8 *hva;
+	u64 gpa;
+	const struct bus_page *page;
+};
+
+static void fill(struct cpu *cpu, u64 linear, enum access_kind kind, enum tlb_index as, struct place *place)
+{
+	struct tlb_state *state = tlb_state(cpu);
+	struct paging_page walk;
+	u64 bit;
+
+	paging_walk(cpu, linear, kind, as, &walk);
+	cpu->statistics[STAT_TLB_FILL]++;
+	place->gpa = walk.gpa & cpu->bus->a20_mask;
+	place->page = NULL;
+	place->hva = NULL;
+	if (!local_apic(cpu, place->gpa))
+		place->page = phys_page(cpu, place->gpa);
+	if (!place->page)
+		return;
+	place->hva = place->page->hva + (place->gpa & PAGE_OFFSET);
+
+	u64 slot = linear >> PAGE_SHIFT & (TLB_SIZE - 1), tag = linear & ~(u64)PAGE_OFFSET, never = tlb_never(linear);
+	struct tlb_entry *e = &state->tlb[as].entry[slot];
+	u64 addend = (u64)place->page->hva - tag;
+	e->addend = addend;
+	e->read = walk.read ? tag : never;
+	e->write = walk.write && walk.dirty && place->page->writable && !watched(place->page) ? tag : never;
+	e->exec = walk.exec ? tag : never;
+	if (!walk.global && state->local_count < LOCAL_MAX)
+		state->local[state->local_count++] = as << TLB_BITS | slot;
+	if (walk.shift > PAGE_SHIFT) {
+		*large_word(state, linear, &bit) |= bit;
+		if (walk.shift == 22)
+			*large_word(state, linear ^ (1 << 21), &bit) |= bit;
+		state->huge |= walk.shift > 22;
+	}
+}
+
+/* The TLB that current accesses fill, though cpu->tlb may be the empty one. */
+static enum tlb_index current_tlb(const struct cpu *cpu)
+{
+	if (cpu->cpl == 3)
+		return TLB_USER;
+	return (cpu->cr4 & CR4_SMAP) && (cpu->rflags & FLAG_AC) ? TLB_SUPER_AC : TLB_SUPER;
+}
+
+static void find(struct cpu *cpu, u64 linear, bool write, enum tlb_index as, struct place *place)
+{
+	struct tlb_entry *e = tlb_slot(&tlb_state(cpu)->tlb[as], linear);
+
+	if (linear - (write ? e->write : e->read) < PAGE_SIZE) {
+		/* a hit in RAM; only a split, watched or misaligned access comes here, or the empty TLB is in use */
+		place->hva = (u8 *)(linear + e->addend);
+		place->page = NULL; /* not under watch */
+		place->gpa = 0;
+		return;
+	}
+	fill(cpu, linear, write ? ACCESS_WRITE : ACCESS_READ, as, place);
+}
+
+static u64 place_read(struct cpu *cpu, const struct place *place, unsigned size)
+{
+	u64 value = 0;
+
+	if (!place->hva)
+		return device_read(cpu, place->gpa, size);
+	memcpy(&value, place->hva, size);
+	return value;
+}
+
+static void place_write(struct cpu *cpu, const struct place *place, u64 value, unsigned size)
+{
+	if (!place->hva) {
+		device_write(cpu, place->gpa, value, size);
+	} else if (place->page && !place->page->writable) {
+		bus_write(cpu->bus, place->gpa, value, size); /* ROM: dropped, or the region's own way */
+	} else {
+		if (place->page && watched(place->page))
+			dirty_write(cpu->bus, place->hva, place->page->watch, size);
+		memcpy(place->hva, &value, size);
+	}
+}
+
+/* ---- checks that the fast path leaves out ---- */
+
+/* Data breakpoints: remember hits, the trap comes after the instruction. */
+static void breakpoints(struct cpu *cpu, u64 linear, unsigned size, bool write)
+{
+	static const u8 length[4] = {1, 2, 8, 4};
+
+	for (unsigned i = 0; i < 4; i++) {
+		u32 type = cpu->dr[7] >> (16 + i * 4) & 3, len = length[cpu->dr[7] >> (18 + i * 4) & 3];
+		if (!(type == 3 || (type == 1 && write)))
+			continue;
+		u64 first = cpu->dr[i] & ~(u64)(len - 1);
+		if (linear < first + len && first < linear + size)
+			cpu->dr6_hits |= BIT(i);
+	}
+}
+
+static void precheck(struct cpu *cpu, u64 linear, unsigned size, bool write, unsigned seg, bool aligned_unit)
+{
+	if (cpu->long_mode && cpu->code_mode == CODE64 &&
+	    unlikely(!mode_canonical(linear) || !mode_canonical(linear + size - 1)))
+		exception_code(cpu, seg == SEG_SS ? EXC_SS : EXC_GP, 0);
+	if (aligned_unit && unlikely(linear & (size - 1)) && cpu->cpl == 3 && (cpu->cr0 & CR0_AM) && (cpu->rflags & FLAG_AC))
+		exception_code(cpu, EXC_AC, 0);
+	if (unlikely(cpu->watchpoints))
+		breakpoints(cpu, linear, size, write);
+}
+
+/* The first byte of the page behind one at linear: outside 64-bit mode addresses are 32 bits wide and wrap. (Descriptor
+ * tables above 4 GiB are read in compatibility mode too.) */
+static u64 wrap(const struct cpu *cpu, u64 linear)
+{
+	return cpu->code_mode == CODE64 || linear != BIT(32) ? linear : 0;
+}
+
+static u64 read_as(struct cpu *cpu, u64 linear, unsigned size, enum tlb_index as)
+{
+	unsigned first = PAGE_SIZE - (linear & PAGE_OFFSET);
+	struct place a, b;
+
+	if (likely(first >= size)) {
+		find(cpu, linear, false, as, &a);
+		return place_read(cpu, &a, size);
+	}
+	u64 second = wrap(cpu, linear + first);
+	find(cpu, linear, false, as, &a);
+	find(cpu, second, false, as, &b);
+	u64 value = 0;
+	for (unsigned i = 0; i < size; i++) {
+		struct place *p = i < first ? &a : &b;
+		unsigned at = i < first ? i : i - first;
+		u8 byte = p->hva ? p->hva[at] : (u8)device_read(cpu, p->gpa + at, 1);
+		value |= (u64)byte << i * 8;
+	}
+	return value;
+}
+
+static void write_as(struct cpu *cpu, u64 linear, u64 value, unsigned size, enum tlb_index as)
+{
+	unsigned first = PAGE_SIZE - (linear & PAGE_OFFSET);
+	struct place a, b;
+
+	if (likely(first >= size)) {
+		find(cpu, linear, true, as, &a);
+		place_write(cpu, &a, value, size);
+		return;
+	}
+	u64 second = wrap(cpu, linear + first);
+	/* both pages must be writable before the first byte is stored */
+	find(cpu, linear, true, as, &a);
+	struct bus_page keep; /* the second look-up may take the first one's place in the cache */
+	if (a.page) {
+		keep = *a.page;
+		a.page = &keep;
+	}
+	find(cpu, second, true, as, &b);
+	for (unsigned i = 0; i < size; i++) {
+		struct place p = i < first ? a : b;
+		unsigned at = i < first ? i : i - first;
+		p.gpa += at;
+		if (p.hva)
+			p.hva += at;
+		place_write(cpu, &p, value >> i * 8 & 0xff, 1);
+	}
+}
+
+/* ---- what the inline functions fall back to ---- */
+
+u64 access_read(struct cpu *cpu, u64 linear, unsigned size, unsigned seg)
+{
+	precheck(cpu, linear, size, false, seg, true);
+	return read_as(cpu, linear, size, current_tlb(cpu));
+}
+
+void access_write(struct cpu *cpu, u64 linear, u64 value, unsigned size, unsigned seg)
+{
+	precheck(cpu, linear, size, true, seg, true);
+	write_as(cpu, linear, value, size, current_tlb(cpu));
+}
+
+u64 access_rmw_read(struct cpu *cpu, u64 linear, unsigned size, unsigned seg)
+{
+	access_check(cpu, linear, size, true, seg);
+	precheck(cpu, linear, size, true, seg, true);
+	return read_as(cpu, linear, size, current_tlb(cpu));
+}
+
+static pthread_mutex_t cas_lock = PTHREAD_MUTEX_INITIALIZER;
+
+bool access_cas(struct cpu *cpu, u64 linear, u64 old, u64 value, unsigned size, unsigned seg)
+{
+	struct place place;
+
+	precheck(cpu, linear, size, true, seg, true);
+	if (PAGE_SIZE - (linear & PAGE_OFFSET) >= size && !(linear & (size - 1))) {
+		find(cpu, linear, true, current_tlb(cpu), &place);
+		if (place.hva && !(place.page && !place.page->writable)) {
+			if (place.page && watched(place.page))
+				dirty_write(cpu->bus, place.hva, place.page->watch, size);
+			u8 o8 = old;
+			u16 o16 = old;
+			u32 o32 = old;
+			switch (size) {
+			case 1: return __atomic_compare_exchange_n(place.hva, &o8, (u8)value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+			case 2: return __atomic_compare_exchange_n((u16 *)place.hva, &o16, (u16)value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+			case 4: return __atomic_compare_exchange_n((u32 *)place.hva, &o32, (u32)value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+			default: return __atomic_compare_exchange_n((u64 *)place.hva, &old, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+			}
+		}
+	}
+	access_check(cpu, linear, size, true, seg); /* nothing below may fault with the lock held */
+	if (PAGE_SIZE - (linear & PAGE_OFFSET) >= size) {
+		find(cpu, linear, true, current_tlb(cpu), &place);
+		if (!place.hva) { /* a device: it is not memory, so nobody else can change it between */
+			place_write(cpu, &place, value, size);
+			return true;
+		}
+	}
+	pthread_mutex_lock(&cas_lock);
+	bool same = read_as(cpu, linear, size, current_tlb(cpu)) == (old & mask_bytes(size));
+	if (same)
+		write_as(cpu, linear, value, size, current_tlb(cpu));
+	pthread_mutex_unlock(&cas_lock);
+	return same;
+}
+
+void access_check(struct cpu *cpu, u64 linear, unsigned len, bool write, unsigned seg)
+{
+	struct place place;
+
+	if (!len)
+		return;
+	precheck(cpu, linear, len, write, seg, false);
+	find(cpu, linear, write, current_tlb(cpu), &place);
+	for (u64 page = (linear & ~(u64)PAGE_OFFSET) + PAGE_SIZE; page - linear < len; page += PAGE_SIZE)
+		find(cpu, wrap(cpu, page), write, current_tlb(cpu), &place);
+}
+
+void access_read_bytes(struct cpu *cpu, u64 linear, void *buf, unsigned len, unsigned seg)
+{
+	u8 *to = buf;
+
+	access_check(cpu, linear, len, false, seg);
+	while (len) {
+		unsigned part = MIN(len, PAGE_SIZE - (u32)(linear & PAGE_OFFSET));
+		struct place place;
+		find(cpu, linear, false, current_tlb(cpu), &place);
+		if (place.hva)
+			memcpy(to, place.hva, part);
+		else
+			for (unsigned i = 0; i < part; i++)
+				to[i] = device_read(cpu, place.gpa + i, 1);
+		to += part;
+		len -= part;
+		linear = wrap(cpu, linear + part);
+	}
+}
+
+void access_write_bytes(struct cpu *cpu, u64 linear, const void *buf, unsigned len, unsigned seg)
+{
+	const u8 *from = buf;
+
+	access_check(cpu, linear, len, true, seg);
+	while (len) {
+		unsigned part = MIN(len, PAGE_SIZE - (u32)(linear & PAGE_OFFSET));
+		struct place place;
+		find(cpu, linear, true, current_tlb(cpu), &place);
+		if (place.hva && !(place.page && !place.page->writable)) {
+			if (place.page && watched(place.page))
+				dirty_write(cpu->bus, place.hva, place.page->watch, part);
+			memcpy(place.hva, from, part);
+		} else {
+			for (unsigned i = 0; i < part; i++)
+				bus_write(cpu->bus, place.gpa + i, from[i], 1);
+		}
+		from += part;
+		len -= part;
+		linear = wrap(cpu, linear + part);
+	}
+}
+
+struct m128 access_read128(struct cpu *cpu, u64 linear, unsigned seg)
+{
+	struct m128 v;
+
+	access_read_bytes(cpu, linear, &v, sizeof v, seg);
+	return v;
+}
+
+void access_write128(struct cpu *cpu, u64 linear, struct m128 v, unsigned seg)
+{
+	access_write_bytes(cpu, linear, &v, sizeof v, seg);
+}
+
+u64 ea_general(struct cpu *cpu, const struct insn *in, u64 sum, unsigned size, bool write)
+{
+	u64 offset = in->asize == 8 ? sum : in->asize == 4 ? (u32)sum : (u16)sum;
+
+	if (cpu->code_mode == CODE64) /* only FS and GS have a base (SDM 3.4.4); 32-bit addresses wrap before it is added */
+		return in->seg >= SEG_FS ? cpu->seg[in->seg].base + offset : offset;
+	if (likely((cpu->seg_flat >> in->seg & 1) && offset <= 0xffffffffu - (size - 1)))
+		return offset;
+	return segment_linear(cpu, in->seg, offset, size, write);
+}
+
+u8 *access_fetch(struct cpu *cpu, u64 linear, u64 *gpa)
+{
+	enum tlb_index as = cpu->cpl == 3 ? TLB_USER : TLB_SUPER;
+	struct tlb_entry *e = tlb_slot(&tlb_state(cpu)->tlb[as], linear);
+	struct place place;
+
+	if (linear - e->exec < PAGE_SIZE)
+		return (u8 *)(linear + e->addend);
+	if (cpu->code_mode == CODE64 && !mode_canonical(linear))
+		exception_gp(cpu, 0);
+	fill(cpu, linear, ACCESS_EXEC, as, &place);
+	*gpa = place.gpa;
+	return place.hva;
+}
+
+/* ---- the stack ---- */
+
+static u64 stack_offset(const struct cpu *cpu, u64 offset)
+{
+	return mode_64(cpu) ? offset : cpu->seg[SEG_SS].attr & SEG_DB ? (u32)offset : (u16)offset;
+}
+
+static u64 stack_linear(struct cpu *cpu, u64 offset, unsigned size, bool write)
+{
+	if (mode_64(cpu))
+		return offset;
+	return segment_linear(cpu, SEG_SS, offset, size, write);
+}
+
+static void stack_write(struct cpu *cpu, u64 linear, u64 value, unsigned size)
+{
+	if (size == 8)
+		lin_write64(cpu, linear, value, SEG_SS);
+	else if (size == 4)
+		lin_write32(cpu, linear, value, SEG_SS);
+	else
+		lin_write16(cpu, linear, value, SEG_SS);
+}
+
+static u64 stack_read(struct cpu *cpu, u64 linear, unsigned size)
+{
+	return size == 8 ? lin_read64(cpu, linear, SEG_SS) : size == 4 ? lin_read32(cpu, linear, SEG_SS) : lin_read16(cpu, linear, SEG_SS);
+}
+
+void stack_add(struct cpu *cpu, i64 bytes)
+{
+	u64 sp = cpu->gpr[RSP] + bytes;
+
+	if (mode_64(cpu))
+		cpu->gpr[RSP] = sp;
+	else if (cpu->seg[SEG_SS].attr & SEG_DB)
+		cpu->gpr[RSP] = (u32)sp;
+	else
+		set_reg16(cpu, RSP, sp);
+}
+
+void stack_push(struct cpu *cpu, u64 value, unsigned size)
+{
+	u64 offset = stack_offset(cpu, cpu->gpr[RSP] - size);
+
+	stack_write(cpu, stack_linear(cpu, offset, size, true), value, size);
+	stack_add(cpu, -(i64)size);
+}
+
+u64 stack_peek(struct cpu *cpu, unsigned offset, unsigned size)
+{
+	return stack_read(cpu, stack_linear(cpu, stack_offset(cpu, cpu->gpr[RSP] + offset), size, false), size);
+}
+
+u64 stack_pop(struct cpu *cpu, unsigned size)
+{
+	u64 value = stack_peek(cpu, 0, size);
+
+	stack_add(cpu, size);
+	return value;
+}
+
+/* ---- implicit supervisor accesses ---- */
+
+u64 sys_read(struct cpu *cpu, u64 linear, unsigned size)
+{
+	linear = cpu->long_mode ? linear : (u32)linear;
+	return read_as(cpu, linear, size, TLB_SUPER);
+}
+
+void sys_write(struct cpu *cpu, u64 linear, u64 value, unsigned size)
+{
+	linear = cpu->long_mode ? linear : (u32)linear;
+	write_as(cpu, linear, value, size, TLB_SUPER);
+}

@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: MIT */
+/* The cache of decoded code: see code.h. */
+#include "cpu/code.h"
+
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "cpu/decode.h"
+#include "mem/dirty.h"
+
+#define PAGE_BUCKETS 64
+#define PAGES_BITS 12
+#define BYTES_MAX (256u << 20) /* decoded code kept; beyond it everything is dropped */
+#define COLD_WRITES 16         /* writes to a page without code after which it is no longer watched */
+
+/* One page of host memory that holds or held code. */
+struct code_page {
+	u8 *hva;
+	u8 *watch;   /* NULL for ROM without one */
+	u64 lines;   /* bit i: bytes 64i..64i+63 hold decoded code */
+	u32 blocks;
+	u32 cold;    /* writes since there was code */
+	struct code_page *next; /* in the hash bucket */
+	bool split_tail; /* a block of another page may end in this one */
+	struct block *bucket[PAGE_BUCKETS];
+};
+
+struct code_cache {
+	struct code_jump jump;
+	struct code_page *page[1 << PAGES_BITS];
+	struct block *dead;
+	struct block *device; /* the block last fetched from where there is no memory */
+	size_t bytes;
+};
+
+struct code_cache *code_new(void)
+{
+	return err_alloc(sizeof(struct code_cache));
+}
+
+static void free_list(struct block *block)
+{
+	while (block) {
+		struct block *next = block->next;
+		free(block);
+		block = next;
+	}
+}
+
+static void bury(struct cpu *cpu)
+{
+	if (cpu->link_from && !cpu->link_from->hva)
+		cpu->link_from = NULL;
+	free_list(cpu->code->dead);
+	cpu->code->dead = NULL;
+}
+
+static void drop_pages(struct code_cache *code)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(code->page); i++)
+		while (code->page[i]) {
+			struct code_page *page = code->page[i];
+			code->page[i] = page->next;
+			for (unsigned b = 0; b < PAGE_BUCKETS; b++)
+				free_list(page->bucket[b]);
+			if (page->watch)
+				dirty_unwatch(page->watch, RAM_WATCH_CODE);
+			free(page);
+		}
+	memset(&code->jump, 0, sizeof code->jump);
+	code->bytes = 0;
+}
+
+void code_free(struct code_cache *code)
+{
+	drop_pages(code);
+	free_list(code->dead);
+	free(code->device);
+	free(code);
+}
+
+void code_flush(struct cpu *cpu)
+{
+	cpu->link_from = NULL;
+	drop_pages(cpu->code);
+	bury(cpu);
+}
+
+static u32 page_hash(const u8 *hva)
+{
+	uintptr_t n = (uintptr_t)hva >> PAGE_SHIFT;
+	return (n ^ n >> PAGES_BITS) & ((1 << PAGES_BITS) - 1);
+}
+
+static struct code_page *page_find(struct code_cache *code, u8 *hva_page)
+{
+	struct code_page *page = code->page[page_hash(hva_page)];
+
+	while (page && page->hva != hva_page)
+		page = page->next;
+	return page;
+}
+
+static u32 bucket_of(const u8 *hva)
+{
+	uintptr_t off = (uintptr_t)hva & PAGE_OFFSET;
+	return (off ^ off >> 6) & (PAGE_BUCKETS - 1);
+}
+
+/* Lines touched by bytes [off, off + len) as far as they lie in the page. */
+static u64 lines_of(unsigned off, unsigned len)
+{
+	unsigned first = off >> 6, last = MIN(off + len - 1, PAGE_OFFSET) >> 6;
+
+	return (last == 63 ? ~0ull : (1ull << (last + 1)) - 1) & ~((1ull << first) - 1);
+}
+
+static u8 *page_of(u8 *hva)
+{
+	return (u8 *)((uintptr_t)hva & ~(uintptr_t)PAGE_OFFSET);
+}
+
+/* ---- leaving blocks ---- */
+
+/* Behind the last instruction of a block that does not end in a transfer. */
+static const struct insn *op_block_end(struct cpu *cpu, const struct insn *in)
+{
+	struct block *next = cpu->block->link[0];
+
+	if (likely(next && !atomic_load_explicit(&cpu->kick, memory_order_relaxed) && cpu->instructions + next->count <= cpu->stop_at)) {
+		cpu->block = next;
+		cpu->instructions += next->count;
+		return next->insn;
+	}
+	cpu->rip = insn_rip(cpu, in);
+	return NULL;
+}
+
+/* What the instructions of a dead block become. */
+static const struct insn *op_resync(struct cpu *cpu, const struct insn *in)
+{
+	cpu->rip = insn_rip(cpu, in);
+	cpu->instructions -= in->left;
+	return NULL;
+}
+
+/* ---- death ---- */
+
+static void kill(struct code_cache *code, struct block *block)
+{
+	struct jump_entry *jump = &code->jump.entry[block->key][code_hash(block->hva)];
+	struct code_page *page = block->page;
+
+	if (jump->block == block)
+		*jump = (struct jump_entry){NULL, NULL};
+	for (struct block **p = &page->bucket[bucket_of(block->hva)]; *p; p = &(*p)->next)
+		if (*p == block) {
+			*p = block->next;
+			break;
+		}
+	for (unsigned i = 0; i <= block->count; i++)
+		__atomic_store_n(&block->insn[i].exec, op_resync, __ATOMIC_RELEASE);
+	page->blocks--;
+	code->bytes -= sizeof *block + (block->count + 1u) * sizeof block->insn[0];
+	block->hva = NULL;
+	block->next = code->dead;
+	code->dead = block;
+}
+
+static void unlink_dead(struct code_page *page)
+{
+	for (unsigned b = 0; b < PAGE_BUCKETS; b++)
+		for (struct block *block = page->bucket[b]; block; block = block->next)
+			for (unsigned i = 0; i < 2; i++)
+				if (block->link[i] && !block->link[i]->hva)
+					block->link[i] = NULL;
+}
+
+/* Kill the blocks of a page that contain any of its bytes [off, off + len). */
+static bool kill_range(struct code_cache *code, struct code_page *page, unsigned off, unsigned len)
+{
+	bool killed = false;
+
+	for (unsigned b = 0; b < PAGE_BUCKETS; b++)
+		for (struct block *block = page->bucket[b], *next; block; block = next) {
+			next = block->next;
+			unsigned start = (uintptr_t)block->hva & PAGE_OFFSET;
+			if (start < off + len && off < start + block->bytes) {
+				kill(code, block);
+				killed = true;
+			}
+		}
+	if (!killed)
+		return false;
+	unlink_dead(page);
+	page->lines = 0;
+	for (unsigned b = 0; b < PAGE_BUCKETS; b++)
+		for (struct block *block = page->bucket[b]; block; block = block->next)
+			page->lines |= lines_of((uintptr_t)block->hva & PAGE_OFFSET, block->bytes);
+	return true;
+}
+
+/* Split blocks that end in this page. */
+static void kill_splits(struct code_cache *code, u8 *hva_page, unsigned off)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(code->page); i++)
+		for (struct code_page *page = code->page[i]; page; page = page->next)
+			for (unsigned b = 0; b < PAGE_BUCKETS; b++)
+				for (struct block *block = page->bucket[b], *next; block; block = next) {
+					next = block->next;
+					unsigned start = (uintptr_t)block->hva & PAGE_OFFSET;
+					if (block->split && block->hva2 == hva_page && off < start + block->bytes - PAGE_SIZE)
+						kill(code, block);
+				}
+}
+
+void code_written(struct cpu *cpu, u8 *hva, unsigned len)
+{
+	struct code_cache *code = cpu->code;
+	struct code_page *page = page_find(code, page_of(hva));
+	unsigned off = (uintptr_t)hva & PAGE_OFFSET;
+
+	if (!page)
+		return;
+	if (page->split_tail && off < 15) {
+		kill_splits(code, page->hva, off);
+		cpu->statistics[STAT_SMC]++;
+	}
+	if ((page->lines & lines_of(off, len)) && kill_range(code, page, off, len)) {
+		cpu->statistics[STAT_SMC]++;
+		page->cold = 0;
+	}
+	/* A page that is only data now: after a while its writes need no longer be watched. */
+	if (!page->blocks && !page->split_tail && page->watch && ++page->cold > COLD_WRITES) {
+		dirty_unwatch(page->watch, RAM_WATCH_CODE);
+		page->cold = 0;
+	}
+}
+
+/* ---- birth ---- */
+
+static struct code_page *page_get(struct cpu *cpu, u8 *hva_page, u64 linear)
+{
+	struct code_cache *code = cpu->code;
+	struct code_page *page = page_find(code, hva_page);
+
+	if (!page) {
+		struct paging_page walk;
+		struct bus_page found;
+		paging_walk(cpu, linear, ACCESS_EXEC, cpu->cpl == 3 ? TLB_USER : TLB_SUPER, &walk);
+		page = err_alloc(sizeof *page);
+		page->hva = hva_page;
+		if (bus_page(cpu->bus, walk.gpa & cpu->bus->a20_mask, &found))
+			page->watch = found.watch;
+		page->next = code->page[page_hash(hva_page)];
+		code->page[page_hash(hva_page)] = page;
+	}
+	if (page->watch && !(__atomic_load_n(page->watch, __ATOMIC_RELAXED) & RAM_WATCH_CODE))
+		dirty_watch(cpu->bus, hva_page, page->watch, RAM_WATCH_CODE);
+	return page;
+}
+
+static struct block *block_new(unsigned count)
+{
+	return err_alloc(sizeof(struct block) + (count + 1) * sizeof(struct insn));
+}
+
+/* Number the instructions and put the end behind them. */
+static void block_finish(struct block *block, const struct insn *insns, unsigned count, unsigned end_off)
+{
+	block->count = count;
+	memcpy(block->insn, insns, count * sizeof *insns);
+	for (unsigned i = 0; i < count; i++)
+		block->insn[i].left = count - i;
+	block->insn[count].exec = op_block_end;
+	block->insn[count].off = end_off;
+	block->insn[count].left = 0;
+}
+
+/* An instruction that runs into the next page, or lies where there is no memory: gather its bytes one by one. */
+static struct block *find_odd(struct cpu *cpu, u64 linear, u8 *hva)
+{
+	struct code_cache *code = cpu->code;
+	u8 bytes[15];
+	unsigned len = 0, off = linear & PAGE_OFFSET;
+	struct insn in;
+	bool ends, in_memory = hva != NULL;
+	u8 *second = NULL;
+	u64 second_linear = 0;
+	enum decode_result result;
+
+	do {
+		u64 gpa, at = cpu->code_mode == CODE64 ? linear + len : (u32)(linear + len);
+		u8 *p = access_fetch(cpu, at, &gpa);
+		if (off + len == PAGE_SIZE) {
+			second = p;
+			second_linear = at;
+		}
+		if (!p)
+			in_memory = false;
+		bytes[len] = p ? *p : (u8)bus_read(cpu->bus, gpa & cpu->bus->a20_mask, 1);
+		len++;
+		result = decode_insn(cpu, &in, bytes, len, off, cpu->code_mode, &ends);
+	} while (result == DECODE_MORE);
+	cpu->statistics[STAT_DECODED]++;
+
+	struct block *block = block_new(1);
+	block->bytes = in.len;
+	block->key = cpu->block_key;
+	block_finish(block, &in, 1, off + in.len);
+	if (!in_memory) {
+		free(code->device);
+		code->device = block;
+		return block;
+	}
+	block->hva = hva;
+	if (off + in.len > PAGE_SIZE) {
+		block->split = true;
+		block->hva2 = second;
+		page_get(cpu, second, second_linear)->split_tail = true;
+	}
+	return block;
+}
+
+static void insert(struct cpu *cpu, struct block *block, struct code_page *page)
+{
+	struct code_cache *code = cpu->code;
+	unsigned off = (uintptr_t)block->hva & PAGE_OFFSET;
+
+	block->page = page;
+	block->next = page->bucket[bucket_of(block->hva)];
+	page->bucket[bucket_of(block->hva)] = block;
+	page->lines |= lines_of(off, block->bytes);
+	page->blocks++;
+	code->bytes += sizeof *block + (block->count + 1u) * sizeof block->insn[0];
+	cpu->statistics[STAT_BLOCKS]++;
+}
+
+static struct block *build(struct cpu *cpu, u64 linear, u8 *hva)
+{
+	struct insn insns[BLOCK_MAX];
+	unsigned off = linear & PAGE_OFFSET, count = 0;
+	bool ends = false;
+	u8 *page_hva = page_of(hva);
+	/* Watch first, decode then: a write in between is not missed. */
+	struct code_page *page = page_get(cpu, page_hva, linear);
+
+	while (count < BLOCK_MAX && off < PAGE_SIZE && !ends) {
+		if (decode_insn(cpu, &insns[count], page_hva + off, MIN(15u, PAGE_SIZE - off), off, cpu->code_mode, &ends) == DECODE_MORE)
+			break;
+		off += insns[count++].len;
+	}
+	struct block *block;
+	if (count) {
+		cpu->statistics[STAT_DECODED] += count;
+		block = block_new(count);
+		block->hva = hva;
+		block->bytes = off - (linear & PAGE_OFFSET);
+		block->key = cpu->block_key;
+		block_finish(block, insns, count, off);
+	} else {
+		block = find_odd(cpu, linear, hva);
+		if (block == cpu->code->device)
+			return block;
+	}
+	insert(cpu, block, page);
+	return block;
+}
+
+/* A split block is good only while the second page is still mapped there and may be executed. */
+static bool split_valid(struct cpu *cpu, struct block *block, u64 linear)
+{
+	u64 gpa, next = (linear & ~(u64)PAGE_OFFSET) + PAGE_SIZE;
+
+	return access_fetch(cpu, cpu->code_mode == CODE64 ? next : (u32)next, &gpa) == block->hva2;
+}
+
+/* Outside 64-bit mode no byte may lie beyond the limit of CS. */
+static void check_limit(struct cpu *cpu, const struct block *block)
+{
+	if (cpu->rip + block->insn[0].len - 1 > cpu->seg[SEG_CS].limit)
+		exception_gp(cpu, 0);
+}
+
+struct block *code_find(struct cpu *cpu)
+{
+	struct code_cache *code = cpu->code;
+	u64 gpa, linear;
+	u8 *hva;
+	struct block *block;
+
+	cpu->cur = NULL;
+	if (unlikely(code->dead))
+		bury(cpu);
+	if (unlikely(code->bytes > BYTES_MAX))
+		code_flush(cpu);
+	if (cpu->code_mode != CODE64 && cpu->rip > cpu->seg[SEG_CS].limit)
+		exception_gp(cpu, 0);
+	linear = code_linear(cpu);
+	hva = access_fetch(cpu, linear, &gpa);
+	cpu->gpr[GPR_PAGE] = cpu->rip - (linear & PAGE_OFFSET);
+	if (unlikely(!hva)) {
+		block = find_odd(cpu, linear, NULL);
+	} else {
+		struct code_page *page = page_find(code, page_of(hva));
+		block = page ? page->bucket[bucket_of(hva)] : NULL;
+		while (block && (block->hva != hva || block->key != cpu->block_key))
+			block = block->next;
+		if (block && block->split && !split_valid(cpu, block, linear)) {
+			kill(code, block);
+			unlink_dead(page);
+			block = NULL;
+		}
+		if (!block)
+			block = build(cpu, linear, hva);
+	}
+	if (cpu->code_mode != CODE64)
+		check_limit(cpu, block);
+	if (cpu->link_from) { /* the block that led here wants to come directly next time */
+		if (cpu->link_from->page == block->page && cpu->link_from->hva && block->page && !block->split)
+			cpu->link_from->link[cpu->link_which] = block;
+		cpu->link_from = NULL;
+	}
+	if (hva && !block->split && block->page)
+		code->jump.entry[cpu->block_key][code_hash(hva)] = (struct jump_entry){hva, block};
+	return block;
+}

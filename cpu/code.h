@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* The cache of decoded code. Blocks are straight runs of instructions within one page of host memory (RAM or ROM), found by
+ * host address and code mode, so that a change of address space or mapping costs them nothing. A page that holds code is under
+ * RAM_WATCH_CODE: a write to bytes that were decoded kills just the blocks that contain them.
+ *
+ * A dead block may still be executing: its instructions are redirected to a function that leaves it at the next instruction,
+ * and its memory is kept until the engine is between blocks. That makes self-modifying code exact without a test in the
+ * instructions' way. */
+#ifndef CPU_CODE_H
+#define CPU_CODE_H
+
+#include "cpu/access.h"
+#include "cpu/insn.h"
+
+#define BLOCK_MAX 64 /* instructions */
+
+struct block {
+	u8 *hva;             /* of the first byte; NULL when dead, or not in memory */
+	u32 bytes;
+	u16 count;           /* instructions */
+	u8 key;              /* cpu->block_key it was decoded under */
+	bool split;          /* its one instruction runs into another page */
+	u8 *hva2;            /* split: the second page's first byte */
+	struct block *link[2]; /* successors within the page: fall-through, taken */
+	struct code_page *page; /* NULL: not kept */
+	struct block *next;  /* in the page's bucket, or in the list of dead blocks */
+	struct insn insn[];  /* count of them and one that goes on behind the block */
+};
+
+#define JUMP_BITS 12
+struct jump_entry {
+	u8 *hva;
+	struct block *block;
+};
+struct code_cache;
+
+/* The jump cache is exposed for the inline look-up. */
+struct code_jump {
+	struct jump_entry entry[BLOCK_KEYS][1 << JUMP_BITS];
+};
+static always_inline u32 code_hash(const u8 *hva)
+{
+	uintptr_t a = (uintptr_t)hva;
+	return (a ^ a >> JUMP_BITS) & ((1 << JUMP_BITS) - 1);
+}
+
+struct code_cache *code_new(void);
+void code_free(struct code_cache *code);
+/* Find or decode the block at CS:RIP, in every case including faults of the fetch. Between blocks only. The block is good
+ * for one execution now. */
+struct block *code_find(struct cpu *cpu);
+/* Linear address of CS:RIP. */
+static always_inline u64 code_linear(const struct cpu *cpu)
+{
+	return cpu->code_mode == CODE64 ? cpu->rip : (u32)(cpu->seg[SEG_CS].base + cpu->rip);
+}
+/* The bus's listener: bytes of a code page are written. */
+void code_written(struct cpu *cpu, u8 *hva, unsigned len);
+/* Forget everything (a state was loaded, or too much is cached). Between blocks only. */
+void code_flush(struct cpu *cpu);
+
+#endif

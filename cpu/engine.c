@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/* Events between instructions, the same for every engine. SDM vol. 3A table 6-2 gives the order, 10.4.7 INIT and SIPI. */
+#include "cpu/engine.h"
+
+#include "cpu/access.h"
+#include "cpu/code.h"
+#include "cpu/exception.h"
+#include "cpu/mode.h"
+
+bool engine_wakes(const struct cpu *cpu)
+{
+	u32 request = atomic_load(&cpu->request);
+
+	switch (cpu->activity) {
+	case CPU_HALTED:
+		return ((request & CPU_REQ_INTR) && (cpu->rflags & FLAG_IF)) || (request & (CPU_REQ_INIT | CPU_REQ_STOP)) ||
+		       ((request & CPU_REQ_NMI) && !cpu->nmi_blocked);
+	case CPU_WAIT_SIPI:
+		return request & (CPU_REQ_SIPI | CPU_REQ_INIT | CPU_REQ_STOP);
+	case CPU_SHUTDOWN:
+		return request & (CPU_REQ_INIT | CPU_REQ_STOP) || ((request & CPU_REQ_NMI) && !cpu->nmi_blocked);
+	default:
+		return true;
+	}
+}
+
+static void start_up(struct cpu *cpu)
+{
+	cpu->activity = CPU_RUNNING;
+	cpu->seg[SEG_CS].selector = cpu->sipi_vector << 8;
+	cpu->seg[SEG_CS].base = (u64)cpu->sipi_vector << 12;
+	cpu->rip = 0;
+	cpu_state_changed(cpu);
+}
+
+static void external(struct cpu *cpu)
+{
+	/* The level may have fallen, and the controller may change its mind until it is asked. */
+	loop_lock(cpu->bus->loop);
+	int vector = cpu->intc.acknowledge ? cpu->intc.acknowledge(cpu->intc.opaque) : -1;
+	loop_unlock(cpu->bus->loop);
+	if (vector < 0)
+		return;
+	cpu->activity = CPU_RUNNING;
+	cpu->statistics[STAT_INTERRUPTS]++;
+	exception_interrupt(cpu, vector, EVENT_EXTERNAL);
+}
+
+bool engine_events(struct cpu *cpu)
+{
+	u32 request = atomic_load(&cpu->request);
+
+	if (request & CPU_REQ_FLUSH) {
+		cpu_unrequest(cpu, CPU_REQ_FLUSH);
+		tlb_flush_all(cpu);
+	}
+	if (request & CPU_REQ_INIT) {
+		cpu_unrequest(cpu, CPU_REQ_INIT | CPU_REQ_SIPI);
+		cpu_reset(cpu, true);
+		if (cpu->index != 0)
+			cpu->activity = CPU_WAIT_SIPI;
+		cpu_state_changed(cpu);
+	}
+	if (cpu->activity == CPU_WAIT_SIPI) {
+		if (!(request & CPU_REQ_SIPI))
+			return false;
+		cpu_unrequest(cpu, CPU_REQ_SIPI);
+		start_up(cpu);
+	}
+	if (cpu->activity == CPU_RUNNING && cpu->shadow)
+		return true; /* one instruction first */
+	if ((request & CPU_REQ_NMI) && !cpu->nmi_blocked) {
+		cpu_unrequest(cpu, CPU_REQ_NMI);
+		cpu->nmi_blocked = true;
+		cpu->activity = CPU_RUNNING;
+		exception_interrupt(cpu, EXC_NMI, EVENT_EXTERNAL);
+	} else if ((request & CPU_REQ_INTR) && (cpu->rflags & FLAG_IF) && cpu->activity != CPU_SHUTDOWN) {
+		external(cpu);
+	}
+	return cpu->activity == CPU_RUNNING;
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/* The interpreter: runs decoded blocks by calling each instruction's function. The reference that other engines are checked
+ * against.
+ *
+ * The fast loop goes from block to block and looks up only when the last transfer left its page. Whatever needs attention
+ * between two instructions (single steps, breakpoints, interrupt shadows, the end of a budget) goes through step(), which
+ * executes exactly one. Faults land in interp_run() by longjmp and are delivered there. */
+#include "cpu/code.h"
+#include "cpu/decode.h"
+#include "cpu/engine.h"
+#include "cpu/exception.h"
+#include "cpu/flags.h"
+
+#include <Zydis/Mnemonic.h>
+#include <Zydis/SharedTypes.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+static always_inline struct block *find_fast(struct cpu *cpu)
+{
+	u64 linear = code_linear(cpu);
+	struct tlb_entry *e = tlb_slot(cpu->fetch_tlb, linear);
+
+	if (likely(linear - e->exec < PAGE_SIZE && cpu->block_key < BLOCK_LIMITED && !cpu->link_from)) {
+		u8 *hva = (u8 *)(linear + e->addend);
+		const struct jump_entry *jump = &((struct code_jump *)cpu->code)->entry[cpu->block_key][code_hash(hva)];
+		if (likely(jump->hva == hva)) {
+			cpu->gpr[GPR_PAGE] = cpu->rip - (linear & PAGE_OFFSET);
+			return jump->block;
+		}
+	}
+	return code_find(cpu);
+}
+
+/* ---- one instruction at a time ---- */
+
+static const struct insn *op_single_end(struct cpu *cpu, const struct insn *in)
+{
+	cpu->rip = insn_rip(cpu, in);
+	return NULL;
+}
+
+/* Debug exceptions that are traps come after the instruction; one on MOV SS waits for the next (SDM 6.8.3). */
+static void debug_traps(struct cpu *cpu, u64 hits, bool stepped)
+{
+	hits |= cpu->pending_db | (stepped ? BIT(14) : 0);
+	cpu->pending_db = 0;
+	if (!hits)
+		return;
+	if (cpu->shadow == SHADOW_MOV_SS) {
+		cpu->pending_db = hits & 0xf;
+		mode_flags_changed(cpu);
+		return;
+	}
+	cpu->dr[6] |= hits;
+	exception_interrupt(cpu, EXC_DB, EVENT_FAULT);
+	mode_flags_changed(cpu);
+}
+
+/* An instruction breakpoint at CS:RIP: a fault, before anything else of the instruction. */
+static bool code_breakpoint(struct cpu *cpu)
+{
+	u64 linear = code_linear(cpu), hits = 0;
+
+	if (!cpu->watchpoints || (cpu->rflags & FLAG_RF))
+		return false;
+	for (unsigned i = 0; i < 4; i++)
+		if ((cpu->dr[7] >> i * 2 & 3) && !(cpu->dr[7] >> (16 + i * 4) & 3) && cpu->dr[i] == linear)
+			hits |= BIT(i);
+	if (!hits)
+		return false;
+	cpu->dr[6] |= hits;
+	cpu->fault = (struct cpu_fault){.vector = EXC_DB, .rip = cpu->rip};
+	cpu->cur = NULL;
+	exception_dispatch(cpu);
+	return true;
+}
+
+/* Software interrupts and SYSCALL take the new flags before a single-step trap could see the old. */
+static bool suppresses_step(const struct insn *in)
+{
+	switch (in->mnemonic) {
+	case ZYDIS_MNEMONIC_INT: case ZYDIS_MNEMONIC_INT3: case ZYDIS_MNEMONIC_INT1: case ZYDIS_MNEMONIC_INTO:
+	case ZYDIS_MNEMONIC_SYSCALL: case ZYDIS_MNEMONIC_SYSENTER:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void log_insn(struct cpu *cpu, const struct block *block)
+{
+	char text[96];
+	u8 bytes[15];
+	u64 linear = code_linear(cpu), gpa;
+
+	for (unsigned i = 0; i < block->insn[0].len; i++) {
+		u8 *p = access_fetch(cpu, linear + i, &gpa);
+		bytes[i] = p ? *p : 0;
+	}
+	insn_text(text, sizeof text, bytes, block->insn[0].len, cpu->code_mode, cpu->rip);
+	fprintf(cpu->log.file, "%04x:%016" PRIx64 "  %s\n", cpu->seg[SEG_CS].selector, cpu->rip, text);
+}
+
+/* Execute one instruction with all that may surround it. A fault of it leaves by longjmp. */
+static void step(struct cpu *cpu)
+{
+	/* Room for the end behind it; the scratch block has no links, so no transfer runs on. */
+	static _Thread_local struct {
+		struct block block;
+		struct insn insn[2];
+	} one;
+
+	if (code_breakpoint(cpu))
+		return;
+	struct block *block = code_find(cpu);
+	if (unlikely(cpu->log.in_asm))
+		log_insn(cpu, block);
+	one.block.hva = NULL;
+	one.block.page = NULL;
+	one.block.link[0] = one.block.link[1] = NULL;
+	one.insn[0] = block->insn[0];
+	one.insn[0].left = 1;
+	one.insn[1] = (struct insn){.exec = op_single_end, .off = block->insn[0].off + block->insn[0].len};
+
+	bool tf = cpu->rflags & FLAG_TF;
+	cpu->shadow = SHADOW_NONE;
+	cpu->dr6_hits = 0;
+	cpu->rflags &= ~(u64)FLAG_RF;
+	cpu->block = &one.block;
+	cpu->instructions++;
+	const struct insn *in = one.insn[0].exec(cpu, &one.insn[0]);
+#ifndef INSN_THREADED
+	if (in)
+		in->exec(cpu, in);
+#else
+	(void)in;
+#endif
+	cpu->cur = NULL;
+	if (tf || cpu->dr6_hits || cpu->pending_db)
+		debug_traps(cpu, cpu->dr6_hits, tf && !suppresses_step(&one.insn[0]));
+	/* careful depends on RF, which is clear now unless the instruction set it; requests may be due after a shadow */
+	mode_flags_changed(cpu);
+}
+
+/* ---- the loop ---- */
+
+static enum engine_stop interp_run(struct cpu *cpu, u64 budget)
+{
+	jmp_buf env, *outer = cpu->fault_env;
+	enum engine_stop result;
+
+	cpu->stop_at = budget ? cpu->instructions + budget : ~0ull;
+	cpu->fault_env = &env;
+	if (setjmp(env)) {
+		/* A fault: the instructions from it to the end of its block were not executed. */
+		if (cpu->cur)
+			cpu->instructions -= cpu->cur->left;
+		cpu->cur = NULL;
+		cpu->link_from = NULL;
+		cpu->statistics[STAT_FAULTS]++;
+		cpu->shadow = SHADOW_NONE;
+		exception_dispatch(cpu);
+		atomic_store_explicit(&cpu->kick, 1, memory_order_relaxed);
+	}
+	for (;;) {
+		if (unlikely(atomic_load_explicit(&cpu->kick, memory_order_relaxed))) {
+			atomic_store_explicit(&cpu->kick, 0, memory_order_seq_cst);
+			if (atomic_load(&cpu->request) & CPU_REQ_STOP) {
+				cpu_unrequest(cpu, CPU_REQ_STOP);
+				result = ENGINE_STOPPED;
+				break;
+			}
+			cpu->cur = NULL;
+			if (!engine_events(cpu)) {
+				result = ENGINE_HALTED;
+				break;
+			}
+		}
+		if (unlikely(cpu->activity != CPU_RUNNING)) {
+			atomic_store_explicit(&cpu->kick, 1, memory_order_relaxed);
+			continue;
+		}
+		if (unlikely(cpu->instructions >= cpu->stop_at)) {
+			result = ENGINE_BUDGET;
+			break;
+		}
+		if (unlikely(cpu->careful | cpu->shadow | cpu->log.in_asm)) {
+			step(cpu);
+			continue;
+		}
+		struct block *block = find_fast(cpu);
+		if (unlikely(cpu->block_key >= BLOCK_LIMITED && cpu->rip + block->bytes - 1 > cpu->seg[SEG_CS].limit) ||
+		    unlikely(cpu->instructions + block->count > cpu->stop_at)) {
+			step(cpu);
+			continue;
+		}
+		cpu->block = block;
+		cpu->instructions += block->count;
+		const struct insn *in = block->insn;
+		do
+			in = in->exec(cpu, in);
+		while (in);
+	}
+	cpu->fault_env = outer;
+	cpu->cur = NULL;
+	cpu->block = NULL;
+	cpu->link_from = NULL;
+	flags_sync(cpu);
+	return result;
+}
+
+const struct engine interp_engine = {
+	.name = "interp",
+	.desc = "reference interpreter: exact, runs anywhere",
+	.run = interp_run,
+};

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* What follows from the control registers, segments and flags, kept at hand for the engines (SDM vol. 3A ch. 2, 3, 5). */
+#include "cpu/mode.h"
+
+#include "cpu/access.h"
+
+static enum code_mode code_mode(const struct cpu *cpu)
+{
+	u32 attr = cpu->seg[SEG_CS].attr;
+
+	if (cpu->long_mode && (attr & SEG_L))
+		return CODE64;
+	return attr & SEG_DB ? CODE32 : CODE16;
+}
+
+/* A segment that needs no checks: it starts at 0, spans 4 GiB and can be read and written. */
+static bool seg_is_flat(const struct seg *seg)
+{
+	const u32 mask = SEG_P | SEG_S | SEG_CODE | SEG_RW | SEG_DC | SEG_UNUSABLE;
+
+	return seg->base == 0 && seg->limit == 0xffffffff && (seg->attr & mask) == (SEG_P | SEG_S | SEG_RW);
+}
+
+static struct tlb *choose_tlb(struct cpu *cpu)
+{
+	/* Alignment checks and watchpoints need every access to take the slow path: a TLB that is always empty. */
+	if (cpu->watchpoints || (cpu->cpl == 3 && (cpu->cr0 & CR0_AM) && (cpu->rflags & FLAG_AC)))
+		return &cpu->tlbs[TLB_EMPTY];
+	if (cpu->cpl == 3)
+		return &cpu->tlbs[TLB_USER];
+	return &cpu->tlbs[(cpu->cr4 & CR4_SMAP) && (cpu->rflags & FLAG_AC) ? TLB_SUPER_AC : TLB_SUPER];
+}
+
+void mode_flags_changed(struct cpu *cpu)
+{
+	cpu->watchpoints = (cpu->dr[7] & 0xff) != 0;
+	cpu->careful = cpu->watchpoints || (cpu->rflags & (FLAG_TF | FLAG_RF)) || cpu->debugger || cpu->pending_db;
+	cpu->tlb = choose_tlb(cpu);
+	/* Something that was held back by IF may be due now. */
+	if (atomic_load_explicit(&cpu->request, memory_order_relaxed))
+		atomic_store_explicit(&cpu->kick, 1, memory_order_relaxed);
+}
+
+void mode_update(struct cpu *cpu)
+{
+	cpu->long_mode = cpu->efer & EFER_LMA;
+	cpu->code_mode = code_mode(cpu);
+	cpu->block_key = cpu->code_mode;
+	if (cpu->code_mode != CODE64 && cpu->seg[SEG_CS].limit != 0xffffffff)
+		cpu->block_key += BLOCK_LIMITED;
+	cpu->fetch_tlb = &cpu->tlbs[cpu->cpl == 3 ? TLB_USER : TLB_SUPER];
+	cpu->sse_fault = (cpu->cr0 & CR0_EM) || !(cpu->cr4 & CR4_OSFXSR) ? EXC_UD : cpu->cr0 & CR0_TS ? EXC_NM : 0;
+	cpu->x87_fault = cpu->cr0 & (CR0_EM | CR0_TS) ? EXC_NM : 0;
+	cpu->seg_flat = 0;
+	for (unsigned i = 0; i < SEG_COUNT; i++)
+		cpu->seg_flat |= seg_is_flat(&cpu->seg[i]) << i;
+	mode_flags_changed(cpu);
+}
