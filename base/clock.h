@@ -30,6 +30,7 @@ u64 clock_now(struct clock *clock);
 /* Stop and continue virtual time (a stopped machine). A new clock is stopped. */
 void clock_stop(struct clock *clock);
 void clock_start(struct clock *clock);
+bool clock_running(const struct clock *clock);
 /* Set virtual time (loading a state). */
 void clock_set(struct clock *clock, u64 now);
 
@@ -54,9 +55,11 @@ void timer_arm(struct timer *timer, u64 deadline);
 void timer_cancel(struct timer *timer);
 /* Earliest deadline or CLOCK_NEVER. */
 u64 clock_deadline(struct clock *clock);
-/* Fire everything due, in order of deadline (ties: order of arming); returns true if anything fired. */
+/* Fire everything due, in order of deadline (ties: order of arming); returns true if anything fired. A great many at once
+ * are left for the next call, so that a timer which re-arms itself into the past cannot hold the caller for ever. */
 bool clock_run(struct clock *clock);
-/* Called (under the lock) whenever the earliest deadline moves nearer. */
+/* Called (under the lock) whenever the earliest deadline moves nearer; also by clock_start and clock_set, which bring it
+ * nearer in host time. Up to four of them. */
 void clock_on_nearer(struct clock *clock, void (*fn)(void *opaque), void *opaque);
 
 #endif

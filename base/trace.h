@@ -26,7 +26,7 @@ struct trace_event {
 /* TRACE(ev_write, "port %x value %02x", port, value): one line "pic.write port 20 value 11". */
 #define TRACE(id, ...)                                                                                                 \
 	do {                                                                                                               \
-		if (unlikely((id).on))                                                                                         \
+		if (unlikely(__atomic_load_n(&(id).on, __ATOMIC_RELAXED)))                                                     \
 			trace_print(&(id), __VA_ARGS__);                                                                           \
 	} while (0)
 
