@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* Direct boot: what a kernel loader is given and what it gives back. Loaders write guest memory through the bus and never
+ * touch a CPU; the board puts the boot CPU into the state described by struct boot_entry. Kernel files are hostile input. */
+#ifndef BIOS_BOOT_H
+#define BIOS_BOOT_H
+
+#include "base/err.h"
+#include "base/types.h"
+#include "mem/bus.h"
+
+enum e820_type { E820_RAM = 1, E820_RESERVED = 2, E820_ACPI = 3, E820_NVS = 4 };
+struct e820_entry {
+	u64 base, size;
+	u32 type;
+};
+
+/* A file in host memory. */
+struct boot_file {
+	const char *name; /* for errors */
+	const u8 *data;
+	size_t size;
+	const char *args; /* multiboot modules: the words behind the file name; may be NULL */
+};
+#define BOOT_MODULES 16
+
+struct boot_request {
+	struct boot_file kernel;
+	struct boot_file module[BOOT_MODULES]; /* initrd, or multiboot modules */
+	unsigned modules;
+	const char *cmdline;                   /* never NULL */
+	const struct e820_entry *e820;
+	unsigned e820_count;
+	u64 ram_below_4g;                      /* bytes of RAM from 0 on */
+	u64 rsdp;                              /* guest address of the ACPI root pointer, 0 = none */
+};
+
+enum boot_mode {
+	BOOT_RESET,  /* start at the reset vector */
+	BOOT_FLAT32, /* protected mode, flat 4 GiB segments, paging off */
+	BOOT_FLAT64, /* long mode, identity-mapped from cr3 */
+};
+struct boot_entry {
+	enum boot_mode mode;
+	u64 rip, rsp, rax, rbx, rsi, cr3;
+};
+
+enum boot_kind { BOOT_UNKNOWN, BOOT_LINUX, BOOT_MULTIBOOT, BOOT_PVH };
+/* Which loader takes this file, by looking at its contents. */
+enum boot_kind boot_kind(const u8 *data, size_t size);
+/* Load whatever it is; false with a line that names the file and what is wrong with it. */
+bool boot_load(struct bus *bus, const struct boot_request *request, struct boot_entry *entry, struct err *err);
+
+/* The loaders themselves, and how each knows its own. */
+bool linux_is(const u8 *data, size_t size);
+bool linux_load(struct bus *bus, const struct boot_request *request, struct boot_entry *entry, struct err *err);
+bool multiboot_is(const u8 *data, size_t size);
+bool multiboot_load(struct bus *bus, const struct boot_request *request, struct boot_entry *entry, struct err *err);
+bool pvh_is(const u8 *data, size_t size);
+bool pvh_load(struct bus *bus, const struct boot_request *request, struct boot_entry *entry, struct err *err);
+
+/* Low memory that loaders use for what they hand over; above the BIOS data area, below the EBDA. */
+enum boot_layout {
+	BOOT_INFO = 0x7000,     /* boot_params, multiboot info, hvm_start_info: one page */
+	BOOT_TABLES = 0x9000,   /* page tables: PML4, PDPT, four page directories */
+	BOOT_STACK = 0x9000,    /* grows down into the page below the tables */
+	BOOT_CMDLINE = 0x20000, /* up to BOOT_CMDLINE_MAX with its zero */
+	BOOT_CMDLINE_MAX = 0x10000,
+	BOOT_MISC = 0x30000,    /* module lists, memory maps */
+	BOOT_MISC_MAX = 0x10000,
+};
+
+/* Copy into RAM, or complain that the kernel does not fit there. */
+bool boot_copy(struct bus *bus, const struct boot_request *request, u64 gpa, const void *data, u64 size, struct err *err);
+bool boot_zero(struct bus *bus, const struct boot_request *request, u64 gpa, u64 size, struct err *err);
+/* The command line at BOOT_CMDLINE. */
+bool boot_cmdline(struct bus *bus, const struct boot_request *request, u64 max, struct err *err);
+
+#endif

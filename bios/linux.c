@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/* Linux bzImage loader: the x86 boot protocol 2.06 and later (Documentation/arch/x86/boot.rst), entered at the 64-bit entry
+ * point where the kernel has one, else at the 32-bit one. The real-mode part is not run: boot_params are filled in here. */
+#include "bios/boot.h"
+
+#define MIN_PROTOCOL 0x206
+#define SETUP_HEADER 0x1f1
+
+/* Offsets in the setup header and in boot_params, which agree. */
+enum param {
+	P_ACPI_RSDP = 0x070, P_EXT_RAMDISK_IMAGE = 0x0c0, P_EXT_RAMDISK_SIZE = 0x0c4, P_EXT_CMD_LINE = 0x0c8, P_E820_COUNT = 0x1e8,
+	P_SETUP_SECTS = 0x1f1, P_VID_MODE = 0x1fa, P_JUMP = 0x200, P_MAGIC = 0x202, P_VERSION = 0x206, P_LOADER = 0x210, P_LOADFLAGS = 0x211,
+	P_CODE32_START = 0x214, P_RAMDISK_IMAGE = 0x218, P_RAMDISK_SIZE = 0x21c, P_HEAP_END = 0x224, P_CMD_LINE = 0x228,
+	P_INITRD_MAX = 0x22c, P_ALIGNMENT = 0x230, P_RELOCATABLE = 0x234, P_XLOADFLAGS = 0x236, P_CMDLINE_SIZE = 0x238,
+	P_PREF_ADDRESS = 0x258, P_INIT_SIZE = 0x260, P_E820 = 0x2d0, P_END = 0x1000,
+};
+enum { LOADED_HIGH = 1, CAN_USE_HEAP = 0x80, XLF_KERNEL_64 = 1, E820_MAX = 128, LOADER_UNDEFINED = 0xff, VID_NORMAL = 0xffff };
+
+bool linux_is(const u8 *data, size_t size)
+{
+	return size >= 0x268 && load16(data + 0x1fe) == 0xaa55 && !memcmp(data + P_MAGIC, "HdrS", 4);
+}
+
+/* Identity mapping of the first 4 GiB by 2 MiB pages. */
+static bool page_tables(struct bus *bus, const struct boot_request *request, u64 *cr3, struct err *err)
+{
+	u64 table[512] = {0};
+
+	table[0] = (BOOT_TABLES + 0x1000) | 3;
+	if (!boot_copy(bus, request, BOOT_TABLES, table, sizeof table, err))
+		return false;
+	for (unsigned i = 0; i < 4; i++)
+		table[i] = (BOOT_TABLES + 0x2000 + i * 0x1000) | 3;
+	if (!boot_copy(bus, request, BOOT_TABLES + 0x1000, table, sizeof table, err))
+		return false;
+	for (u64 i = 0; i < 4; i++) {
+		for (u64 k = 0; k < 512; k++)
+			table[k] = (i << 30 | k << 21) | 0x83;
+		if (!boot_copy(bus, request, BOOT_TABLES + 0x2000 + i * 0x1000, table, sizeof table, err))
+			return false;
+	}
+	*cr3 = BOOT_TABLES;
+	return true;
+}
+
+/* As high as the kernel allows, clear of the kernel. */
+static bool load_initrd(struct bus *bus, const struct boot_request *request, u8 *params, u64 kernel_end, struct err *err)
+{
+	const struct boot_file *initrd = &request->module[0];
+	u64 limit = MIN(request->ram_below_4g, (u64)load32(params + P_INITRD_MAX) + 1);
+
+	if (!request->modules)
+		return true;
+	if (request->modules > 1)
+		return err_set(err, EXIT_USAGE, "-initrd: Linux takes one file");
+	if (!initrd->size)
+		return err_set(err, EXIT_FILE, "%s: the initrd is empty", initrd->name);
+	if (initrd->size > limit || ((limit - initrd->size) & ~0xfffull) < kernel_end)
+		return err_set(err, EXIT_FILE, "%s: an initrd of %zu KiB does not fit behind the kernel (see -m)", initrd->name,
+		               initrd->size / 1024);
+	u64 place = (limit - initrd->size) & ~0xfffull;
+	store32(params + P_RAMDISK_IMAGE, place);
+	store32(params + P_RAMDISK_SIZE, initrd->size);
+	return boot_copy(bus, request, place, initrd->data, initrd->size, err);
+}
+
+bool linux_load(struct bus *bus, const struct boot_request *request, struct boot_entry *entry, struct err *err)
+{
+	const u8 *data = request->kernel.data;
+	size_t size = request->kernel.size;
+	u8 params[P_END] = {0};
+	unsigned version = load16(data + P_VERSION);
+	size_t setup = (data[P_SETUP_SECTS] ? data[P_SETUP_SECTS] + 1u : 5u) * 512;
+
+	if (version < MIN_PROTOCOL)
+		return err_set(err, EXIT_FILE, "%s: Linux boot protocol %u.%02u is too old (2.06 is needed)", request->kernel.name,
+		               version >> 8, version & 0xff);
+	if (!(data[P_LOADFLAGS] & LOADED_HIGH))
+		return err_set(err, EXIT_FILE, "%s: a zImage; only bzImage kernels can be booted", request->kernel.name);
+	if (size <= setup)
+		return err_set(err, EXIT_FILE, "%s: truncated: %zu bytes, the setup part alone has %zu", request->kernel.name, size, setup);
+	/* syssize is in paragraphs; a file shorter than it says was cut */
+	if (size - setup < (u64)load32(data + 0x1f4) * 16 - 15 && load32(data + 0x1f4))
+		return err_set(err, EXIT_FILE, "%s: truncated: %zu bytes of %llu", request->kernel.name, size,
+		               (unsigned long long)setup + (u64)load32(data + 0x1f4) * 16);
+
+	/* the header runs to 0x202 + the byte at 0x201 */
+	size_t header_end = MIN((size_t)P_MAGIC + data[0x201], (size_t)P_E820);
+	memcpy(params + SETUP_HEADER, data + SETUP_HEADER, MIN(header_end, size) - SETUP_HEADER);
+
+	u64 load = 0x100000, need = size - setup;
+	if (version >= 0x20a) {
+		need = MAX(need, (u64)load32(params + P_INIT_SIZE));
+		load = load64(params + P_PREF_ADDRESS);
+		if (load < 0x100000 || load > request->ram_below_4g || need > request->ram_below_4g - load) {
+			if (!params[P_RELOCATABLE])
+				return err_set(err, EXIT_FILE, "%s: needs memory at %#llx (see -m)", request->kernel.name, (unsigned long long)load);
+			u64 align = MAX(load32(params + P_ALIGNMENT), 0x1000u);
+			load = (0x100000 + align - 1) / align * align;
+		}
+	}
+	if (!boot_copy(bus, request, load, data + setup, size - setup, err) || !boot_zero(bus, request, load + size - setup, need - (size - setup), err))
+		return false;
+	if (!load_initrd(bus, request, params, load + need, err))
+		return false;
+	if (!boot_cmdline(bus, request, load32(params + P_CMDLINE_SIZE) + 1ull, err))
+		return false;
+
+	params[P_LOADER] = LOADER_UNDEFINED;
+	params[P_LOADFLAGS] |= LOADED_HIGH;
+	params[P_LOADFLAGS] &= ~CAN_USE_HEAP;
+	store16(params + P_VID_MODE, VID_NORMAL);
+	store32(params + P_CODE32_START, load);
+	store32(params + P_CMD_LINE, BOOT_CMDLINE);
+	store64(params + P_ACPI_RSDP, request->rsdp);
+	unsigned count = MIN(request->e820_count, (unsigned)E820_MAX);
+	params[P_E820_COUNT] = count;
+	for (unsigned i = 0; i < count; i++) {
+		u8 *e = params + P_E820 + i * 20;
+		store64(e, request->e820[i].base);
+		store64(e + 8, request->e820[i].size);
+		store32(e + 16, request->e820[i].type);
+	}
+	if (!boot_copy(bus, request, BOOT_INFO, params, sizeof params, err))
+		return false;
+
+	bool has64 = version >= 0x20c && (load16(params + P_XLOADFLAGS) & XLF_KERNEL_64);
+	*entry = (struct boot_entry){
+		.mode = has64 ? BOOT_FLAT64 : BOOT_FLAT32,
+		.rip = load + (has64 ? 0x200 : 0),
+		.rsi = BOOT_INFO,
+		.rsp = BOOT_STACK,
+	};
+	return !has64 || page_tables(bus, request, &entry->cr3, err);
+}
