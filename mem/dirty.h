@@ -6,13 +6,25 @@
 
 #include "mem/bus.h"
 
+/* Between a store to memory and the look at its page's watch byte, and between setting a watch and reading the page. */
+static inline void dirty_fence(void)
+{
+#ifdef __SANITIZE_THREAD__ /* knows no fences; its atomic operations order as much */
+	static u8 word;
+	__atomic_fetch_or(&word, 0, __ATOMIC_SEQ_CST);
+#else
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+#endif
+}
+
 /* Put a page under watch / release it. Setting tells the bus's listeners to drop fast write paths. */
 void dirty_watch(struct bus *bus, u8 *hva_page, u8 *watch, enum ram_watch why);
 void dirty_unwatch(u8 *watch, enum ram_watch why);
-/* A write of len bytes (within one page) to a page whose watch byte is not 0: tells the code listeners, marks logs. */
+/* A write of len bytes (within one page) to a page whose watch byte is not 0: tells the code listeners, marks logs. A logged
+ * page is then free for fast writes until dirty_log_test() has seen it. */
 void dirty_write(struct bus *bus, u8 *hva, u8 *watch, unsigned len);
 
-/* A dirty log over part of a RAM block (screen memory, migration). start and len are page aligned. */
+/* A dirty log over part of a RAM block (screen memory, migration). start and len are page aligned. A page has one log. */
 void dirty_log_start(struct bus *bus, struct ram *ram, u64 start, u64 len);
 void dirty_log_stop(struct bus *bus, struct ram *ram, u64 start, u64 len);
 /* Was the page written since the last call? Clears and re-arms it. */

@@ -43,6 +43,8 @@ struct map {
 	u32 count, capacity;
 	u64 last;     /* highest legal address: 2^52-1 or 0xffff */
 	u64 version;  /* counts changes */
+	u32 batch;    /* depth of map_begin */
+	bool stale;   /* changed since map_begin */
 };
 
 void map_init(struct map *map, u64 last);
@@ -51,10 +53,13 @@ void map_free(struct map *map);
  * Mapping a mapped region moves it. The caller owns the region, which must outlive its mapping. */
 void map_add(struct map *map, struct region *region, u64 start, int priority);
 void map_remove(struct map *map, struct region *region);
-/* Several changes at once: between begin and end the ranges are not rebuilt. */
+/* Several changes at once: between begin and end (they nest) the ranges stay as they are, and a removed region must
+ * live until the end. */
 void map_begin(struct map *map);
 void map_end(struct map *map);
 /* The range that holds addr, or NULL. */
 const struct map_range *map_find(const struct map *map, u64 addr);
+/* The same, or the first one above addr. */
+const struct map_range *map_find_from(const struct map *map, u64 addr);
 
 #endif

@@ -32,5 +32,7 @@ struct ram *ram_new(const char *name, u64 size, bool rom, bool shared, struct er
 void ram_free(struct ram *ram);
 /* Bytes of the block that are committed on the host now. */
 u64 ram_committed(const struct ram *ram);
+/* The block that holds this host address, or NULL. */
+struct ram *ram_find(const u8 *hva);
 
 #endif

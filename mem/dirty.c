@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* Watch bytes and dirty logs.
+ *
+ * A logged page is in one of two states: armed (watch bit set, dirty bit clear) or written (watch bit clear, dirty bit set).
+ * The first write moves it to written and leaves later ones alone; dirty_log_test() takes the dirty bit first and arms the
+ * page again after, so that a write in between is either marked or seen by whoever reads the page after the test.
+ *
+ * Invariant: a watcher sets its bit, then fast write paths are dropped, then (dirty_fence) it reads the page; a writer
+ * stores, then (dirty_fence) reads the watch byte. One of them sees the other. */
+#include "mem/dirty.h"
+
+static void protect(struct bus *bus, u8 *hva_page)
+{
+	for (struct bus_listener *l = __atomic_load_n(&bus->listeners, __ATOMIC_ACQUIRE); l; l = l->next)
+		if (l->protect)
+			l->protect(l->opaque, hva_page);
+}
+
+void dirty_watch(struct bus *bus, u8 *hva_page, u8 *watch, enum ram_watch why)
+{
+	u8 before = __atomic_fetch_or(watch, (u8)why, __ATOMIC_SEQ_CST);
+
+	if (!(before & why))
+		protect(bus, hva_page);
+	dirty_fence();
+}
+
+void dirty_unwatch(u8 *watch, enum ram_watch why)
+{
+	__atomic_fetch_and(watch, (u8)~why, __ATOMIC_SEQ_CST);
+}
+
+static void mark_log(const u8 *hva, u8 *watch)
+{
+	struct ram *ram = ram_find(hva);
+	u64 page;
+
+	if (!ram)
+		bug("a watched page lies in no memory block");
+	page = (u64)(hva - ram->hva) >> PAGE_SHIFT;
+	/* disarm first: a test in between arms again and leaves nothing lost, the other order could leave written-but-unmarked */
+	dirty_unwatch(watch, RAM_WATCH_LOG);
+	__atomic_fetch_or(&ram->dirty[page / 64], BIT(page % 64), __ATOMIC_SEQ_CST);
+}
+
+void dirty_write(struct bus *bus, u8 *hva, u8 *watch, unsigned len)
+{
+	u8 why = __atomic_load_n(watch, __ATOMIC_RELAXED);
+
+	if (why & RAM_WATCH_CODE)
+		for (struct bus_listener *l = __atomic_load_n(&bus->listeners, __ATOMIC_ACQUIRE); l; l = l->next)
+			if (l->code_written)
+				l->code_written(l->opaque, hva, len);
+	if (why & RAM_WATCH_LOG)
+		mark_log(hva, watch);
+}
+
+/* ---- logs ---- */
+/* Cut a range to the block; page numbers. */
+static void pages_of(const struct ram *ram, u64 start, u64 len, u64 *first, u64 *end)
+{
+	start = MIN(start, ram->size);
+	len = MIN(len, ram->size - start);
+	*first = start >> PAGE_SHIFT;
+	*end = (start + len + PAGE_OFFSET) >> PAGE_SHIFT;
+}
+
+void dirty_log_start(struct bus *bus, struct ram *ram, u64 start, u64 len)
+{
+	u64 page, end;
+
+	pages_of(ram, start, len, &page, &end);
+	for (; page < end; page++) {
+		__atomic_fetch_and(&ram->dirty[page / 64], ~BIT(page % 64), __ATOMIC_SEQ_CST);
+		dirty_watch(bus, ram->hva + (page << PAGE_SHIFT), &ram->watch[page], RAM_WATCH_LOG);
+	}
+}
+
+void dirty_log_stop(struct bus *bus, struct ram *ram, u64 start, u64 len)
+{
+	u64 page, end;
+
+	(void)bus; /* pages that are no longer armed need no listener: their fast paths come back by themselves */
+	pages_of(ram, start, len, &page, &end);
+	for (; page < end; page++) {
+		dirty_unwatch(&ram->watch[page], RAM_WATCH_LOG);
+		__atomic_fetch_and(&ram->dirty[page / 64], ~BIT(page % 64), __ATOMIC_SEQ_CST);
+	}
+}
+
+bool dirty_log_test(struct bus *bus, struct ram *ram, u64 offset)
+{
+	u64 page = offset >> PAGE_SHIFT, bit = BIT(page % 64);
+
+	if (offset >= ram->size || !(__atomic_load_n(&ram->dirty[page / 64], __ATOMIC_RELAXED) & bit))
+		return false;
+	__atomic_fetch_and(&ram->dirty[page / 64], ~bit, __ATOMIC_SEQ_CST);
+	dirty_watch(bus, ram->hva + (page << PAGE_SHIFT), &ram->watch[page], RAM_WATCH_LOG);
+	return true;
+}
