@@ -270,8 +270,13 @@ struct cpu *cpu_new(const struct cpu_model *model, struct bus *bus, struct clock
 void cpu_free(struct cpu *cpu);
 /* SDM 3A table 10-1: power-up/RESET, or INIT (keeps FPU, TSC, MTRRs and some more). */
 void cpu_reset(struct cpu *cpu, bool init);
-/* After the architectural state was loaded or changed from outside: derive the rest, flush what is cached. */
+/* Before the state is read from outside, between engine runs: what is pending or lazy goes into it. */
+void cpu_state_sync(struct cpu *cpu);
+/* After the architectural state was loaded or changed from outside: derive the rest, flush what is cached. Load
+ * into a CPU that was reset: requests from before are not part of what is replaced. */
 void cpu_state_changed(struct cpu *cpu);
+/* The registers as text, for logs. */
+void cpu_print(const struct cpu *cpu, FILE *to);
 /* Set or clear request bits; wakes nothing by itself (engine.h). Any thread. */
 static inline void cpu_request(struct cpu *cpu, u32 bits)
 {

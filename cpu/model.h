@@ -46,5 +46,9 @@ struct cpuid_regs {
 	u32 eax, ebx, ecx, edx;
 };
 struct cpuid_regs model_cpuid(const struct cpu *cpu, u32 leaf, u32 subleaf);
+/* Family, model and stepping as CPUID leaf 1 and the reset value of EDX give them. */
+u32 model_signature(const struct cpu_model *model);
+/* IA32_MISC_ENABLE after RESET. */
+u64 model_misc_enable(const struct cpu_model *model);
 
 #endif
