@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/* The machine: one PC made from the wiring table (pc.c), its CPUs, and what a front end may do with it. The only place that
+ * sees both devices and CPUs. Functions are called without the machine lock unless they say otherwise. */
+#ifndef HW_BOARD_BOARD_H
+#define HW_BOARD_BOARD_H
+
+#include "base/err.h"
+#include "base/field.h"
+#include "cpu/engine.h"
+#include "cpu/model.h"
+#include "hw/device.h"
+
+struct board;
+
+#define BOARD_SERIALS 4
+#define BOARD_EXTRAS 32
+
+struct board_file { /* a file that the guest boots from; kept for the next reset */
+	const char *name, *args;
+	u8 *data;
+	size_t size;
+};
+struct board_device { /* -device */
+	const char *class_name, *options, *id;
+	struct chardev *chardev;
+};
+
+struct board_config {
+	u64 ram_size;
+	unsigned cpus;
+	struct cpu_model model;
+	const struct engine *engine;
+	/* direct boot; kernel.data NULL: none */
+	struct board_file kernel, module[16];
+	unsigned modules;
+	const char *cmdline;
+	struct board_file firmware; /* -bios */
+	struct chardev *serial[BOARD_SERIALS]; /* NULL: no such port */
+	struct chardev *debugcon;
+	struct board_device extra[BOARD_EXTRAS];
+	unsigned extras;
+	bool paused;           /* -S */
+	bool no_reboot;        /* a reset request ends the run */
+	bool no_shutdown;      /* power off stops the machine instead of ending the run */
+	bool count_instructions; /* -icount: deterministic */
+	unsigned icount_shift;
+	u64 seed;              /* entropy in deterministic mode */
+	u64 calendar;          /* ns since 1970 at power-on */
+	struct { FILE *file; bool in_asm, interrupts, exec, reset; } log;
+};
+
+/* The loop and clock are made first, because character devices need them before the board exists. */
+struct board *board_new(const struct board_config *config, struct clock *clock, struct loop *loop, struct err *err);
+/* Run until the machine ends; the exit code. */
+int board_run(struct board *board);
+void board_free(struct board *board);
+
+/* ---- control; under the machine lock, from the loop's thread (chardev callbacks, monitor) ---- */
+void board_pause(struct board *board);  /* returns when every CPU stands still at an instruction boundary */
+void board_continue(struct board *board);
+bool board_paused(const struct board *board);
+void board_reset(struct board *board);
+void board_power_button(struct board *board);
+void board_quit(struct board *board, int code);
+unsigned board_cpus(const struct board *board);
+struct cpu *board_cpu(struct board *board, unsigned index);
+struct machine *board_machine(struct board *board);
+struct device *board_device(struct board *board, const char *id);
+struct device *board_first_device(struct board *board);
+const struct engine *board_engine(const struct board *board);
+
+/* The whole state, RAM included; the machine is paused. */
+bool board_save(struct board *board, struct field_buf *buf, struct err *err);
+bool board_load(struct board *board, const struct field_buf *buf, struct err *err);
+
+#endif

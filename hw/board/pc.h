@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* The wiring of the PC: which devices there are, in the order of their creation, and what each output pin is tied to. */
+#ifndef HW_BOARD_PC_H
+#define HW_BOARD_PC_H
+
+#include "bios/acpi.h"
+#include "base/types.h"
+
+/* A tie: output pin `pin` of the device goes to input `to_pin` of device `to`. The pseudo-device "gsi" is the PC's interrupt
+ * wiring: input n reaches PIC pin n (n < 16) and IOAPIC pin n, and 0 reaches IOAPIC pin 2. */
+struct pc_tie {
+	const char *pin;
+	const char *to;
+	u8 to_pin;
+};
+#define PC_TIES 4
+struct pc_device {
+	const char *class_name, *id, *options;
+	struct pc_tie tie[PC_TIES];
+};
+extern const struct pc_device pc_devices[];
+extern const unsigned pc_device_count;
+
+/* What ACPI tells of the ISA devices. */
+extern const struct acpi_isa pc_isa[];
+extern const unsigned pc_isa_count;
+
+#endif

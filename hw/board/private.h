@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* The inside of a board, shared by the files of this folder. */
+#ifndef HW_BOARD_PRIVATE_H
+#define HW_BOARD_PRIVATE_H
+
+#include "hw/board/board.h"
+#include "hw/board/vcpu.h"
+
+struct board_cpu_pins { /* what ties one CPU to its interrupt controllers */
+	struct board *board;
+	struct vcpu *vcpu;
+	struct device *lapic;
+};
+
+struct board {
+	struct board_config config;
+	struct clock *clock;
+	struct loop *loop;
+	struct bus bus;
+	struct machine machine;
+	struct ram *ram;
+	struct region low, high, vga_hole;
+	struct vcpu *vcpu;
+	struct board_cpu_pins *pins;
+	unsigned cpus;
+	struct device *devices;
+	struct device *pic, *ioapic;
+	unsigned paused; /* nested */
+	bool reset_posted;
+};
+
+struct device *board_add(struct board *board, const char *class_name, const char *id, const char *options, struct err *err);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* A virtual CPU's thread: runs the engine, sleeps while the CPU is idle, parks while the machine is paused. */
+#ifndef HW_BOARD_VCPU_H
+#define HW_BOARD_VCPU_H
+
+#include <pthread.h>
+
+#include "cpu/engine.h"
+
+struct vcpu {
+	struct cpu *cpu;
+	const struct engine *engine;
+	struct clock *clock;
+	struct loop *loop;
+	pthread_t thread;
+	pthread_mutex_t lock; /* guards the members below; taken inside the machine lock, never around it */
+	pthread_cond_t wake;  /* something may have changed for the CPU */
+	pthread_cond_t parked_cond;
+	bool started, park, parked, quit;
+};
+
+void vcpu_init(struct vcpu *vcpu, struct cpu *cpu, const struct engine *engine, struct clock *clock, struct loop *loop);
+bool vcpu_start(struct vcpu *vcpu, struct err *err);
+/* Set request bits and wake the thread if it sleeps. Any thread, with or without the machine lock. */
+void vcpu_request(struct vcpu *vcpu, u32 bits);
+/* Ask to stand still / wait until it does (without the machine lock) / go on. */
+void vcpu_park(struct vcpu *vcpu);
+void vcpu_wait_parked(struct vcpu *vcpu);
+void vcpu_unpark(struct vcpu *vcpu);
+/* End the thread and join it. */
+void vcpu_quit(struct vcpu *vcpu);
+
+#endif

@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""Boots a Debian kernel under Paisano, types into its serial console and checks what comes back.
+usage: guest.py PAISANO KERNEL INITRD [OPTION...]"""
+import os, pty, re, select, subprocess, sys, termios, time
+
+LIMIT = 300  # seconds without progress before a step counts as failed
+
+
+class Console:
+    """The guest's console on a pseudo-terminal, as a user has it."""
+
+    def __init__(self, command):
+        self.master, slave = pty.openpty()
+        self.before = termios.tcgetattr(slave)
+        self.slave = slave
+        self.process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave)
+        self.text = ''
+
+    def expect(self, pattern, limit=LIMIT):
+        end = time.monotonic() + limit
+        while True:
+            m = re.search(pattern, self.text)
+            if m:
+                self.text = self.text[m.end():]
+                return m
+            ready, _, _ = select.select([self.master], [], [], max(0, end - time.monotonic()))
+            if not ready:
+                fail(f'no {pattern!r} within {limit} s; the console ended with:\n{self.text[-3000:]}')
+            try:
+                data = os.read(self.master, 65536)
+            except OSError:
+                data = b''
+            if not data:
+                fail(f'the console closed before {pattern!r}:\n{self.text[-3000:]}')
+            self.text += data.decode(errors='replace').replace('\r\n', '\n')
+
+    def type(self, line):
+        os.write(self.master, line.encode() + b'\n')
+
+    def run(self, command, pattern, limit=LIMIT):
+        self.type(command)
+        return self.expect(pattern, limit)
+
+
+def fail(text):
+    print('FAILED:', text)
+    sys.exit(1)
+
+
+def check(condition, text):
+    if not condition:
+        fail(text)
+    print('ok:', text)
+
+
+def main():
+    paisano, kernel, initrd, *options = sys.argv[1:]
+    console = Console([paisano, '-m', '512M', '-nographic', '-kernel', kernel, '-initrd', initrd,
+                       '-append', 'console=ttyS0', *options])
+    boot = console.expect('(?s).*GUEST-READY')[0]
+    console.expect('guest:.*# ')
+    check(True, 'reached the shell')
+    for word in ('unexpected', 'WARNING:', 'BUG:', 'Oops', 'Call Trace', 'Kernel panic', 'unchecked MSR', 'Spurious', 'FPU might'):
+        lines = [line for line in boot.splitlines() if word in line]
+        check(not lines, f'no {word!r} in the boot messages {lines[:2]}')
+
+    console.run('echo $((6 * 7))-typed', r'\n42-typed\n')
+    check(True, 'typing works')
+    console.run('grep -c ^processor /proc/cpuinfo; echo cpus', r'\n1\ncpus')
+    console.run('dd if=/dev/zero bs=1M count=8 2>/dev/null | md5sum', r'96995b58d4cbf6aaa9041b4f00c7f6ae')
+    check(True, 'md5sum of 8 MiB of zeros is right')
+    console.run('echo a1b2 | sed s/b/-/ | tr a-z A-Z; awk "BEGIN{printf \\"%.9f\\\\n\\", sqrt(2)*sin(1)}"',
+                r'A1-2\n1\.190019679\n')
+    check(True, 'text tools and floating point work')
+
+    start = time.monotonic()
+    console.run('sleep 5; echo sl""ept', r'\nslept\n')
+    took = time.monotonic() - start
+    check(4.5 < took < 7, f'sleep 5 took {took:.2f} s of host time')
+    console.run('for i in 1 2 3 4 5 6 7 8; do (echo child $i) & done; wait; echo do""ne', r'\ndone\n')
+    check(True, 'processes come and go')
+    log = console.run('dmesg > /tmp/log; grep -ciE "oops|call trace|unexpected|lockup|tsc: marking" /tmp/log; echo gr""ep', r'(\d+)\ngrep')
+    check(log[1] == '0', 'dmesg is clean')
+
+    console.type('poweroff')
+    try:
+        code = console.process.wait(60)
+    except subprocess.TimeoutExpired:
+        console.process.kill()
+        fail('poweroff did not end the emulator')
+    check(code == 0, f'poweroff ends with exit code {code}')
+    check(termios.tcgetattr(console.slave) == console.before, 'the terminal is as it was')
+
+
+main()
