@@ -177,8 +177,8 @@ const char *options_nearest(const char *word, const char *const *names)
 		if (name_len > NAME_MAX_LEN)
 			continue;
 		d = distance(word, len, *names, name_len);
-		/* more than half the word changed is another word */
-		if (d < best_distance && 2 * d <= MAX(len, name_len)) {
+		/* half the word changed is another word */
+		if (d < best_distance && 2 * d < MAX(len, name_len)) {
 			best_distance = d;
 			best = *names;
 		}

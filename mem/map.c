@@ -23,8 +23,7 @@ void map_init(struct map *map, u64 last)
 
 void map_free(struct map *map)
 {
-	for (struct region *r = map->regions; r; r = r->next)
-		r->mapped = false;
+	/* the regions may be gone already, with the devices that own them */
 	free(map->ranges);
 	map_init(map, map->last);
 }
