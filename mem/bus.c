@@ -256,23 +256,30 @@ static unsigned device_access(struct bus *bus, const struct map *map, u64 addr, 
 }
 
 /* ---- memory ---- */
+/* Aligned accesses are atomic, as on hardware: other CPUs and devices use the same memory without a lock. */
 static u64 load_sized(const u8 *p, unsigned size)
 {
+	bool aligned = !((uintptr_t)p & (size - 1));
+
 	switch (size) {
-	case 1: return load8(p);
-	case 2: return load16(p);
-	case 4: return load32(p);
-	default: return load64(p);
+	case 1: return __atomic_load_n(p, __ATOMIC_RELAXED);
+	case 2: return aligned ? __atomic_load_n((const u16 *)p, __ATOMIC_RELAXED) : load16(p);
+	case 4: return aligned ? __atomic_load_n((const u32 *)p, __ATOMIC_RELAXED) : load32(p);
+	default: return aligned ? __atomic_load_n((const u64 *)p, __ATOMIC_RELAXED) : load64(p);
 	}
 }
 
 static void store_sized(u8 *p, u64 value, unsigned size)
 {
+	if ((uintptr_t)p & (size - 1)) {
+		memcpy(p, &value, size);
+		return;
+	}
 	switch (size) {
-	case 1: store8(p, (u8)value); break;
-	case 2: store16(p, (u16)value); break;
-	case 4: store32(p, (u32)value); break;
-	default: store64(p, value); break;
+	case 1: __atomic_store_n(p, (u8)value, __ATOMIC_RELAXED); break;
+	case 2: __atomic_store_n((u16 *)p, (u16)value, __ATOMIC_RELAXED); break;
+	case 4: __atomic_store_n((u32 *)p, (u32)value, __ATOMIC_RELAXED); break;
+	default: __atomic_store_n((u64 *)p, value, __ATOMIC_RELAXED); break;
 	}
 }
 

@@ -298,7 +298,7 @@ static void test_workers(void **state)
 static void test_drain(void **state)
 {
 	struct fixture *f = *state;
-	struct job jobs[20];
+	static struct job jobs[20]; /* the last one outlives this function */
 
 	for (unsigned i = 0; i < 20; i++) {
 		jobs[i] = (struct job){f, i};
