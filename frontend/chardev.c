@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: MIT */
+/* Host ends of character streams. Input is taken from the host only as the device has room for it. Output goes out at once when
+ * the host takes it and is queued in order when it does not; descriptors are never switched to non-blocking, because a
+ * terminal shares that flag with the shell. A stream that nobody is connected to swallows output.
+ * A guest that writes faster than a stuck reader takes it is held up once QUEUE_MAX is reached. */
+#define _GNU_SOURCE
+#include "frontend/chardev.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <poll.h>
+#include <pty.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define QUEUE_MAX (1u << 20)
+#define CHUNK 4096 /* a pipe that polls writable takes PIPE_BUF bytes without blocking */
+
+struct stream {
+	struct chardev chardev; /* first: the address is the same */
+	struct loop *loop;
+	int in, out, listener;
+	int keep; /* the slave side of a pseudo-terminal, kept open so that the master never hangs up */
+	u8 *queue;
+	size_t queued;
+	u8 held[CHUNK]; /* read from the host, the device had no room */
+	size_t held_len;
+	bool reading;
+	size_t (*filter)(void *opaque, u8 *data, size_t len);
+	void *filter_opaque;
+	char *unlink_path;
+};
+
+static void on_event(void *opaque, int fd, unsigned events);
+
+static void watch(struct stream *s)
+{
+	bool read = s->in >= 0 && !s->held_len, write = s->queued > 0;
+
+	if (s->in >= 0 && s->in == s->out) {
+		loop_watch(s->loop, s->in, (read ? LOOP_READ : 0) | (write ? LOOP_WRITE : 0), on_event, s);
+		return;
+	}
+	if (s->in >= 0)
+		loop_watch(s->loop, s->in, read ? LOOP_READ : 0, on_event, s);
+	if (s->out >= 0)
+		loop_watch(s->loop, s->out, write ? LOOP_WRITE : 0, on_event, s);
+}
+
+static void hang_up(struct stream *s)
+{
+	if (s->in >= 0)
+		loop_watch(s->loop, s->in, 0, NULL, NULL);
+	if (s->out >= 0 && s->out != s->in)
+		loop_watch(s->loop, s->out, 0, NULL, NULL);
+	if (s->listener >= 0) { /* a connection: wait for the next one */
+		close(s->in);
+		s->out = -1;
+		s->queued = 0;
+	}
+	s->in = -1;
+}
+
+/* ---- output ---- */
+
+static bool can_write(int fd, int milliseconds)
+{
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+
+	return poll(&p, 1, milliseconds) > 0 && (p.revents & (POLLOUT | POLLERR | POLLHUP));
+}
+
+/* Write as much as goes without waiting longer than asked. */
+static size_t push(struct stream *s, const u8 *data, size_t len, int milliseconds)
+{
+	size_t done = 0;
+
+	while (done < len && can_write(s->out, milliseconds)) {
+		ssize_t n = write(s->out, data + done, MIN(len - done, (size_t)CHUNK));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return len; /* the reader is gone: nobody wants it */
+		done += n;
+	}
+	return done;
+}
+
+static void drain(struct stream *s, int milliseconds)
+{
+	size_t n = push(s, s->queue, s->queued, milliseconds);
+
+	memmove(s->queue, s->queue + n, s->queued - n);
+	s->queued -= n;
+}
+
+static void stream_write(void *opaque, const u8 *data, size_t len)
+{
+	struct stream *s = opaque;
+
+	if (s->out < 0)
+		return;
+	if (!s->queued) {
+		size_t n = push(s, data, len, 0);
+		data += n;
+		len -= n;
+	}
+	while (len) {
+		if (s->queued == QUEUE_MAX) {
+			drain(s, 100);
+			continue;
+		}
+		size_t part = MIN(len, QUEUE_MAX - s->queued);
+		if (!s->queue)
+			s->queue = err_alloc(QUEUE_MAX);
+		memcpy(s->queue + s->queued, data, part);
+		s->queued += part;
+		data += part;
+		len -= part;
+		watch(s);
+	}
+}
+
+/* ---- input ---- */
+
+static void deliver(struct stream *s)
+{
+	struct chardev *c = &s->chardev;
+	size_t room = c->can_receive ? c->can_receive(c->device) : s->held_len;
+	size_t n = MIN(room, s->held_len);
+
+	if (n && c->receive)
+		c->receive(c->device, s->held, n);
+	memmove(s->held, s->held + n, s->held_len - n);
+	s->held_len -= n;
+}
+
+static void read_more(struct stream *s)
+{
+	ssize_t n = read(s->in, s->held, sizeof s->held);
+
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return;
+	if (n <= 0) {
+		hang_up(s);
+		return;
+	}
+	s->held_len = s->filter ? s->filter(s->filter_opaque, s->held, n) : (size_t)n;
+	deliver(s);
+}
+
+static void on_room(void *opaque)
+{
+	struct stream *s = opaque;
+
+	if (!s->held_len)
+		return;
+	deliver(s);
+	watch(s);
+}
+
+static void on_event(void *opaque, int fd, unsigned events)
+{
+	struct stream *s = opaque;
+
+	if (fd == s->out && (events & LOOP_WRITE))
+		drain(s, 0);
+	if (fd == s->in && (events & (LOOP_READ | LOOP_HANGUP)) && !s->held_len)
+		read_more(s);
+	watch(s);
+}
+
+/* ---- kinds ---- */
+
+static struct stream *stream_new(struct loop *loop)
+{
+	struct stream *s = err_alloc(sizeof *s);
+
+	s->loop = loop;
+	s->in = s->out = s->listener = s->keep = -1;
+	s->chardev.write = stream_write;
+	s->chardev.room = on_room;
+	s->chardev.opaque = s;
+	return s;
+}
+
+static void start(struct stream *s)
+{
+	bool locked = loop_locked(s->loop);
+
+	if (!locked)
+		loop_lock(s->loop);
+	watch(s);
+	if (!locked)
+		loop_unlock(s->loop);
+}
+
+struct chardev *chardev_fds(int in, int out, struct loop *loop)
+{
+	struct stream *s = stream_new(loop);
+
+	s->in = in;
+	s->out = out;
+	start(s);
+	return &s->chardev;
+}
+
+static void on_connect(void *opaque, int fd, unsigned events)
+{
+	struct stream *s = opaque;
+	int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+
+	(void)events;
+	if (peer < 0)
+		return;
+	if (s->in >= 0) { /* one at a time */
+		close(peer);
+		return;
+	}
+	s->in = s->out = peer;
+	watch(s);
+}
+
+static struct chardev *open_file(const char *path, const char *what, struct loop *loop, struct err *err)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+
+	if (fd < 0) {
+		err_set(err, EXIT_FILE, "%s file:%s: %s", what, path, strerror(errno));
+		return NULL;
+	}
+	return chardev_fds(-1, fd, loop);
+}
+
+static struct chardev *open_pty(const char *what, struct loop *loop, struct err *err)
+{
+	int master, slave;
+	char name[128];
+	struct termios t;
+
+	if (openpty(&master, &slave, name, NULL, NULL)) {
+		err_set(err, EXIT_HOST, "%s pty: %s", what, strerror(errno));
+		return NULL;
+	}
+	if (!tcgetattr(slave, &t)) {
+		cfmakeraw(&t);
+		tcsetattr(slave, TCSANOW, &t);
+	}
+	struct chardev *chardev = chardev_fds(master, master, loop);
+	((struct stream *)chardev)->keep = slave;
+	err_note("%s: connected to %s", what, name);
+	return chardev;
+}
+
+/* The words behind an address: "server", "nowait", "server=on", "wait=off", in any order. */
+static bool socket_words(char *words, bool *server, bool *wait, const char *what, struct err *err)
+{
+	*server = false;
+	*wait = true;
+	for (char *save = NULL, *w = strtok_r(words, ",", &save); w; w = strtok_r(NULL, ",", &save)) {
+		if (!strcmp(w, "server") || !strcmp(w, "server=on"))
+			*server = true;
+		else if (!strcmp(w, "nowait") || !strcmp(w, "wait=off"))
+			*wait = false;
+		else if (strcmp(w, "wait=on") && strcmp(w, "server=off"))
+			return err_set(err, EXIT_USAGE, "%s: %s: not a word for sockets (server, nowait)", what, w);
+	}
+	return true;
+}
+
+/* Finish a socket: listen on it or connect it. */
+static struct chardev *open_socket(int fd, const struct sockaddr *addr, socklen_t len, bool server, bool wait, const char *what,
+                                   const char *spec, struct loop *loop, struct err *err)
+{
+	int one = 1;
+
+	if (fd < 0 || (server ? (addr->sa_family == AF_INET && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one)) ||
+	                            bind(fd, addr, len) || listen(fd, 1)
+	                      : connect(fd, addr, len))) {
+		err_set(err, EXIT_HOST, "%s %s: %s", what, spec, strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return NULL;
+	}
+	if (!server)
+		return chardev_fds(fd, fd, loop);
+	struct stream *s = stream_new(loop);
+	s->listener = fd;
+	if (wait) {
+		err_note("%s %s: waiting for a connection", what, spec);
+		s->in = s->out = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+		start(s);
+	}
+	loop_lock(loop);
+	loop_watch(loop, fd, LOOP_READ, on_connect, s);
+	loop_unlock(loop);
+	return &s->chardev;
+}
+
+static struct chardev *open_tcp(char *address, const char *what, const char *spec, struct loop *loop, struct err *err)
+{
+	char *comma = strchr(address, ',');
+	bool server, wait;
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
+
+	if (comma)
+		*comma++ = 0;
+	char *colon = strrchr(address, ':');
+	if (!socket_words(comma ? comma : (char[]){""}, &server, &wait, what, err))
+		return NULL;
+	if (!colon) {
+		err_set(err, EXIT_USAGE, "%s %s: tcp:HOST:PORT", what, spec);
+		return NULL;
+	}
+	*colon = 0;
+	hints.ai_flags = server ? AI_PASSIVE : 0;
+	int code = getaddrinfo(*address ? address : server ? NULL : "127.0.0.1", colon + 1, &hints, &found);
+	if (code) {
+		err_set(err, EXIT_USAGE, "%s %s: %s", what, spec, gai_strerror(code));
+		return NULL;
+	}
+	struct chardev *chardev = open_socket(socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), found->ai_addr, found->ai_addrlen, server,
+	                                      wait, what, spec, loop, err);
+	freeaddrinfo(found);
+	return chardev;
+}
+
+static struct chardev *open_unix(char *path, const char *what, const char *spec, struct loop *loop, struct err *err)
+{
+	char *comma = strchr(path, ',');
+	bool server, wait;
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+
+	if (comma)
+		*comma++ = 0;
+	if (!socket_words(comma ? comma : (char[]){""}, &server, &wait, what, err))
+		return NULL;
+	if (strlen(path) >= sizeof addr.sun_path) {
+		err_set(err, EXIT_USAGE, "%s %s: the path is too long", what, spec);
+		return NULL;
+	}
+	strcpy(addr.sun_path, path);
+	if (server)
+		unlink(path);
+	struct chardev *chardev = open_socket(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), (struct sockaddr *)&addr, sizeof addr, server, wait,
+	                                      what, spec, loop, err);
+	if (chardev && server)
+		((struct stream *)chardev)->unlink_path = err_strdup(path);
+	return chardev;
+}
+
+struct chardev *chardev_open(const char *spec, const char *what, struct loop *loop, struct err *err)
+{
+	char *copy = err_strdup(spec), *colon = strchr(copy, ':');
+	struct chardev *chardev = NULL;
+
+	if (colon)
+		*colon++ = 0;
+	if (!strcmp(spec, "null"))
+		chardev = chardev_fds(-1, -1, loop);
+	else if (!strcmp(spec, "pty"))
+		chardev = open_pty(what, loop, err);
+	else if (colon && !strcmp(copy, "file"))
+		chardev = open_file(colon, what, loop, err);
+	else if (colon && !strcmp(copy, "tcp"))
+		chardev = open_tcp(colon, what, spec, loop, err);
+	else if (colon && !strcmp(copy, "unix"))
+		chardev = open_unix(colon, what, spec, loop, err);
+	else
+		err_set(err, EXIT_USAGE, "%s %s: not one of stdio, mon:stdio, file:PATH, pty, tcp:HOST:PORT, unix:PATH, null, none", what, spec);
+	free(copy);
+	return chardev;
+}
+
+void chardev_filter(struct chardev *chardev, size_t (*filter)(void *opaque, u8 *data, size_t len), void *opaque)
+{
+	struct stream *s = (struct stream *)chardev;
+
+	s->filter = filter;
+	s->filter_opaque = opaque;
+}
+
+void chardev_flush(struct chardev *chardev)
+{
+	struct stream *s = (struct stream *)chardev;
+
+	if (s->out >= 0 && s->queued)
+		drain(s, 1000);
+}
+
+void chardev_close(struct chardev *chardev)
+{
+	struct stream *s = (struct stream *)chardev;
+
+	if (!s)
+		return;
+	chardev_flush(chardev);
+	loop_lock(s->loop);
+	if (s->in >= 0)
+		loop_watch(s->loop, s->in, 0, NULL, NULL);
+	if (s->out >= 0)
+		loop_watch(s->loop, s->out, 0, NULL, NULL);
+	if (s->listener >= 0)
+		loop_watch(s->loop, s->listener, 0, NULL, NULL);
+	loop_unlock(s->loop);
+	if (s->in > 2)
+		close(s->in);
+	if (s->out > 2 && s->out != s->in)
+		close(s->out);
+	if (s->listener >= 0)
+		close(s->listener);
+	if (s->keep >= 0)
+		close(s->keep);
+	if (s->unlink_path)
+		unlink(s->unlink_path);
+	free(s->unlink_path);
+	free(s->queue);
+	free(s);
+}

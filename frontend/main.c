@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/* paisano: from a command line to a running machine, and its exit code. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/trace.h"
+#include "bios/boot.h"
+#include "frontend/chardev.h"
+#include "frontend/config.h"
+#include "frontend/terminal.h"
+
+#define FILE_MAX (2ull << 30)
+
+static bool read_file(const char *path, const char *what, struct board_file *file, struct err *err)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_set(err, EXIT_FILE, "%s %s: %s", what, path, strerror(errno));
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || (u64)st.st_size > FILE_MAX) {
+		close(fd);
+		return err_set(err, EXIT_FILE, "%s %s: not a regular file of at most 2 GiB", what, path);
+	}
+	file->name = path;
+	file->size = st.st_size;
+	file->data = err_alloc(file->size + 1);
+	for (size_t done = 0; done < file->size;) {
+		ssize_t n = read(fd, file->data + done, file->size - done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			close(fd);
+			return err_set(err, EXIT_FILE, "%s %s: %s", what, path, n ? strerror(errno) : "became shorter while it was read");
+		}
+		done += n;
+	}
+	close(fd);
+	return true;
+}
+
+/* -initrd: one file for Linux; "FILE args,FILE args" for multiboot. */
+static bool read_modules(const struct config *config, struct board_config *board, struct err *err)
+{
+	if (!config->initrd)
+		return true;
+	if (boot_kind(board->kernel.data, board->kernel.size) != BOOT_MULTIBOOT) {
+		board->modules = 1;
+		return read_file(config->initrd, "-initrd", &board->module[0], err);
+	}
+	for (char *save = NULL, *word = strtok_r(config->initrd, ",", &save); word; word = strtok_r(NULL, ",", &save)) {
+		if (board->modules == ARRAY_LEN(board->module))
+			return err_set(err, EXIT_USAGE, "-initrd: more than %zu modules", ARRAY_LEN(board->module));
+		char *space = strchr(word, ' ');
+		if (space)
+			*space++ = 0;
+		if (!read_file(word, "-initrd", &board->module[board->modules], err))
+			return false;
+		board->module[board->modules++].args = space;
+	}
+	return true;
+}
+
+static bool read_kernel(const struct config *config, struct board_config *board, struct err *err)
+{
+	const char *path = config->kernel ? config->kernel : config->file;
+
+	if (config->bios && !read_file(config->bios, "-bios", &board->firmware, err))
+		return false;
+	if (!path)
+		return config->bios || err_set(err, EXIT_USAGE, "nothing to boot: give a kernel (paisano -kernel FILE, or paisano FILE)");
+	if (!read_file(path, config->kernel ? "-kernel" : "file", &board->kernel, err))
+		return false;
+	board->cmdline = config->append;
+	return read_modules(config, board, err);
+}
+
+static bool open_chardevs(const struct config *config, struct board_config *board, struct loop *loop, struct err *err)
+{
+	for (unsigned i = 0; i < config->serials; i++) {
+		const char *spec = config->serial[i];
+		if (!strcmp(spec, "none"))
+			continue;
+		if (!strcmp(spec, "stdio") || !strcmp(spec, "mon:stdio"))
+			board->serial[i] = terminal_open(spec[0] == 'm', loop, err);
+		else
+			board->serial[i] = chardev_open(spec, "-serial", loop, err);
+		if (!board->serial[i])
+			return false;
+	}
+	if (config->debugcon && strcmp(config->debugcon, "none")) {
+		board->debugcon = strcmp(config->debugcon, "stdio") ? chardev_open(config->debugcon, "-debugcon", loop, err)
+		                                                    : terminal_open(false, loop, err);
+		if (!board->debugcon)
+			return false;
+	}
+	return true;
+}
+
+static bool open_log(const struct config *config, struct board_config *board, struct err *err)
+{
+	struct {
+		const char *name;
+		bool *flag;
+	} const items[] = {{"int", &board->log.interrupts}, {"in_asm", &board->log.in_asm}, {"exec", &board->log.exec}, {"cpu_reset", &board->log.reset}};
+
+	board->log.file = stderr;
+	if (config->log_file) {
+		board->log.file = fopen(config->log_file, "we");
+		if (!board->log.file)
+			return err_set(err, EXIT_FILE, "-D %s: %s", config->log_file, strerror(errno));
+		setvbuf(board->log.file, NULL, _IOLBF, 0);
+		trace_output(board->log.file);
+	}
+	for (char *save = NULL, *word = config->log_items ? strtok_r(config->log_items, ",", &save) : NULL; word; word = strtok_r(NULL, ",", &save)) {
+		bool known = false;
+		for (unsigned i = 0; i < ARRAY_LEN(items); i++)
+			if (!strcmp(word, items[i].name))
+				known = *items[i].flag = true;
+		if (!known)
+			return err_set(err, EXIT_USAGE, "-d %s: not one of int, in_asm, exec, cpu_reset", word);
+	}
+	return true;
+}
+
+static bool write_pidfile(const struct config *config, struct err *err)
+{
+	if (!config->pidfile)
+		return true;
+	FILE *f = fopen(config->pidfile, "we");
+	if (!f || fprintf(f, "%ld\n", (long)getpid()) < 0 || fclose(f))
+		return err_set(err, EXIT_FILE, "-pidfile %s: %s", config->pidfile, strerror(errno));
+	return true;
+}
+
+/* -timeout is in host time, also while the machine stands still. */
+struct timeout {
+	struct loop *loop;
+	double seconds;
+};
+static void *timeout_main(void *opaque)
+{
+	struct timeout *t = opaque;
+	struct timespec left = {.tv_sec = (time_t)t->seconds, .tv_nsec = (long)((t->seconds - (time_t)t->seconds) * 1e9)};
+
+	while (nanosleep(&left, &left) && errno == EINTR)
+		;
+	if (!loop_quitting(t->loop)) {
+		err_note("-timeout %g: time is up", t->seconds);
+		loop_quit(t->loop, EXIT_TIMEOUT);
+	}
+	return NULL;
+}
+
+static void start_timeout(const struct config *config, struct loop *loop)
+{
+	static struct timeout timeout;
+	pthread_t thread;
+
+	if (!config->timeout)
+		return;
+	timeout = (struct timeout){loop, config->timeout};
+	if (!pthread_create(&thread, NULL, timeout_main, &timeout))
+		pthread_detach(thread);
+}
+
+static void monitor_write(void *opaque, const u8 *data, size_t len)
+{
+	struct chardev *c = opaque;
+
+	c->write(c->opaque, data, len);
+}
+
+static struct monitor *monitor_attach(struct board *board, struct chardev *chardev)
+{
+	struct monitor *m = monitor_new(board, monitor_write, chardev);
+
+	chardev->device = m;
+	chardev->receive = (void (*)(void *, const u8 *, size_t))monitor_input;
+	return m;
+}
+
+static int run(struct config *config, struct err *err)
+{
+	struct board_config board_config = {
+		.ram_size = config->ram_size,
+		.cpus = config->cpus,
+		.model = config->model,
+		.engine = config->engine,
+		.paused = config->paused,
+		.no_reboot = config->no_reboot,
+		.no_shutdown = config->no_shutdown,
+		.count_instructions = config->icount,
+		.icount_shift = config->icount_shift,
+		.seed = config->seed,
+		.calendar = config->calendar,
+		.extras = config->devices,
+	};
+	struct clock *clock = clock_new();
+	struct loop *loop = loop_new(clock, err);
+	struct chardev *monitor_chardev = NULL;
+	struct monitor *monitor = NULL;
+	int code;
+
+	memcpy(board_config.extra, config->device, sizeof config->device);
+	if (!loop || !read_kernel(config, &board_config, err) || !open_log(config, &board_config, err) || !write_pidfile(config, err) ||
+	    !open_chardevs(config, &board_config, loop, err))
+		return err->code;
+	struct board *board = board_new(&board_config, clock, loop, err);
+	if (!board) {
+		terminal_close();
+		return err->code;
+	}
+	terminal_attach(board);
+	if (config->monitor && strcmp(config->monitor, "none")) {
+		monitor_chardev = strcmp(config->monitor, "stdio") ? chardev_open(config->monitor, "-monitor", loop, err) : terminal_open(false, loop, err);
+		if (!monitor_chardev)
+			return err->code;
+		monitor = monitor_attach(board, monitor_chardev);
+		monitor_prompt(monitor);
+	}
+	start_timeout(config, loop);
+	code = board_run(board);
+	board_free(board);
+	for (unsigned i = 0; i < BOARD_SERIALS; i++)
+		if (board_config.serial[i])
+			chardev_flush(board_config.serial[i]);
+	terminal_close();
+	monitor_free(monitor);
+	if (config->pidfile)
+		unlink(config->pidfile);
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	static struct config config;
+	struct err err = {.code = EXIT_BUG};
+	enum config_action action;
+	int code = EXIT_OFF;
+
+	err_install_handlers();
+	if (!config_parse(&config, argc, argv, &action, &err))
+		code = err.code;
+	else if (action == CONFIG_RUN)
+		code = run(&config, &err);
+	if (err.text[0])
+		fprintf(stderr, "paisano: %s\n", err.text);
+	config_free(&config);
+	return code;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* The terminal that Paisano was started from, as the guest's serial console. */
+#ifndef FRONTEND_TERMINAL_H
+#define FRONTEND_TERMINAL_H
+
+#include "frontend/monitor.h"
+
+/* The chardev for "stdio" and "mon:stdio" (keys: Ctrl-A prefix). One per process. */
+struct chardev *terminal_open(bool keys, struct loop *loop, struct err *err);
+/* Tell it the machine, once there is one. */
+void terminal_attach(struct board *board);
+void terminal_close(void);
+
+#endif

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef FRONTEND_VERSION_H
+#define FRONTEND_VERSION_H
+
+#define PAISANO_VERSION "0.1"
+
+#endif
