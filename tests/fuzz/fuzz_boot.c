@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* Fuzzer: kernel files. Whatever the file says, loading ends with success or one line. */
+#include "bios/boot.h"
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
+{
+	static struct bus bus;
+	static struct region region;
+	static struct ram *ram;
+	static const struct e820_entry map[] = {{0, 0x9fc00, E820_RAM}, {0x100000, 0xf00000, E820_RAM}};
+	struct err err = {0};
+	struct boot_entry entry;
+
+	if (!ram) {
+		bus_init(&bus, NULL);
+		ram = ram_new("ram", 16 << 20, false, false, &err);
+		region = (struct region){.name = "ram", .size = 16 << 20, .ram = ram};
+		bus_map(&bus, &region, 0, 0);
+	}
+	size_t split = size / 2;
+	struct boot_request request = {
+		.kernel = {"kernel", data, size, NULL},
+		.module = {{"module", data + split, size - split, "words"}},
+		.modules = size & 1,
+		.cmdline = "console=ttyS0",
+		.e820 = map,
+		.e820_count = 2,
+		.ram_below_4g = 16 << 20,
+	};
+	if (!boot_load(&bus, &request, &entry, &err) && !err.text[0])
+		bug("a failure without a line");
+	return 0;
+}
