@@ -127,9 +127,24 @@ static bool match_register(enum operand pattern, ZydisRegister reg, unsigned ind
 	}
 }
 
-static bool match_memory(enum operand pattern, unsigned bits)
+/* The commonest addresses have patterns of their own: a 64-bit base and a displacement, where segments have no base. */
+static bool is_base_only(const ZydisDecodedOperand *op)
 {
+	return (ZydisRegisterGetClass(op->mem.base) == ZYDIS_REGCLASS_GPR64 || op->mem.base == ZYDIS_REGISTER_RIP) &&
+	       op->mem.index == ZYDIS_REGISTER_NONE && op->mem.segment != ZYDIS_REGISTER_FS &&
+	       op->mem.segment != ZYDIS_REGISTER_GS;
+}
+
+static bool match_memory(enum operand pattern, const ZydisDecodedOperand *op)
+{
+	unsigned bits = op->size;
+
 	switch (pattern) {
+	case O_B8: return bits == 8 && is_base_only(op);
+	case O_B16: return bits == 16 && is_base_only(op);
+	case O_B32: return bits == 32 && is_base_only(op);
+	case O_B64: return bits == 64 && is_base_only(op);
+	case O_B: return is_base_only(op);
 	case O_M8: case O_RM8: case O_XM8: return bits == 8;
 	case O_M16: case O_RM16: case O_XM16: return bits == 16;
 	case O_M32: case O_RM32: case O_XM32: case O_MMM32: return bits == 32;
@@ -147,7 +162,7 @@ static bool match(enum operand pattern, const ZydisDecodedOperand *op)
 	case ZYDIS_OPERAND_TYPE_REGISTER:
 		return match_register(pattern, op->reg.value, register_slot(op->reg.value));
 	case ZYDIS_OPERAND_TYPE_MEMORY:
-		return match_memory(pattern, op->size);
+		return match_memory(pattern, op);
 	case ZYDIS_OPERAND_TYPE_POINTER:
 		return pattern == O_FAR;
 	case ZYDIS_OPERAND_TYPE_IMMEDIATE:

@@ -104,6 +104,20 @@ static inline void flags_change(struct cpu *cpu, u64 mask, u64 value)
 	cpu->rflags = (cpu->rflags & ~mask) | (value & mask);
 }
 
+/* Replace some of CF, AF and OF, keep the other flags; cheaper than flags_change, as the state stays lazy. */
+static always_inline void flags_replace(struct cpu *cpu, u32 mask, u32 value)
+{
+	if (cpu->cc_op == CC_FLAGS) {
+		cpu->rflags = (cpu->rflags & ~(u64)mask) | value;
+		return;
+	}
+	u32 keep = !(mask & FLAG_CF) && flags_cf(cpu) ? FLAG_CF : 0;
+	keep |= !(mask & FLAG_AF) && flags_af(cpu) ? FLAG_AF : 0;
+	keep |= !(mask & FLAG_OF) && flags_of(cpu) ? FLAG_OF : 0;
+	cpu->cc_op = CC_RES;
+	cpu->cc_a = keep | value;
+}
+
 /* Condition codes as encoded in Jcc/SETcc/CMOVcc (SDM vol. 1 app. B). */
 enum cc { CC_O, CC_NO, CC_B, CC_AE, CC_E, CC_NE, CC_BE, CC_A, CC_S, CC_NS, CC_P, CC_NP, CC_L, CC_GE, CC_LE, CC_G };
 static always_inline bool flags_test(const struct cpu *cpu, enum cc cc)

@@ -47,6 +47,7 @@ enum operand {
 	O_R8, O_R16, O_R32, O_R64,           /* general registers */
 	O_M8, O_M16, O_M32, O_M64, O_M80, O_M128, O_M, /* memory of that size; O_M: any size, also LEA's */
 	O_RM8, O_RM16, O_RM32, O_RM64,
+	O_B8, O_B16, O_B32, O_B64, O_B,      /* like O_M, but only 64-bit base + displacement without a segment base */
 	O_I,                                  /* immediate, any size */
 	O_ONE,                                /* the implicit constant 1 (shifts) */
 	O_CL, O_AL, O_AX, O_EAX, O_RAX, O_DX, /* exactly that register */
