@@ -8,44 +8,6 @@ static always_inline bool is_nan(u64 a, const struct softfloat_format *f)
 	return (a & (BIT(f->frac + f->expo) - 1)) > (BIT(f->expo) - 1) << f->frac;
 }
 
-struct softfloat_num softfloat_num_from(i64 v)
-{
-	struct softfloat_num x = {.sign = v < 0};
-	u64 m = v < 0 ? 0 - (u64)v : (u64)v;
-
-	if (m) {
-		unsigned lz = __builtin_clzll(m);
-		x.kind = SOFTFLOAT_FINITE;
-		x.sig = m << lz;
-		x.exp = 63 - (i32)lz;
-	}
-	return x;
-}
-
-bool softfloat_num_int(struct softfloat_env *env, struct softfloat_num x, enum softfloat_rounding rc, unsigned bits, bool exact,
-                       i64 *value)
-{
-	env->up = 0;
-	*value = 0;
-	if (x.kind == SOFTFLOAT_NUL)
-		return true;
-	if (x.kind != SOFTFLOAT_FINITE || x.exp > 63)
-		return false;
-	/* integer part in the upper half, the rest below */
-	u128 v = softfloat_shift_jam((u128)x.sig << 64 | x.low, 63 - x.exp);
-	u64 m = v >> 64, rest = v;
-	bool up = rc == SOFTFLOAT_NEAREST ? rest > BIT(63) || (rest == BIT(63) && (m & 1))
-	                                  : rest && rc == (x.sign ? SOFTFLOAT_DOWN : SOFTFLOAT_UP);
-	m += up;
-	if ((up && m == 0) || m > BIT(bits - 1) - !x.sign)
-		return false;
-	if (rest && !exact)
-		env->flags |= SOFTFLOAT_PE;
-	env->up = up;
-	*value = x.sign ? (i64)(0 - m) : (i64)m;
-	return true;
-}
-
 static always_inline u64 to_int(struct softfloat_env *env, u64 a, enum softfloat_rounding rc, unsigned bits,
                                 const struct softfloat_format *f)
 {
