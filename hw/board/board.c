@@ -155,6 +155,14 @@ static void request(void *opaque, enum machine_request what, int value)
 	}
 }
 
+static const char *fault_name(unsigned vector)
+{
+	static const char *const names[] = {"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "?", "#TS", "#NP", "#SS", "#GP", "#PF",
+	                                    "?", "#MF", "#AC", "#MC", "#XM"};
+
+	return vector < ARRAY_LEN(names) ? names[vector] : "interrupt";
+}
+
 static void triple_fault(void *opaque, struct cpu *cpu)
 {
 	struct board *board = opaque;
@@ -165,7 +173,7 @@ static void triple_fault(void *opaque, struct cpu *cpu)
 		for (unsigned i = 0; i < cpu->chain_len && i < FAULT_CHAIN; i++) {
 			const struct cpu_fault *f = &cpu->chain[i];
 			char one[48];
-			snprintf(one, sizeof one, "%s%s", i ? ", then " : "", exception_name(f->vector));
+			snprintf(one, sizeof one, "%s%s", i ? ", then " : "", fault_name(f->vector));
 			strncat(chain, one, sizeof chain - strlen(chain) - 1);
 			if (f->has_code) {
 				snprintf(one, sizeof one, "(%#x)", f->code);
@@ -255,7 +263,7 @@ static bool make_devices(struct board *board, struct err *err)
 	for (unsigned i = 0; i < pc_device_count; i++) {
 		const struct pc_device *row = &pc_devices[i];
 		struct chardev *chardev = NULL;
-		if (row->serial) {
+		if (row->serial) { /* present only where somebody listens */
 			chardev = c->serial[row->serial - 1];
 			if (!chardev)
 				continue;

@@ -6,8 +6,8 @@
 #include "bios/acpi.h"
 #include "base/types.h"
 
-/* A tie: output pin `pin` of the device goes to input `to_pin` of device `to`. The pseudo-device "gsi" is the PC's interrupt
- * wiring: input n reaches PIC pin n (n < 16) and IOAPIC pin n, and 0 reaches IOAPIC pin 2. */
+/* A tie: output pin `pin` of the device goes to input `to_pin` of device `to`. "gsi" and "cpu" are no devices
+ * but the PC's interrupt wiring (intc.h). */
 struct pc_tie {
 	const char *pin;
 	const char *to;
@@ -16,6 +16,7 @@ struct pc_tie {
 #define PC_TIES 4
 struct pc_device {
 	const char *class_name, *id, *options;
+	u8 serial; /* n: only present if serial port n (1..4) is */
 	struct pc_tie tie[PC_TIES];
 };
 extern const struct pc_device pc_devices[];

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/* Interrupts of the PC: see intc.h. An ISA interrupt reaches the PIC's pin of its number and the IOAPIC's, but for IRQ 0, which
+ * is on the IOAPIC's pin 2 (the tables say so). The CPU's INTR is its local APIC's; the PIC comes in through LINT0. */
+#include "hw/board/intc.h"
+
+#include "hw/board/private.h"
+#include "hw/chipset/lapic.h"
+#include "hw/chipset/pic.h"
+
+/* ---- pins to controllers ---- */
+
+static void gsi(void *opaque, unsigned n, bool level)
+{
+	struct board *board = opaque;
+
+	if (n < 16 && n != 2)
+		board->pic->class->input(board->pic, n, level);
+	board->ioapic->class->input(board->ioapic, n == 0 ? 2 : n, level);
+}
+
+static void cpu_pin(void *opaque, unsigned n, bool level)
+{
+	struct board *board = opaque;
+
+	for (unsigned i = 0; i < board->cpus; i++)
+		board->pins[i].lapic->class->input(board->pins[i].lapic, n, level);
+}
+
+struct irq_line intc_line(struct board *board, const char *to, unsigned n)
+{
+	if (!strcmp(to, "gsi"))
+		return (struct irq_line){gsi, board, n};
+	if (!strcmp(to, "cpu"))
+		return (struct irq_line){cpu_pin, board, n};
+	return (struct irq_line){0};
+}
+
+/* ---- local APIC to CPU ---- */
+
+static void to_cpu(void *opaque, unsigned bit, bool level)
+{
+	struct board_cpu_pins *pins = opaque;
+
+	if (level) {
+		if (bit == CPU_REQ_SIPI)
+			pins->vcpu->cpu->sipi_vector = lapic_sipi_vector(pins->lapic);
+		vcpu_request(pins->vcpu, bit);
+	} else if (bit == CPU_REQ_INTR) {
+		cpu_unrequest(pins->vcpu->cpu, bit); /* the others are pulses: the CPU takes them */
+	}
+}
+
+static int acknowledge(void *opaque)
+{
+	struct board_cpu_pins *pins = opaque;
+	int vector = lapic_acknowledge(pins->lapic);
+
+	return vector == LAPIC_EXTINT ? pic_acknowledge(pins->board->pic) : vector;
+}
+
+static u64 get_cr8(void *opaque) { return lapic_get_tpr(((struct board_cpu_pins *)opaque)->lapic); }
+static void set_cr8(void *opaque, u64 value) { lapic_set_tpr(((struct board_cpu_pins *)opaque)->lapic, value); }
+static u64 get_base(void *opaque) { return lapic_get_base(((struct board_cpu_pins *)opaque)->lapic); }
+static bool set_base(void *opaque, u64 value) { return lapic_set_base(((struct board_cpu_pins *)opaque)->lapic, value); }
+static u32 mmio_read(void *opaque, u32 offset) { return lapic_read(((struct board_cpu_pins *)opaque)->lapic, offset); }
+static void mmio_write(void *opaque, u32 offset, u32 value) { lapic_write(((struct board_cpu_pins *)opaque)->lapic, offset, value); }
+
+enum { MSR_TSC_DEADLINE = 0x6e0 };
+
+static bool msr_read(void *opaque, u32 index, u64 *value)
+{
+	struct board_cpu_pins *pins = opaque;
+
+	if (index != MSR_TSC_DEADLINE)
+		return false;
+	*value = lapic_get_tsc_deadline(pins->lapic);
+	return true;
+}
+
+static bool msr_write(void *opaque, u32 index, u64 value)
+{
+	struct board_cpu_pins *pins = opaque;
+
+	if (index != MSR_TSC_DEADLINE)
+		return false;
+	lapic_set_tsc_offset(pins->lapic, pins->vcpu->cpu->tsc_offset);
+	lapic_set_tsc_deadline(pins->lapic, value);
+	return true;
+}
+
+bool intc_make_lapics(struct board *board, struct err *err)
+{
+	/* in the order of the class's pins: intr, nmi, init, sipi, smi */
+	static const u32 ties[] = {CPU_REQ_INTR, CPU_REQ_NMI, CPU_REQ_INIT, CPU_REQ_SIPI, CPU_REQ_SMI};
+
+	board->pic = board_device(board, "pic");
+	board->ioapic = board_device(board, "ioapic");
+	board->pins = err_alloc(board->cpus * sizeof *board->pins);
+	for (unsigned i = 0; i < board->cpus; i++) {
+		struct board_cpu_pins *pins = &board->pins[i];
+		char id[16], options[64];
+		snprintf(id, sizeof id, "lapic%u", i);
+		snprintf(options, sizeof options, "cpu=%u,tsc-hz=%llu", i, (unsigned long long)board->vcpu[i].cpu->tsc_hz);
+		pins->board = board;
+		pins->vcpu = &board->vcpu[i];
+		pins->lapic = board_add(board, "lapic", id, options, err);
+		if (!pins->lapic)
+			return false;
+		for (unsigned t = 0; t < ARRAY_LEN(ties); t++)
+			pins->lapic->out[t] = (struct irq_line){to_cpu, pins, ties[t]};
+		pins->vcpu->cpu->intc = (struct cpu_intc){.opaque = pins, .acknowledge = acknowledge, .get_cr8 = get_cr8, .set_cr8 = set_cr8,
+		                                          .get_base = get_base, .set_base = set_base, .mmio_read = mmio_read,
+		                                          .mmio_write = mmio_write, .msr_read = msr_read, .msr_write = msr_write};
+	}
+	return true;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* Interrupts of the PC: how device pins reach PIC and IOAPIC, and how the controllers reach the CPUs. */
+#ifndef HW_BOARD_INTC_H
+#define HW_BOARD_INTC_H
+
+#include "hw/board/board.h"
+
+/* A local APIC for every CPU, tied to it. After the PIC and IOAPIC exist, before devices are started. */
+bool intc_make_lapics(struct board *board, struct err *err);
+/* Names in the wiring table that are no devices: "gsi" (n: interrupt line) and "cpu" (n: enum intc_cpu_pin). fn NULL: neither. */
+struct irq_line intc_line(struct board *board, const char *to, unsigned n);
+
+/* The PIC's output reaches every local APIC's LINT0. */
+enum intc_cpu_pin { INTC_LINT0, INTC_LINT1 };
+
+#endif

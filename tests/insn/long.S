@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/* Long mode: entry, canonical addresses, page-fault codes, NX, IST, SYSCALL and SYSRET, compatibility mode, SMEP and SMAP. */
+#include "test.inc"
+
+test:
+	ENTER_LONG long_test
+	.code64
+long_test:
+	mov $0x123456789abcdef0, %rax
+	mov %rax, result
+	mov $0x8000000000000000, %rbx
+	FAULT64 mov (%rbx), %rax            /* 0: #GP(0): not canonical */
+	mov %rbx, %rbp
+	FAULT64 mov (%rbp), %rax            /* 1: #SS(0): the stack segment */
+	mov $0x40000000, %ebx
+	FAULT64 mov (%rbx), %eax            /* 2: #PF(0) */
+	FAULT64 mov %eax, (%rbx)            /* 3: #PF(W) */
+	/* scratch: read-only, then supervisor, then no-execute */
+	andb $~2, pt + (scratch_page * 8)
+	mov %cr3, %rax
+	mov %rax, %cr3
+	mov $scratch, %ebx
+	FAULT64 movl $1, (%rbx)             /* 4: #PF(P|W): WP is set */
+	mov %cr0, %rax
+	btr $16, %rax
+	mov %rax, %cr0
+	movl $0x11, (%rbx)                  /* WP clear: allowed */
+	bts $16, %rax
+	mov %rax, %cr0
+	mov pt + (scratch_page * 8), %rax
+	mov %rax, result + 8                /* accessed and dirty */
+	btsq $63, pt + (scratch_page * 8)
+	invlpg (%rbx)
+	FAULT64 call *%rbx                  /* 5: #PF(P|I) */
+	btsq $51, pt + (scratch_page * 8)   /* beyond the physical address width: reserved */
+	invlpg (%rbx)
+	FAULT64 mov (%rbx), %eax            /* 6: #PF(P|RSVD) */
+	movq $scratch + 7, pt + (scratch_page * 8)
+	invlpg (%rbx)
+
+	/* SYSCALL from ring 3 and back */
+	mov $0xc0000081, %ecx
+	xor %eax, %eax
+	mov $(0x18 << 16) | CODE64 - 8 + 0x8, %edx
+	mov $((USER_CODE32 - 3 - 0) | 3) << 16 | CODE64, %edx
+	wrmsr
+	mov $0xc0000082, %ecx
+	mov $on_syscall, %eax
+	xor %edx, %edx
+	wrmsr
+	mov $0xc0000084, %ecx
+	mov $0x200, %eax
+	wrmsr
+	pushq $USER_DATA
+	pushq $scratch + 0x800
+	pushq $0x3202
+	pushq $USER_CODE64
+	pushq $user
+	iretq
+user:	mov %cs, %eax
+	mov %eax, result + 16
+	syscall
+after:	mov %cs, %eax
+	mov %eax, result + 32
+	FAULT64 cli; cli; cli               /* IOPL 3: allowed; nothing is logged */
+	FAULT64 hlt                         /* 7: #GP(0) in ring 3 */
+	/* the handler left us in ring 0 */
+	mov %cs, %eax
+	mov %eax, result + 40
+
+	/* IST */
+	movb $1, idt64 + 6 * 16 + 4
+	FAULT64 ud2                         /* 8: on the stack of IST1 */
+	mov handler_rsp, %rax
+	mov %rax, result + 48
+	movb $0, idt64 + 6 * 16 + 4
+
+	/* SMEP, SMAP */
+	mov %cr4, %rax
+	bts $20, %rax
+	bts $21, %rax
+	andb $~4, pt + (code_page * 8)
+	andb $~4, pt + (code_page * 8 + 8)
+	andb $~4, pt + (code_page * 8 + 16)
+	mov $pt, %ebx
+	/* every page but scratch becomes supervisor's */
+	xor %ecx, %ecx
+1:	andb $~4, (%rbx, %rcx, 8)
+	inc %ecx
+	cmp $512, %ecx
+	jb 1b
+	orb $4, pt + (scratch_page * 8)
+	mov %cr3, %rcx
+	mov %rcx, %cr3
+	mov %rax, %cr4
+	mov $scratch, %ebx
+	FAULT64 mov (%rbx), %eax            /* 9: #PF(P) by SMAP */
+	stac
+	mov (%rbx), %eax
+	movb $0xc3, (%rbx)
+	clac
+	FAULT64 call *%rbx                  /* 10: #PF(P|I) by SMEP */
+	mov %rsp, result + 56
+	END
+
+on_syscall:
+	mov %rcx, result + 24
+	mov %r11, %rdx
+	mov %cs, %edx
+	mov %edx, result + 64
+	sysretq
+
+	.set scratch_page, 0x180
+	.set code_page, 0x100
+
+//! reg mode = 64
+//! reg cpl = 0
+//! mem64 result = 0x123456789abcdef0
+//! mem64 result+8 = scratch+0x65
+//! mem32 result+16 = 0x3b
+//! mem64 result+24 = after
+//! mem32 result+32 = 0x3b
+//! mem32 result+40 = 0x20
+//! mem64 result+48 = ist1_top-72
+//! mem32 result+64 = 0x20
+//! mem32 logged = 11
+//! mem32 log+0 = 13
+//! mem32 log+4 = 0
+//! mem32 log+16 = 12
+//! mem32 log+20 = 0
+//! mem32 log+32 = 14
+//! mem32 log+36 = 0
+//! mem32 log+40 = 0x40000000
+//! mem32 log+48 = 14
+//! mem32 log+52 = 2
+//! mem32 log+64 = 14
+//! mem32 log+68 = 3
+//! mem32 log+72 = scratch
+//! mem32 log+80 = 14
+//! mem32 log+84 = 0x11
+//! mem32 log+96 = 14
+//! mem32 log+100 = 9
+//! mem32 log+112 = 13
+//! mem32 log+116 = 0
+//! mem32 log+124 = 0x3b
+//! mem32 log+128 = 6
+//! mem32 log+144 = 14
+//! mem32 log+148 = 1
+//! mem32 log+160 = 14
+//! mem32 log+164 = 0x11

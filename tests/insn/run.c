@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/* Runs one assembled test program on the bare CPU and compares the end with what its source expects.
+ * usage: run SOURCE.S PROGRAM.elf [ENGINE]
+ *
+ * The program is a multiboot ELF file: it starts in flat 32-bit protected mode and ends with HLT. Lines of the source that
+ * begin with "//!" say what must hold then:
+ *   //! reg NAME = VALUE                rax..r15, rip, rflags, cr0, cr2, cr3, cr4, efer, dr6, cs, ss, ds, es, fs, gs, cpl, mode
+ *   //! reg NAME & MASK = VALUE
+ *   //! mem8|mem16|mem32|mem64 SYMBOL[+OFFSET] = VALUE
+ *   //! end halt | triple               (default halt)
+ * VALUE is a number or a SYMBOL[+OFFSET]. */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bios/boot.h"
+#include "bios/elf.h"
+#include "cpu/access.h"
+#include "cpu/engine.h"
+#include "cpu/flags.h"
+#include "cpu/model.h"
+
+#define RAM_SIZE (16u << 20)
+#define BUDGET 20000000
+
+struct program {
+	u8 *data;
+	size_t size;
+};
+
+static struct bus bus;
+static struct cpu *cpu;
+static unsigned failures;
+
+static struct program read_file(const char *path)
+{
+	FILE *f = fopen(path, "rb");
+	struct program p = {0};
+
+	if (!f || fseek(f, 0, SEEK_END))
+		goto bad;
+	p.size = ftell(f);
+	p.data = err_alloc(p.size + 1);
+	rewind(f);
+	if (fread(p.data, 1, p.size, f) != p.size)
+		goto bad;
+	fclose(f);
+	return p;
+bad:
+	fprintf(stderr, "%s: cannot be read\n", path);
+	exit(2);
+}
+
+/* The value of a symbol of an ELF-32 file. */
+static bool symbol(const struct program *p, const char *name, size_t len, u64 *value)
+{
+	u32 sections = load32(p->data + 32);
+	unsigned each = load16(p->data + 46), count = load16(p->data + 48);
+
+	for (unsigned i = 0; i < count; i++) {
+		const u8 *s = p->data + sections + i * each;
+		if (load32(s + 4) != 2) /* SHT_SYMTAB */
+			continue;
+		const u8 *strings = p->data + load32(p->data + sections + load32(s + 24) * each + 16);
+		for (u32 at = 0; at < load32(s + 20); at += 16) {
+			const u8 *sym = p->data + load32(s + 16) + at;
+			const char *text = (const char *)strings + load32(sym);
+			if (strlen(text) == len && !strncmp(text, name, len)) {
+				*value = load32(sym + 4);
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+static u64 value(const struct program *p, const char *text, const char *line)
+{
+	char *end;
+	u64 v = 0, offset = 0;
+
+	while (*text == ' ')
+		text++;
+	if (isdigit((unsigned char)*text) || *text == '-') {
+		v = *text == '-' ? (u64)strtoll(text, &end, 0) : strtoull(text, &end, 0);
+	} else {
+		size_t len = strcspn(text, "+ \n");
+		if (!symbol(p, text, len, &v)) {
+			fprintf(stderr, "no symbol in: %s\n", line);
+			exit(2);
+		}
+		end = (char *)text + len;
+		if (*end == '+')
+			offset = strtoull(end + 1, &end, 0);
+	}
+	return v + offset;
+}
+
+static u64 reg(const char *name, const char *line)
+{
+	static const char *const gpr[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"};
+	static const char *const seg[] = {"es", "cs", "ss", "ds", "fs", "gs"};
+	const struct {
+		const char *name;
+		u64 value;
+	} others[] = {
+		{"rip", cpu->rip}, {"rflags", flags_get(cpu)}, {"cr0", cpu->cr0}, {"cr2", cpu->cr2}, {"cr3", cpu->cr3}, {"cr4", cpu->cr4},
+		{"efer", cpu->efer}, {"dr6", cpu->dr[6]}, {"dr7", cpu->dr[7]}, {"cpl", cpu->cpl}, {"mode", 16u << cpu->code_mode},
+		{"tr", cpu->tr.selector}, {"ldtr", cpu->ldtr.selector},
+	};
+
+	for (unsigned i = 0; i < ARRAY_LEN(gpr); i++)
+		if (!strcmp(name, gpr[i]))
+			return cpu->gpr[i];
+	for (unsigned i = 0; i < ARRAY_LEN(seg); i++)
+		if (!strcmp(name, seg[i]))
+			return cpu->seg[i].selector;
+	for (unsigned i = 0; i < ARRAY_LEN(others); i++)
+		if (!strcmp(name, others[i].name))
+			return others[i].value;
+	fprintf(stderr, "no register in: %s\n", line);
+	exit(2);
+}
+
+static void expect_line(const struct program *p, char *line, bool *expect_triple)
+{
+	char name[64], *equals = strchr(line, '=');
+	unsigned bits;
+	u64 mask = ~0ull, got, want;
+
+	if (sscanf(line, " end %63s", name) == 1) {
+		*expect_triple = !strcmp(name, "triple");
+		return;
+	}
+	if (!equals) {
+		fprintf(stderr, "not understood: %s\n", line);
+		exit(2);
+	}
+	want = value(p, equals + 1, line);
+	if (sscanf(line, " reg %63s", name) == 1) {
+		char *amp = strchr(line, '&');
+		if (amp && amp < equals)
+			mask = strtoull(amp + 1, NULL, 0);
+		got = reg(name, line);
+	} else if (sscanf(line, " mem%u %63s", &bits, name) == 2) {
+		u64 at = value(p, name, line);
+		got = 0;
+		bus_dma_read(&bus, at, &got, bits / 8);
+		mask = mask_bytes(bits / 8);
+	} else {
+		fprintf(stderr, "not understood: %s\n", line);
+		exit(2);
+	}
+	if ((got & mask) != (want & mask)) {
+		printf("expected %s, got %#llx\n", line, (unsigned long long)(got & mask));
+		failures++;
+	}
+}
+
+static void enter(const struct boot_entry *entry)
+{
+	cpu_reset(cpu, false);
+	for (unsigned i = 0; i < SEG_COUNT; i++)
+		cpu->seg[i] = (struct seg){.selector = i == SEG_CS ? 0x10 : 0x18, .limit = 0xffffffff,
+		                           .attr = SEG_P | SEG_S | SEG_RW | SEG_ACCESSED | SEG_G | SEG_DB | (i == SEG_CS ? SEG_CODE : 0)};
+	cpu->cr0 = CR0_PE | CR0_ET | CR0_NE;
+	cpu->rip = entry->rip;
+	cpu->gpr[RAX] = entry->rax;
+	cpu->gpr[RBX] = entry->rbx;
+	cpu->gpr[RSP] = entry->rsp;
+	cpu->cpl = 0;
+	cpu->activity = CPU_RUNNING;
+	cpu_state_changed(cpu);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct e820_entry map[] = {{0, 0x9fc00, E820_RAM}, {0x100000, RAM_SIZE - 0x100000, E820_RAM}};
+	struct err err = {0};
+	struct cpu_model model;
+	struct boot_entry entry;
+	bool expect_triple = false;
+
+	if (argc < 3) {
+		fprintf(stderr, "usage: %s SOURCE.S PROGRAM.elf\n", argv[0]);
+		return 2;
+	}
+	struct program source = read_file(argv[1]), elf = read_file(argv[2]);
+	bus_init(&bus, NULL);
+	struct ram *ram = ram_new("ram", RAM_SIZE, false, false, &err);
+	struct region region = {.name = "ram", .size = RAM_SIZE, .ram = ram};
+	bus_map(&bus, &region, 0, 0);
+	struct clock *virtual_clock = clock_new();
+	model_parse(&model, "max", &err);
+	cpu = cpu_new(&model, &bus, virtual_clock, 0, 1);
+	clock_count_instructions(virtual_clock, &cpu->instructions, 0);
+	struct boot_request request = {.kernel = {argv[2], elf.data, elf.size, NULL}, .cmdline = "", .e820 = map, .e820_count = 2, .ram_below_4g = RAM_SIZE};
+	if (!boot_load(&bus, &request, &entry, &err)) {
+		fprintf(stderr, "%s\n", err.text);
+		return 2;
+	}
+	enter(&entry);
+	enum engine_stop stop = interp_engine.run(cpu, BUDGET);
+	if (stop == ENGINE_BUDGET) {
+		printf("still running after %d instructions, at %04x:%llx\n", BUDGET, cpu->seg[SEG_CS].selector, (unsigned long long)cpu->rip);
+		failures++;
+	}
+	unsigned expectations = 0;
+	for (char *save = NULL, *line = strtok_r((char *)source.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		if (!strncmp(line, "//!", 3)) {
+			expect_line(&elf, line + 3, &expect_triple);
+			expectations++;
+		}
+	if (!expectations) {
+		printf("%s expects nothing\n", argv[1]);
+		failures++;
+	}
+	if ((cpu->activity == CPU_SHUTDOWN) != expect_triple) {
+		printf("ended by %s; the last exception was %u (%#x) at %llx\n", cpu->activity == CPU_SHUTDOWN ? "a triple fault" : "halt",
+		       cpu->fault.vector, cpu->fault.code, (unsigned long long)cpu->fault.rip);
+		failures++;
+	}
+	cpu_free(cpu);
+	ram_free(ram);
+	return failures != 0;
+}
