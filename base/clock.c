@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Virtual time and its timers.
  *
- * Time: readers take no lock. Host mode keeps (base, since, running) under a sequence count: a reader retries when it sees
- * the count odd or changed, and a writer reads the host's clock inside its odd section, so that no reader has seen a later
- * time than the one at which the clock stops. The members are stored with release and loaded with acquire order, which
- * keeps them between the two reads of the count without a fence. Counting mode: base + (*instructions << shift).
+ * Time: readers take no lock. Host mode keeps (base, since, running) under a sequence count: a reader retries when it
+ * sees the count odd or changed, and a writer reads the host's clock inside its odd section, so that no reader has seen
+ * a later time than the one at which the clock stops. The members are stored with release and loaded with acquire
+ * order, which keeps them between the two reads of the count without a fence.
+ * Counting mode: base + (*instructions << shift).
  *
- * Timers: a binary heap ordered by (deadline, order of arming), guarded by the machine lock. `earliest` is a copy of the
- * first deadline for readers without the lock.
+ * Timers: a binary heap ordered by (deadline, order of arming), guarded by the machine lock. `earliest` is a copy of
+ * the first deadline for readers without the lock.
  *
  * Invariant: timer->slot is its place in the heap iff timer->deadline is not CLOCK_NEVER. */
 #include "base/clock.h"
@@ -199,6 +200,15 @@ void clock_skip_to(struct clock *clock, u64 now)
 	if (clock->instructions && now > clock->base + counted(clock))
 		write_state(clock, now - counted(clock), 0, clock->running);
 	write_end(clock);
+}
+
+u64 clock_instructions_until(struct clock *clock, u64 deadline)
+{
+	u64 now = clock_now(clock);
+
+	if (deadline == CLOCK_NEVER)
+		return 0;
+	return deadline <= now ? 1 : ((deadline - now - 1) >> clock->shift) + 1;
 }
 
 u64 clock_calendar(struct clock *clock)

@@ -39,6 +39,8 @@ void clock_count_instructions(struct clock *clock, const u64 *instructions, unsi
 /* True in deterministic mode. While all CPUs are idle there, time is moved on to the next deadline by: */
 bool clock_counts(const struct clock *clock);
 void clock_skip_to(struct clock *clock, u64 now);
+/* Instructions to execute until the given time is reached, at least 1; 0 = never. */
+u64 clock_instructions_until(struct clock *clock, u64 deadline);
 
 /* The guest's calendar: ns since 1970-01-01 UTC. Follows virtual time from a base set once (-rtc base=). */
 u64 clock_calendar(struct clock *clock);
@@ -55,11 +57,11 @@ void timer_arm(struct timer *timer, u64 deadline);
 void timer_cancel(struct timer *timer);
 /* Earliest deadline or CLOCK_NEVER. */
 u64 clock_deadline(struct clock *clock);
-/* Fire everything due, in order of deadline (ties: order of arming); returns true if anything fired. A great many at once
- * are left for the next call, so that a timer which re-arms itself into the past cannot hold the caller for ever. */
+/* Fire everything due, in order of deadline (ties: order of arming); returns true if anything fired. A great many at
+ * once are left for the next call, so that a timer which re-arms itself into the past cannot hold the caller up. */
 bool clock_run(struct clock *clock);
-/* Called (under the lock) whenever the earliest deadline moves nearer; also by clock_start and clock_set, which bring it
- * nearer in host time. Up to four of them. */
+/* Called (under the lock) whenever the earliest deadline moves nearer; also by clock_start and clock_set, which bring
+ * it nearer in host time. Up to four of them. */
 void clock_on_nearer(struct clock *clock, void (*fn)(void *opaque), void *opaque);
 
 #endif

@@ -2,7 +2,7 @@
 /* Errors, ways out, and memory that cannot fail.
  *
  * Invariant: every hook of err_at_exit() runs exactly once, whichever way out comes first and however many threads take
- * one at the same time. Everything a fatal signal reaches is async-signal-safe: atomics and the hooks, no stdio, no heap. */
+ * one at the same time. Everything a fatal signal reaches is async-signal-safe: atomics and hooks, no stdio. */
 #include "base/err.h"
 
 #include <errno.h>

@@ -43,7 +43,7 @@ void err_at_exit(void (*fn)(void));
 /* Called once by main: fatal signals run the hooks, then take their default course. Ignored signals stay ignored. */
 void err_install_handlers(void);
 
-/* Memory: never returns NULL; a host out of memory ends the run with EXIT_HOST. Zeroed. */
+/* Memory: never returns NULL; a host out of memory ends the run with EXIT_HOST. err_alloc gives zeroes. */
 void *err_alloc(size_t size);
 void *err_realloc(void *p, size_t size);
 char *err_strdup(const char *s);

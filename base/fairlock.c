@@ -2,9 +2,9 @@
 /* A futex lock with eventual fairness.
  *
  * Whoever comes while the lock is free takes it (cheap, no hand-over through the scheduler). A thread that has waited
- * PATIENCE_NS, or is urgent, takes the turn: while somebody has the turn, newcomers wait before the door, so at most those
- * already inside get the lock before it. There is one turn, given back on entry, and urgent threads queue for it like
- * everybody; so the event loop and the vCPUs keep each other waiting for a bounded number of critical sections.
+ * PATIENCE_NS, or is urgent, takes the turn: while somebody has the turn, newcomers wait before the door, so at most
+ * those already inside get the lock before it. There is one turn, given back on entry, and urgent threads queue for it
+ * like everybody; so the event loop and the vCPUs keep each other waiting for a bounded number of critical sections.
  *
  * Invariant: every sleeper on a word has seen the word non-zero and has made it 2, and whoever clears a 2 wakes. */
 #include "base/fairlock.h"
@@ -56,8 +56,8 @@ static bool acquire(u32 *word, bool patient)
 			return true;
 		relax();
 	}
-	/* Take it as 2 even when nobody else may sleep, at worst for one wake too many: the wake that ended our sleep was the
-	 * only one, and the next sleeper needs the next. */
+	/* Take it as 2 even when nobody else may sleep, at worst for one wake too many: the wake that ended our sleep was
+	 * the only one, and the next sleeper needs the next. */
 	while (__atomic_exchange_n(word, 2, __ATOMIC_ACQUIRE) != 0) {
 		futex_wait(word, 2, patient ? NULL : &patience);
 		if (!patient)

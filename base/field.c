@@ -6,11 +6,11 @@
  * and a body is a run of records, one for each field in any order:
  *	u16 length of the name, u8 kind (0 bytes, 1 records), u8 zero, u32 size, u32 count, u64 length of the payload,
  *	the name, the payload
- * The payload of kind 0 is size * count bytes as they lie in memory; that of kind 1 is, for each element, a u64 length and
- * that many bytes of records. Everything a reader meets is checked: a saved state may come from anyone.
+ * The payload of kind 0 is size * count bytes as they lie in memory; that of kind 1 is, for each element, a u64 length
+ * and that many bytes of records. Everything a reader meets is checked: a saved state may come from anyone.
  *
- * Invariants: one section of a name in a buffer; the loader takes a section only if its records and the table match one to
- * one; nesting is that of the table, never of the data. */
+ * Invariants: one section of a name in a buffer; the loader takes a section only if its records and the table match one
+ * to one; nesting is that of the table, never of the data. */
 #include "base/field.h"
 
 #include <inttypes.h>
@@ -37,7 +37,8 @@ static bool cover_fields(const struct field *table, u8 *seen, size_t size, const
 			return err_prefix(err, "%s", what);
 		for (u64 i = 0; i < bytes; i++)
 			if (seen[f->offset + i]++)
-				return err_set(err, EXIT_BUG, "%s: field %s overlaps another at byte %" PRIu64, what, f->name, f->offset + i);
+				return err_set(err, EXIT_BUG, "%s: field %s overlaps another at byte %" PRIu64, what, f->name,
+				               f->offset + i);
 	}
 	return true;
 }

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The event loop: epoll for descriptors, an event descriptor for everything else that must wake it.
  *
- * One round under the lock: posted functions, due timers, then the descriptors that the last wait found ready. The wait is
- * outside the lock and lasts until the clock's earliest deadline. What must end it early (a post, a nearer deadline, a
- * clock set going) writes to the event descriptor; `wake_at` says how long the loop sleeps, so that arming a timer behind
- * that costs no system call.
+ * One round under the lock: posted functions, due timers, then the descriptors that the last wait found ready. The wait
+ * is outside the lock and lasts until the clock's earliest deadline. What must end it early (a post, a nearer deadline,
+ * a clock set going) writes to the event descriptor; `wake_at` says how long the loop sleeps, so that arming a timer
+ * behind that costs no system call.
  * Descriptors that epoll refuses (regular files) are always ready, as poll() has them.
  *
- * Invariants: a struct watch that a callback removes stays allocated until the round is over (epoll's batch may name it).
- * loop->mutex guards the two queues only and is never held in a callback. */
+ * Invariants: a struct watch that a callback removes stays allocated until the round is over (epoll's batch may name
+ * it). loop->mutex guards the two queues only and is never held in a callback. */
 #define _GNU_SOURCE /* ppoll */
 #include "base/loop.h"
 
@@ -290,7 +290,7 @@ static u32 to_epoll(unsigned events)
 	       (events & LOOP_HANGUP ? EPOLLRDHUP : 0);
 }
 
-/* An error or a hang-up is also given as the event that was asked for, so that the callback's read or write meets it. */
+/* An error or a hang-up is also given as the event that was asked for: the callback's read or write meets it. */
 static unsigned from_epoll(u32 events)
 {
 	return (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR) ? LOOP_READ : 0) |
@@ -431,7 +431,8 @@ void loop_quit(struct loop *loop, int code)
 {
 	u64 expected = 0;
 
-	if (__atomic_compare_exchange_n(&loop->quit, &expected, QUIT | (u32)code, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+	if (__atomic_compare_exchange_n(&loop->quit, &expected, QUIT | (u32)code, false, __ATOMIC_ACQ_REL,
+	                                __ATOMIC_RELAXED))
 		wake(loop);
 }
 

@@ -250,7 +250,8 @@ static bool set_value(const struct option_key *key, const char *value, void *int
 		return true;
 	case OPTION_NUMBER:
 	case OPTION_SIZE:
-		if (!(key->type == OPTION_SIZE ? options_size : options_number)(value, &v, err) || !in_range(key, value, v, err))
+		if (!(key->type == OPTION_SIZE ? options_size : options_number)(value, &v, err) ||
+		    !in_range(key, value, v, err))
 			return false;
 		*(u64 *)at = v;
 		return true;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* The bus: dispatch of CPU and DMA access to memory, ROM and devices.
  *
- * Memory is clamped to its range: what lies above another region begins there. A device is not: the access goes whole to the
- * region of its first byte as far as that region reaches, even under a neighbour of higher priority, because hardware
- * decodes the first address (a dword at 0xcf8 is one access although 0xcf9 alone is the reset register).
+ * Memory is clamped to its range: what lies above another region begins there. A device is not: the access goes whole
+ * to the region of its first byte as far as that region reaches, even under a neighbour of higher priority, because
+ * hardware decodes the first address (a dword at 0xcf8 is one access although 0xcf9 alone is the reset register).
  *
- * Locks: map_lock is held for lookups only, never over a callback, so a device may change the map in its own callback. A
- * device is looked up again after the machine lock was taken: until then it may have been unmapped.
+ * Locks: map_lock is held for lookups only, never over a callback, so a device may change the map in its own callback.
+ * A device is looked up again after the machine lock was taken: until then it may have been unmapped.
  *
- * A write to watched memory tells first, then stores, then looks again: the page may have come (back) under watch between
- * the two, by a reader who saw the old bytes. */
+ * A write to watched memory tells first, then stores, then looks again: the page may have come (back) under watch
+ * between the two, by a reader who saw the old bytes. */
 #include "mem/bus.h"
 
 #include "mem/dirty.h"
@@ -364,7 +364,7 @@ void bus_out(struct bus *bus, u16 port, u32 value, unsigned size)
 }
 
 /* ---- DMA ---- */
-/* Bytes that one step of a transfer covers; 0 in `left` of place and len of a transfer both stand for their own ends. */
+/* Bytes that one step of a transfer covers; 0 in `left` of the place stands for 2^64. */
 static u64 step(const struct place *place, u64 len)
 {
 	return place->left && place->left < len ? place->left : len;

@@ -15,7 +15,7 @@ struct bus_listener {
 	void (*remapped)(void *opaque);
 	/* A page came under watch: fast write paths to this host page must be dropped before returning. */
 	void (*protect)(void *opaque, u8 *hva_page);
-	/* Bytes of a page under RAM_WATCH_CODE are about to be (CPU) or have been (DMA) written. len never crosses the page. */
+	/* Bytes of a page under RAM_WATCH_CODE are about to be (CPU) or have been (DMA) written, all in one page. */
 	void (*code_written)(void *opaque, u8 *hva, unsigned len);
 	void *opaque;
 	struct bus_listener *next;
@@ -61,8 +61,9 @@ void bus_write(struct bus *bus, u64 gpa, u64 value, unsigned size);
 u32 bus_in(struct bus *bus, u16 port, unsigned size);
 void bus_out(struct bus *bus, u16 port, u32 value, unsigned size);
 
-/* Device access to memory (bus mastering) and loaders. Any address and length is legal: what is not memory reads as ones
- * and swallows writes (devices are never reached by DMA), and an end past 2^64 is cut off. False if any byte was not memory. */
+/* Device access to memory (bus mastering) and loaders. Any address and length is legal: what is not memory reads as
+ * ones and swallows writes (devices are never reached by DMA), and an end past 2^64 is cut off. False if any byte was
+ * not memory. */
 bool bus_dma_read(struct bus *bus, u64 gpa, void *buf, u64 len);
 bool bus_dma_write(struct bus *bus, u64 gpa, const void *buf, u64 len);
 /* Like bus_dma_write, but writes ROM as well (firmware loaders, before the guest runs). */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Watch bytes and dirty logs.
  *
- * A logged page is in one of two states: armed (watch bit set, dirty bit clear) or written (watch bit clear, dirty bit set).
- * The first write moves it to written and leaves later ones alone; dirty_log_test() takes the dirty bit first and arms the
- * page again after, so that a write in between is either marked or seen by whoever reads the page after the test.
+ * A logged page is in one of two states: armed (watch bit set, dirty bit clear) or written (watch bit clear, dirty bit
+ * set). The first write moves it to written and leaves later ones alone; dirty_log_test() takes the dirty bit first and
+ * arms the page again after, so that a write in between is either marked or seen by whoever reads the page after the
+ * test.
  *
  * Invariant: a watcher sets its bit, then fast write paths are dropped, then (dirty_fence) it reads the page; a writer
  * stores, then (dirty_fence) reads the watch byte. One of them sees the other. */
@@ -38,7 +39,8 @@ static void mark_log(const u8 *hva, u8 *watch)
 	if (!ram)
 		bug("a watched page lies in no memory block");
 	page = (u64)(hva - ram->hva) >> PAGE_SHIFT;
-	/* disarm first: a test in between arms again and leaves nothing lost, the other order could leave written-but-unmarked */
+	/* disarm first: a test in between arms again and leaves nothing lost, the other order could leave a page
+	 * neither armed nor marked */
 	dirty_unwatch(watch, RAM_WATCH_LOG);
 	__atomic_fetch_or(&ram->dirty[page / 64], BIT(page % 64), __ATOMIC_SEQ_CST);
 }

@@ -20,11 +20,11 @@ static inline void dirty_fence(void)
 /* Put a page under watch / release it. Setting tells the bus's listeners to drop fast write paths. */
 void dirty_watch(struct bus *bus, u8 *hva_page, u8 *watch, enum ram_watch why);
 void dirty_unwatch(u8 *watch, enum ram_watch why);
-/* A write of len bytes (within one page) to a page whose watch byte is not 0: tells the code listeners, marks logs. A logged
- * page is then free for fast writes until dirty_log_test() has seen it. */
+/* A write of len bytes (within one page) to a page whose watch byte is not 0: tells the code listeners, marks logs. A
+ * logged page is then free for fast writes until dirty_log_test() has seen it. */
 void dirty_write(struct bus *bus, u8 *hva, u8 *watch, unsigned len);
 
-/* A dirty log over part of a RAM block (screen memory, migration). start and len are page aligned. A page has one log. */
+/* A dirty log over part of a RAM block (screen memory, migration). start and len are page aligned; one log a page. */
 void dirty_log_start(struct bus *bus, struct ram *ram, u64 start, u64 len);
 void dirty_log_stop(struct bus *bus, struct ram *ram, u64 start, u64 len);
 /* Was the page written since the last call? Clears and re-arms it. */

@@ -3,8 +3,8 @@
  * begun, its top is the one to be seen. The top changes only where a region begins or ends, so n regions give at most
  * 2n ranges and the sweep takes O(n log n).
  *
- * Invariants: `regions` lists the newest first; ranges are sorted, disjoint, and adjacent ones of the same region are one;
- * all ends are inclusive, so nothing overflows at the top of a 64-bit space. */
+ * Invariants: `regions` lists the newest first; ranges are sorted, disjoint, and adjacent ones of the same region are
+ * one; all ends are inclusive, so nothing overflows at the top of a 64-bit space. */
 #include "mem/map.h"
 
 #include <stdlib.h>

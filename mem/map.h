@@ -8,8 +8,8 @@
 #include "mem/ram.h"
 
 /* Device access. offset is relative to the region; size is 1, 2, 4 or 8 and never crosses the region's end.
- * Accesses outside [min, max] bytes are split or widened by the bus: wider ones become several of max bytes, low address
- * first; narrower ones become one of min bytes (reads are cut down, writes are zero-extended). */
+ * Accesses outside [min, max] bytes are split or widened by the bus: wider ones become several of max bytes, low
+ * address first; narrower ones become one of min bytes (reads are cut down, writes are zero-extended). */
 struct region_ops {
 	u64 (*read)(void *opaque, u64 offset, unsigned size);
 	void (*write)(void *opaque, u64 offset, u64 value, unsigned size);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Guest RAM and ROM blocks.
  *
- * A block is reserved whole and committed by touch, and so are its watch bytes and dirty bits: a guest of a terabyte costs
- * what it uses. Large blocks start on a huge-page boundary and ask for huge pages.
+ * A block is reserved whole and committed by touch, and so are its watch bytes and dirty bits: a guest of a terabyte
+ * costs what it uses. Large blocks start on a huge-page boundary and ask for huge pages.
  *
  * Invariant: all blocks are in one list, the catalogue of host memory that is guest memory (ram_find). */
 #define _GNU_SOURCE /* memfd_create, MADV_HUGEPAGE */

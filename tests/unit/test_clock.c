@@ -81,6 +81,12 @@ static void test_counting(void **state)
 	assert_int_equal(clock_now(clock), 100);
 	instructions++;
 	assert_int_equal(clock_now(clock), 104);
+	assert_int_equal(clock_instructions_until(clock, 104), 1);
+	assert_int_equal(clock_instructions_until(clock, 105), 1);
+	assert_int_equal(clock_instructions_until(clock, 108), 1);
+	assert_int_equal(clock_instructions_until(clock, 109), 2);
+	assert_int_equal(clock_instructions_until(clock, CLOCK_NEVER), 0);
+	assert_true(clock_instructions_until(clock, CLOCK_NEVER - 1) == (CLOCK_NEVER - 105) / 4 + 1);
 	clock_stop(clock);
 	assert_int_equal(clock_now(clock), 104);
 	clock_set(clock, 8);

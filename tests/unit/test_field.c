@@ -40,7 +40,10 @@ static void test_cover(void **state)
 	static const struct field beyond[] = {{.name = "a", .offset = 0, .size = 5, .count = 1}, FIELD_END};
 	static const struct field huge[] = {{.name = "a", .offset = 4, .size = ~0u, .count = ~0u}, FIELD_END};
 	static const struct field twice[] = {
-		{.name = "a", .offset = 0, .size = 2, .count = 1}, {.name = "a", .offset = 2, .size = 2, .count = 1}, FIELD_END};
+		{.name = "a", .offset = 0, .size = 2, .count = 1},
+		{.name = "a", .offset = 2, .size = 2, .count = 1},
+		FIELD_END,
+	};
 	static const struct field bad_sub[] = {{.name = "s", .size = 4, .count = 1, .sub = gap}, FIELD_END};
 	struct err err;
 

@@ -66,8 +66,8 @@ static void test_sizes(void **state)
 		{"0x1000", 4096}, {"15E", 15ull << 60}, {"0x10M", 16ull << 20}, {"1.000000000001K", 1024},
 	};
 	static const char *const bad[] = {
-		"", "G", "-1G", "1.5", "1.G", ".5G", "16E", "1Q", "1GG", "1Gi", "1BB", "18446744073709551616", "99999999999T", "2 G",
-		"1.5.5G", "0x1.8G",
+		"", "G", "-1G", "1.5", "1.G", ".5G", "16E", "1Q", "1GG", "1Gi", "1BB", "18446744073709551616",
+		"99999999999T", "2 G", "1.5.5G", "0x1.8G",
 	};
 	struct err err;
 	u64 v = 0;
@@ -158,6 +158,7 @@ static void test_parse_errors(void **state)
 static void test_nearest(void **state)
 {
 	static const char *const names[] = {"serial", "monitor", "machine", "display", "m", NULL};
+	char word[80] = "";
 
 	(void)state;
 	assert_string_equal(options_nearest("serail", names), "serial"); /* one transposition */
@@ -167,7 +168,8 @@ static void test_nearest(void **state)
 	assert_null(options_nearest("kernel", names));
 	assert_null(options_nearest("xyz", names));
 	assert_null(options_nearest("", names));
-	assert_null(options_nearest("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", names));
+	memset(word, 'a', sizeof word - 1);
+	assert_null(options_nearest(word, names));
 }
 
 int main(void)

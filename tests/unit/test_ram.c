@@ -67,7 +67,9 @@ static void test_shared(void **state)
 
 static void test_absurd(void **state)
 {
-	static const u64 sizes[] = {0, ~0ull, ~0ull - 4095, ~0ull - 4096, 1ull << 63, (1ull << 63) - 4096, 1ull << 60, 1ull << 52};
+	static const u64 sizes[] = {
+		0, ~0ull, ~0ull - 4095, ~0ull - 4096, 1ull << 63, (1ull << 63) - 4096, 1ull << 60, 1ull << 52,
+	};
 	struct err err;
 
 	(void)state;

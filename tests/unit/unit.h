@@ -12,6 +12,15 @@
 
 #include "base/types.h"
 
+/* Do the sanitizers have signal handlers and an allocator of their own in this build? */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define UNIT_SANITIZED 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define UNIT_SANITIZED 1
+#endif
+
 /* xorshift64* (Vigna 2016); the state must not be 0. */
 static inline u64 unit_random(u64 *state)
 {
