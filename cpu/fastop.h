@@ -33,46 +33,46 @@ static always_inline bool fastop_find(struct cpu *cpu, const struct insn *in, bo
 #define FASTOP_EXEC(name) static const struct insn *name(struct cpu *cpu, const struct insn *in)
 #define FASTOP_SLOW(name) INSN_UNUSED static noinline const struct insn *name##_slow(struct cpu *cpu, const struct insn *in)
 
-#define FASTOP_READ(name, bits, base_only)                                                                             \
-	INSN_UNUSED FASTOP_EXEC(name##base_only)                                                                          \
+#define FASTOP_READ(name, func, bits, base_only)                                                                       \
+	INSN_UNUSED FASTOP_EXEC(func)                                                                                      \
 	{                                                                                                                  \
 		u8 *p;                                                                                                         \
-		if (unlikely(!fastop_find(cpu, in, sizeof #base_only > 1, bits / 8, false, &p)))                               \
+		if (unlikely(!fastop_find(cpu, in, base_only, bits / 8, false, &p)))                                           \
 			return name##_slow(cpu, in);                                                                               \
 		name##_do(cpu, in, load##bits(p));                                                                             \
 		INSN_NEXT(cpu, in);                                                                                            \
 	}
 #define OP_READ(name, bits)                                                                                            \
-	static always_inline void name##_do(struct cpu *cpu INSN_UNUSED, const struct insn *in INSN_UNUSED, u##bits m);   \
+	static always_inline void name##_do(struct cpu *cpu INSN_UNUSED, const struct insn *in INSN_UNUSED, u##bits m);    \
 	FASTOP_SLOW(name)                                                                                                  \
 	{                                                                                                                  \
 		cpu->cur = in;                                                                                                 \
 		name##_do(cpu, in, mem_read##bits(cpu, in));                                                                   \
 		INSN_NEXT(cpu, in);                                                                                            \
 	}                                                                                                                  \
-	FASTOP_READ(name, bits, )                                                                                          \
-	FASTOP_READ(name, bits, _b)                                                                                        \
+	FASTOP_READ(name, name, bits, false)                                                                               \
+	FASTOP_READ(name, name##_b, bits, true)                                                                            \
 	static always_inline void name##_do(struct cpu *cpu INSN_UNUSED, const struct insn *in INSN_UNUSED, u##bits m)
 
-#define FASTOP_WRITE(name, bits, base_only)                                                                            \
-	INSN_UNUSED FASTOP_EXEC(name##base_only)                                                                          \
+#define FASTOP_WRITE(name, func, bits, base_only)                                                                      \
+	INSN_UNUSED FASTOP_EXEC(func)                                                                                      \
 	{                                                                                                                  \
 		u8 *p;                                                                                                         \
-		if (unlikely(!fastop_find(cpu, in, sizeof #base_only > 1, bits / 8, true, &p)))                                \
+		if (unlikely(!fastop_find(cpu, in, base_only, bits / 8, true, &p)))                                            \
 			return name##_slow(cpu, in);                                                                               \
 		store##bits(p, name##_do(cpu, in));                                                                            \
 		INSN_NEXT(cpu, in);                                                                                            \
 	}
 #define OP_WRITE(name, bits)                                                                                           \
-	static always_inline u##bits name##_do(struct cpu *cpu INSN_UNUSED, const struct insn *in INSN_UNUSED);           \
+	static always_inline u##bits name##_do(struct cpu *cpu INSN_UNUSED, const struct insn *in INSN_UNUSED);            \
 	FASTOP_SLOW(name)                                                                                                  \
 	{                                                                                                                  \
 		cpu->cur = in;                                                                                                 \
 		mem_write##bits(cpu, in, name##_do(cpu, in));                                                                  \
 		INSN_NEXT(cpu, in);                                                                                            \
 	}                                                                                                                  \
-	FASTOP_WRITE(name, bits, )                                                                                         \
-	FASTOP_WRITE(name, bits, _b)                                                                                       \
+	FASTOP_WRITE(name, name, bits, false)                                                                              \
+	FASTOP_WRITE(name, name##_b, bits, true)                                                                           \
 	static always_inline u##bits name##_do(struct cpu *cpu INSN_UNUSED, const struct insn *in INSN_UNUSED)
 
 /* The lazy flags, to take back what a lost race computed. */
@@ -94,11 +94,11 @@ static always_inline void fastop_restore(struct cpu *cpu, const struct fastop_fl
 	cpu->cc_b = f->b;
 }
 
-#define FASTOP_RMW(name, bits, base_only)                                                                              \
-	INSN_UNUSED FASTOP_EXEC(name##base_only)                                                                          \
+#define FASTOP_RMW(name, func, bits, base_only)                                                                        \
+	INSN_UNUSED FASTOP_EXEC(func)                                                                                      \
 	{                                                                                                                  \
 		u8 *p;                                                                                                         \
-		if (unlikely(!fastop_find(cpu, in, sizeof #base_only > 1, bits / 8, true, &p) || (in->prefix & INSN_LOCK)))    \
+		if (unlikely(!fastop_find(cpu, in, base_only, bits / 8, true, &p) || (in->prefix & INSN_LOCK)))                \
 			return name##_slow(cpu, in);                                                                               \
 		store##bits(p, name##_do(cpu, in, load##bits(p)));                                                             \
 		INSN_NEXT(cpu, in);                                                                                            \
@@ -121,18 +121,18 @@ static always_inline void fastop_restore(struct cpu *cpu, const struct fastop_fl
 		}                                                                                                              \
 		INSN_NEXT(cpu, in);                                                                                            \
 	}                                                                                                                  \
-	FASTOP_RMW(name, bits, )                                                                                           \
-	FASTOP_RMW(name, bits, _b)                                                                                         \
+	FASTOP_RMW(name, name, bits, false)                                                                                \
+	FASTOP_RMW(name, name##_b, bits, true)                                                                             \
 	static always_inline u##bits name##_do(struct cpu *cpu INSN_UNUSED, const struct insn *in INSN_UNUSED, u##bits m)
 
 /* Rows of a form table for the two functions. */
 #define ROW_R_M(mnemonic, bits, feature, name)                                                                         \
-	{ZYDIS_MNEMONIC_##mnemonic, {O_R##bits, O_B##bits}, 0, feature, name##_b},                                        \
+	{ZYDIS_MNEMONIC_##mnemonic, {O_R##bits, O_B##bits}, 0, feature, name##_b},                                         \
 	{ZYDIS_MNEMONIC_##mnemonic, {O_R##bits, O_M##bits}, 0, feature, name}
 #define ROW_M(mnemonic, bits, name)                                                                                    \
 	{ZYDIS_MNEMONIC_##mnemonic, {O_B##bits}, 0, 0, name##_b}, {ZYDIS_MNEMONIC_##mnemonic, {O_M##bits}, 0, 0, name}
 #define ROW_M_X(mnemonic, bits, second, feature, name)                                                                 \
-	{ZYDIS_MNEMONIC_##mnemonic, {O_B##bits, second}, 0, feature, name##_b},                                           \
+	{ZYDIS_MNEMONIC_##mnemonic, {O_B##bits, second}, 0, feature, name##_b},                                            \
 	{ZYDIS_MNEMONIC_##mnemonic, {O_M##bits, second}, 0, feature, name}
 
 #endif
