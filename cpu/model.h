@@ -17,6 +17,7 @@ enum cpu_feature {
 	FEAT_RDSEED, FEAT_ADX, FEAT_SMAP, FEAT_CLFLUSHOPT, FEAT_CLWB, FEAT_SHA, FEAT_UMIP, FEAT_RDPID, FEAT_FSRM,
 	FEAT_LAHF_LM, FEAT_LZCNT, FEAT_PREFETCHW, FEAT_SYSCALL, FEAT_NX, FEAT_FFXSR, FEAT_PDPE1GB, FEAT_RDTSCP, FEAT_LM,
 	FEAT_XSAVEOPT, FEAT_XSAVEC, FEAT_XGETBV1, FEAT_XSAVES, FEAT_ARAT, FEAT_INVTSC, FEAT_ARCH_CAPABILITIES,
+	FEAT_SPEC_CTRL, FEAT_STIBP,
 	FEAT_COUNT
 };
 
@@ -39,9 +40,20 @@ static inline bool cpu_has(const struct cpu *cpu, enum cpu_feature feature)
 	return model_has(cpu->model, feature);
 }
 
-/* "NAME,+feat,-feat,feat=on": fills model. Unknown names and features get "did you mean"; `help` lists. Default "max". */
+/* Where CPUID shows a feature and how QEMU calls it. Table in model.c, indexed by enum cpu_feature. */
+enum cpuid_reg { REG_EAX, REG_EBX, REG_ECX, REG_EDX };
+struct cpu_feature_info {
+	const char *name;
+	u32 leaf;
+	u8 subleaf, reg, bit;
+	u8 status; /* enum feature_status */
+};
+enum feature_status { FEATURE_ABSENT, FEATURE_OPTIONAL, FEATURE_OFFERED }; /* not implemented; on request; part of "max" */
+extern const struct cpu_feature_info model_features[FEAT_COUNT];
+
+/* "NAME,+feat,-feat,feat=on": fills model. Unknown names and features get "did you mean". Default "max". */
 bool model_parse(struct cpu_model *model, const char *text, struct err *err);
-void model_help(FILE *to);
+void model_help(FILE *to); /* what `-cpu help` prints */
 struct cpuid_regs {
 	u32 eax, ebx, ecx, edx;
 };
