@@ -69,8 +69,5 @@ struct device *board_device(struct board *board, const char *id);
 struct device *board_first_device(struct board *board);
 const struct engine *board_engine(const struct board *board);
 
-/* The whole state, RAM included; the machine is paused. */
-bool board_save(struct board *board, struct field_buf *buf, struct err *err);
-bool board_load(struct board *board, const struct field_buf *buf, struct err *err);
 
 #endif

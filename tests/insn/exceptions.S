@@ -43,7 +43,7 @@ test:
 	FAULT mov %eax, %ds                 /* 13: #GP(0x1000): beyond the GDT */
 	FAULT mov %eax, %cs                 /* 14: #UD */
 	FAULT int $0x40                     /* 15: #GP(0x40*8+2): beyond the IDT */
-	movl $0x00cf9200, free + 4
+	movl $0x00c09200, free + 4
 	movl $0x00000010, free              /* data, limit 0x10fff */
 	mov $FREE, %eax
 	mov %eax, %es

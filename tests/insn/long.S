@@ -16,7 +16,7 @@ long_test:
 	FAULT64 mov (%rbx), %eax            /* 2: #PF(0) */
 	FAULT64 mov %eax, (%rbx)            /* 3: #PF(W) */
 	/* scratch: read-only, then supervisor, then no-execute */
-	andb $~2, pt + (scratch_page * 8)
+	andb $~2, pt + (SCRATCH_PAGE * 8)
 	mov %cr3, %rax
 	mov %rax, %cr3
 	mov $scratch, %ebx
@@ -27,22 +27,21 @@ long_test:
 	movl $0x11, (%rbx)                  /* WP clear: allowed */
 	bts $16, %rax
 	mov %rax, %cr0
-	mov pt + (scratch_page * 8), %rax
+	mov pt + (SCRATCH_PAGE * 8), %rax
 	mov %rax, result + 8                /* accessed and dirty */
-	btsq $63, pt + (scratch_page * 8)
+	btsq $63, pt + (SCRATCH_PAGE * 8)
 	invlpg (%rbx)
 	FAULT64 call *%rbx                  /* 5: #PF(P|I) */
-	btsq $51, pt + (scratch_page * 8)   /* beyond the physical address width: reserved */
+	btsq $51, pt + (SCRATCH_PAGE * 8)   /* beyond the physical address width: reserved */
 	invlpg (%rbx)
 	FAULT64 mov (%rbx), %eax            /* 6: #PF(P|RSVD) */
-	movq $scratch + 7, pt + (scratch_page * 8)
+	movq $scratch + 7, pt + (SCRATCH_PAGE * 8)
 	invlpg (%rbx)
 
 	/* SYSCALL from ring 3 and back */
 	mov $0xc0000081, %ecx
 	xor %eax, %eax
-	mov $(0x18 << 16) | CODE64 - 8 + 0x8, %edx
-	mov $((USER_CODE32 - 3 - 0) | 3) << 16 | CODE64, %edx
+	mov $USER_CODE32 << 16 | CODE64, %edx /* SYSRET: CS is that plus 16, SS that plus 8 */
 	wrmsr
 	mov $0xc0000082, %ecx
 	mov $on_syscall, %eax
@@ -62,7 +61,7 @@ user:	mov %cs, %eax
 	syscall
 after:	mov %cs, %eax
 	mov %eax, result + 32
-	FAULT64 cli; cli; cli               /* IOPL 3: allowed; nothing is logged */
+	cli                                 /* IOPL 3: allowed */
 	FAULT64 hlt                         /* 7: #GP(0) in ring 3 */
 	/* the handler left us in ring 0 */
 	mov %cs, %eax
@@ -79,9 +78,6 @@ after:	mov %cs, %eax
 	mov %cr4, %rax
 	bts $20, %rax
 	bts $21, %rax
-	andb $~4, pt + (code_page * 8)
-	andb $~4, pt + (code_page * 8 + 8)
-	andb $~4, pt + (code_page * 8 + 16)
 	mov $pt, %ebx
 	/* every page but scratch becomes supervisor's */
 	xor %ecx, %ecx
@@ -89,7 +85,7 @@ after:	mov %cs, %eax
 	inc %ecx
 	cmp $512, %ecx
 	jb 1b
-	orb $4, pt + (scratch_page * 8)
+	orb $4, pt + (SCRATCH_PAGE * 8)
 	mov %cr3, %rcx
 	mov %rcx, %cr3
 	mov %rax, %cr4
@@ -110,8 +106,6 @@ on_syscall:
 	mov %edx, result + 64
 	sysretq
 
-	.set scratch_page, 0x180
-	.set code_page, 0x100
 
 //! reg mode = 64
 //! reg cpl = 0
