@@ -470,6 +470,62 @@ bool access_cas(struct cpu *cpu, u64 linear, u64 old, u64 value, unsigned size, 
 	return same;
 }
 
+/* The compilers would call libatomic for these. */
+static bool host_cas128(void *p, struct m128 *old, struct m128 value)
+{
+	struct m128 *m = p;
+	bool same;
+
+#if defined(__x86_64__)
+	__asm__ volatile("lock cmpxchg16b %0"
+	                 : "+m"(*m), "=@ccz"(same), "+a"(old->q[0]), "+d"(old->q[1])
+	                 : "b"(value.q[0]), "c"(value.q[1])
+	                 : "memory");
+#elif defined(__aarch64__)
+	/* A pair is known to have been read at once only when it could be stored back. */
+	struct m128 seen;
+	u32 failed;
+	__asm__ volatile("1:	ldaxp %0, %1, %3\n"
+	                 "	cmp %0, %4\n"
+	                 "	ccmp %1, %5, #0, eq\n"
+	                 "	b.ne 2f\n"
+	                 "	stlxp %w2, %6, %7, %3\n"
+	                 "	cbnz %w2, 1b\n"
+	                 "	b 3f\n"
+	                 "2:	stlxp %w2, %0, %1, %3\n"
+	                 "	cbnz %w2, 1b\n"
+	                 "3:"
+	                 : "=&r"(seen.q[0]), "=&r"(seen.q[1]), "=&r"(failed), "+Q"(*m)
+	                 : "r"(old->q[0]), "r"(old->q[1]), "r"(value.q[0]), "r"(value.q[1])
+	                 : "cc", "memory");
+	same = seen.q[0] == old->q[0] && seen.q[1] == old->q[1];
+	*old = seen;
+#else
+#error "16-byte compare and exchange is needed for this host"
+#endif
+	return same;
+}
+
+bool access_cas128(struct cpu *cpu, u64 linear, struct m128 *old, struct m128 value, unsigned seg)
+{
+	struct place place;
+
+	precheck(cpu, linear, 16, true, seg, false);
+	find(cpu, linear, true, current_tlb(cpu), &place);
+	if (place.hva && !(place.page && !place.page->writable)) {
+		if (place.page && watched(place.page))
+			dirty_write(cpu->bus, place.hva, place.page->watch, 16);
+		return host_cas128(place.hva, old, value);
+	}
+	/* a device or ROM: nobody else changes it between */
+	struct m128 seen = access_read128(cpu, linear, seg);
+	bool same = seen.q[0] == old->q[0] && seen.q[1] == old->q[1];
+	if (same)
+		access_write128(cpu, linear, value, seg);
+	*old = seen;
+	return same;
+}
+
 void access_check(struct cpu *cpu, u64 linear, unsigned len, bool write, unsigned seg)
 {
 	struct place place;

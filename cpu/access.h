@@ -143,6 +143,8 @@ struct m128 {
 };
 struct m128 access_read128(struct cpu *cpu, u64 linear, unsigned seg);
 void access_write128(struct cpu *cpu, u64 linear, struct m128 v, unsigned seg);
+/* Compare and exchange of 16 aligned bytes, atomic; *old becomes what was there. */
+bool access_cas128(struct cpu *cpu, u64 linear, struct m128 *old, struct m128 value, unsigned seg);
 static always_inline struct m128 mem_read128(struct cpu *cpu, const struct insn *in, bool aligned)
 {
 	u64 la = ea_linear(cpu, in, 16, false);
