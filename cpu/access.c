@@ -695,3 +695,35 @@ void sys_write(struct cpu *cpu, u64 linear, u64 value, unsigned size)
 	linear = cpu->long_mode ? linear : (u32)linear;
 	write_as(cpu, linear, value, size, TLB_SUPER);
 }
+
+static void check_as(struct cpu *cpu, u64 linear, unsigned len, bool write, enum tlb_index as)
+{
+	struct place place;
+
+	for (u64 at = linear; at - linear < len; at = (at & ~(u64)PAGE_OFFSET) + PAGE_SIZE)
+		find(cpu, cpu->long_mode ? at : (u32)at, write, as, &place);
+}
+
+void sys_check(struct cpu *cpu, u64 linear, unsigned len, bool write)
+{
+	check_as(cpu, linear, len, write, TLB_SUPER);
+}
+
+/* ---- the stack of an inner level ---- */
+
+static enum tlb_index inner_tlb(const struct cpu *cpu)
+{
+	return (cpu->cr4 & CR4_SMAP) && (cpu->rflags & FLAG_AC) ? TLB_SUPER_AC : TLB_SUPER;
+}
+
+void stack_inner_write(struct cpu *cpu, u64 linear, u64 value, unsigned size)
+{
+	if (unlikely(cpu->watchpoints))
+		breakpoints(cpu, linear, size, true);
+	write_as(cpu, linear, value, size, inner_tlb(cpu));
+}
+
+void stack_inner_check(struct cpu *cpu, u64 linear, unsigned len)
+{
+	check_as(cpu, linear, len, true, inner_tlb(cpu));
+}
