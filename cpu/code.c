@@ -127,12 +127,14 @@ static const struct insn *op_block_end(struct cpu *cpu, const struct insn *in)
 {
 	struct block *next = cpu->block->link[0];
 
-	if (likely(next && !atomic_load_explicit(&cpu->kick, memory_order_relaxed) && cpu->instructions + next->count <= cpu->stop_at)) {
+	if (likely(next && !atomic_load_explicit(&cpu->kick, memory_order_relaxed) &&
+	           cpu->instructions + next->count <= cpu->stop_at)) {
 		cpu->block = next;
 		cpu->instructions += next->count;
 		return next->insn;
 	}
 	cpu->rip = insn_rip(cpu, in);
+	code_want_link(cpu, 0);
 	return NULL;
 }
 

@@ -44,6 +44,18 @@ static always_inline u32 code_hash(const u8 *hva)
 	return (a ^ a >> JUMP_BITS) & ((1 << JUMP_BITS) - 1);
 }
 
+/* The block that ends now goes on within its page (RIP is set): let the next look-up link it to where it leads. */
+static inline void code_want_link(struct cpu *cpu, unsigned which)
+{
+	struct block *block = cpu->block;
+
+	if (insn_wrap(cpu, cpu->rip - cpu->gpr[GPR_PAGE]) < PAGE_SIZE && block->page && block->hva && !block->split &&
+	    block->key < BLOCK_LIMITED && !block->link[which]) {
+		cpu->link_from = block;
+		cpu->link_which = which;
+	}
+}
+
 struct code_cache *code_new(void);
 void code_free(struct code_cache *code);
 /* Find or decode the block at CS:RIP, in every case including faults of the fetch. Between blocks only. The block is good

@@ -32,15 +32,9 @@ static always_inline u64 relative(struct cpu *cpu, const struct insn *in)
 /* The direct successor is not linked yet, or may not be followed now. */
 static noinline const struct insn *go_slow(struct cpu *cpu, const struct insn *in, unsigned taken)
 {
-	struct block *block = cpu->block;
-
 	cpu->cur = in;
 	cpu->rip = taken ? check_target(cpu, relative(cpu, in), in->osize) : insn_next_rip(cpu, in);
-	u64 distance = insn_wrap(cpu, cpu->rip - cpu->gpr[GPR_PAGE]);
-	if (distance < PAGE_SIZE && block->page && block->hva && !block->split && block->key < BLOCK_LIMITED && !block->link[taken]) {
-		cpu->link_from = block;
-		cpu->link_which = taken;
-	}
+	code_want_link(cpu, taken);
 	return NULL;
 }
 
