@@ -209,9 +209,7 @@ static bool make_ram(struct board *board, struct err *err)
 		                              .ram_offset = m->ram_below_4g};
 		bus_map(&board->bus, &board->high, 1ull << 32, 0);
 	}
-	/* the VGA window: nothing there without a display */
-	board->vga_hole = (struct region){.name = "vga.hole", .size = 0x20000};
-	bus_map(&board->bus, &board->vga_hole, 0xa0000, 1);
+	/* without a display adapter the VGA window is RAM, as the 440FX has it when SMRAM is open: text programs can be watched */
 	return true;
 }
 

@@ -19,7 +19,7 @@ struct board {
 	struct bus bus;
 	struct machine machine;
 	struct ram *ram;
-	struct region low, high, vga_hole;
+	struct region low, high;
 	struct vcpu *vcpu;
 	struct board_cpu_pins *pins;
 	unsigned cpus;

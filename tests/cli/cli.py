@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""Bad input: each case must end with its exit code and exactly one line on stderr that holds the given words.
+usage: cli.py PAISANO KERNEL INITRD"""
+import os, subprocess, sys, tempfile
+
+USAGE, FILE, ACCEL, TIMEOUT = 2, 4, 6, 10
+
+
+def main():
+    paisano, kernel, initrd = sys.argv[1:]
+    tmp = tempfile.mkdtemp()
+
+    def write(name, data):
+        path = os.path.join(tmp, name)
+        with open(path, 'wb') as f:
+            f.write(data)
+        return path
+
+    whole = open(kernel, 'rb').read()
+    cut = write('cut', whole[:len(whole) // 2])
+    stub = write('stub', whole[:700])
+    noise = write('noise', bytes(range(256)) * 64)
+    empty = write('empty', b'')
+    huge = ['-m', '64M', '-kernel', kernel, '-initrd', kernel]
+    good = ['-kernel', kernel, '-initrd', initrd]
+    cases = [
+        ([], USAGE, 'nothing to boot'),
+        (['-kernel', tmp + '/none'], FILE, 'none'),
+        (['-kernel', tmp], FILE, 'regular file'),
+        (['-kernel', cut], FILE, 'truncated'),
+        (['-kernel', stub], FILE, 'truncated'),
+        (['-kernel', noise], FILE, 'not a Linux'),
+        (['-kernel', empty], FILE, 'not a Linux'),
+        (['-kernel', kernel, '-initrd', tmp + '/none'], FILE, 'none'),
+        (['-kernel', kernel, '-initrd', empty], FILE, 'empty'),
+        (huge[:2] + ['-m', '16M'] + huge[2:], FILE, '-m'),
+        (['-initrd', initrd], USAGE, '-kernel'),
+        (['-m', '0'] + good, USAGE, '-m'),
+        (['-m', '999999999999T'] + good, USAGE, '-m'),
+        (['-m', 'lots'] + good, USAGE, '-m'),
+        (['-m', '-5'] + good, USAGE, '-m'),
+        (['-smp', '0'] + good, USAGE, '-smp'),
+        (['-smp', '100000'] + good, USAGE, '-smp'),
+        (['-cpu', 'nonesuch'] + good, USAGE, '-cpu'),
+        (['-cpu', 'max,+nonesuch'] + good, USAGE, 'nonesuch'),
+        (['-accel', 'warp'] + good, USAGE, 'warp'),
+        (['-accel', 'kvm'] + good, ACCEL, 'kvm'),
+        (['-kernal', kernel], USAGE, 'did you mean -kernel'),
+        (['-kernel'], USAGE, 'needs a value'),
+        (['-hda', 'x.img'], USAGE, '-kernel'),
+        (['-device', 'isa-debug-exti'] + good, USAGE, 'isa-debug-exit'),
+        (['-device', 'isa-debug-exit,iobaes=1'] + good, USAGE, 'iobase'),
+        (['-serial', 'nonsense'] + good, USAGE, 'nonsense'),
+        (['-serial', f'file:{tmp}/no/such'] + good, FILE, 'no/such'),
+        (['-D', f'{tmp}/no/such', '-d', 'int'] + good, FILE, 'no/such'),
+        (['-d', 'everything'] + good, USAGE, 'everything'),
+        (['-trace', 'nosuch.*'] + good, USAGE, 'nosuch'),
+        (['-rtc', 'base=yesterday'] + good, USAGE, 'yesterday'),
+        (['-icount', 'shift=99'] + good, USAGE, 'shift'),
+        (['-timeout', 'soon'] + good, USAGE, 'soon'),
+        (['-append', 'x' * 70000] + good, USAGE, '-append'),
+        (['-machine', 'q35'] + good, USAGE, 'q35'),
+        (['-pidfile', f'{tmp}/no/such'] + good, FILE, 'no/such'),
+        (['-timeout', '0.5', '-S'] + good, TIMEOUT, 'time is up'),
+        ([noise], FILE, 'not a Linux'),
+        ([kernel, noise], USAGE, 'second file'),
+    ]
+    failed = 0
+    for arguments, code, words in cases:
+        p = subprocess.run([paisano, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+        lines = p.stderr.decode(errors='replace').splitlines()
+        if p.returncode != code or len(lines) != 1 or words not in lines[0] or len(lines[0]) > 600:
+            failed += 1
+            print(f'FAILED {arguments[:6]}: exit {p.returncode} (not {code}), stderr {lines[:4]} (not one line with {words!r})')
+    for arguments, words in ((['-help'], 'exit codes'), (['--version'], 'paisano'), (['-device', 'help'], 'isa-debug-exit'),
+                             (['-cpu', 'help'], 'max'), (['-trace', 'help'], '.'), (good + ['-print-config', '-m', '2G'], '2097152 KiB')):
+        p = subprocess.run([paisano, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+        if p.returncode or p.stderr or words not in p.stdout.decode():
+            failed += 1
+            print(f'FAILED {arguments}: exit {p.returncode}, {p.stderr[:200]}, no {words!r}')
+    print(f'{len(cases)} bad command lines, {failed} failed')
+    sys.exit(failed != 0)
+
+
+main()

@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+"""Multiboot kernels under -kernel: one of our own that talks and leaves, and GRUB's game, watched in its text screen.
+usage: multiboot.py PAISANO HELLO.elf INVADERS"""
+import os, re, socket, subprocess, sys, tempfile, time
+
+
+def fail(text):
+    print('FAILED:', text)
+    sys.exit(1)
+
+
+def hello(paisano, elf, tmp):
+    module = os.path.join(tmp, 'module')
+    with open(module, 'w') as f:
+        f.write('the module speaks\n')
+    p = subprocess.run([paisano, '-m', '16M', '-nographic', '-device', 'isa-debug-exit', '-kernel', elf, '-append', 'one two',
+                        '-initrd', f'{module} some words'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=60)
+    text = p.stdout.decode()
+    if p.returncode != 33 << 1 | 1 or 'hello from multiboot: ' not in text or 'one two' not in text or 'the module speaks' not in text:
+        fail(f'multiboot kernel: exit {p.returncode}, said {text!r}')
+    print('ok: a multiboot kernel gets its command line and module, talks on the UART, leaves through isa-debug-exit')
+
+
+def ask(connection, command):
+    connection.sendall(command.encode() + b'\n')
+    text = b''
+    while text.count(b'(paisano) ') < 1:
+        got = connection.recv(65536)
+        if not got:
+            fail('the monitor hung up')
+        text += got
+    return text.decode()
+
+
+def screen(connection):
+    text = ask(connection, 'xp /2000hx 0xb8000')
+    words = re.findall(r'0x([0-9a-f]{4})\b', text)
+    return ''.join(chr(int(w, 16) & 0x7f) if int(w, 16) & 0x60 else ' ' for w in words)
+
+
+def invaders(paisano, kernel, tmp):
+    path = os.path.join(tmp, 'monitor')
+    p = subprocess.Popen([paisano, '-m', '32M', '-display', 'none', '-kernel', kernel, '-monitor', f'unix:{path},server,nowait'],
+                         stdin=subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            time.sleep(0.1)
+            if os.path.exists(path):
+                break
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(path)
+        connection.settimeout(20)
+        seen = set()
+        for _ in range(12):
+            time.sleep(0.5)
+            seen.add(screen(connection))
+        drawn = [s for s in seen if s.strip()]
+        if len(drawn) < 2:
+            fail(f'the game does not move: {len(drawn)} different screens; registers:\n' + ask(connection, 'info registers'))
+        print(f'ok: the game draws ({len(drawn)} different screens)')
+        connection.sendall(b'quit\n')
+        if p.wait(20):
+            fail('quit in the monitor did not end with 0')
+    finally:
+        p.kill()
+
+
+def main():
+    paisano, elf, kernel = sys.argv[1:]
+    tmp = tempfile.mkdtemp()
+    hello(paisano, elf, tmp)
+    invaders(paisano, kernel, tmp)
+
+
+main()
