@@ -16,11 +16,11 @@ static struct {
 	struct form *form;
 	unsigned count;
 	u16 first[ZYDIS_MNEMONIC_MAX_VALUE + 2];
-	ZydisDecoder decoder[2][3]; /* without and with LZCNT/TZCNT; by enum code_mode */
+	ZydisDecoder decoder[4][3]; /* bit 0: with LZCNT, bit 1: with TZCNT; by enum code_mode */
 } catalogue;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static void decoder_init(ZydisDecoder *decoder, enum code_mode mode, bool counts)
+static void decoder_init(ZydisDecoder *decoder, enum code_mode mode, unsigned counts)
 {
 	static const struct {
 		ZydisMachineMode machine;
@@ -35,8 +35,8 @@ static void decoder_init(ZydisDecoder *decoder, enum code_mode mode, bool counts
 	ZydisDecoderEnableMode(decoder, ZYDIS_DECODER_MODE_MPX, ZYAN_FALSE);
 	ZydisDecoderEnableMode(decoder, ZYDIS_DECODER_MODE_CET, ZYAN_FALSE);
 	ZydisDecoderEnableMode(decoder, ZYDIS_DECODER_MODE_CLDEMOTE, ZYAN_FALSE);
-	ZydisDecoderEnableMode(decoder, ZYDIS_DECODER_MODE_LZCNT, counts);
-	ZydisDecoderEnableMode(decoder, ZYDIS_DECODER_MODE_TZCNT, counts);
+	ZydisDecoderEnableMode(decoder, ZYDIS_DECODER_MODE_LZCNT, (counts & 1) != 0);
+	ZydisDecoderEnableMode(decoder, ZYDIS_DECODER_MODE_TZCNT, (counts & 2) != 0);
 }
 
 static int by_mnemonic(const void *a, const void *b)
@@ -73,7 +73,7 @@ static void catalogue_init(void)
 			i++;
 		catalogue.first[m] = i;
 	}
-	for (unsigned counts = 0; counts < 2; counts++)
+	for (unsigned counts = 0; counts < 4; counts++)
 		for (unsigned mode = CODE16; mode <= CODE64; mode++)
 			decoder_init(&catalogue.decoder[counts][mode], mode, counts);
 }
@@ -262,7 +262,8 @@ enum decode_result decode_insn(const struct cpu *cpu, struct insn *in, const u8 
 	memset(in, 0, sizeof *in);
 	in->off = off;
 	*ends = false;
-	ZyanStatus status = ZydisDecoderDecodeFull(&catalogue.decoder[cpu_has(cpu, FEAT_LZCNT)][mode], bytes, len, &z, ops);
+	unsigned counts = cpu_has(cpu, FEAT_LZCNT) | cpu_has(cpu, FEAT_BMI1) << 1;
+	ZyanStatus status = ZydisDecoderDecodeFull(&catalogue.decoder[counts][mode], bytes, len, &z, ops);
 	if (status == ZYDIS_STATUS_NO_MORE_DATA && len < 15)
 		return DECODE_MORE;
 	if (!ZYAN_SUCCESS(status)) {
@@ -280,6 +281,8 @@ enum decode_result decode_insn(const struct cpu *cpu, struct insn *in, const u8 
 	             (z.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE) ? INSN_REP : 0) |
 	             (z.attributes & ZYDIS_ATTRIB_HAS_REPNE ? INSN_REPNE : 0) | (z.raw.rex.W ? INSN_REXW : 0);
 	fill_operands(in, &z, ops, mode);
+	if (z.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (z.opcode & 0xf8) == 0xd8) /* x87: what FOP is made of */
+		in->imm = z.raw.modrm.mod << 6 | z.raw.modrm.reg << 3 | z.raw.modrm.rm;
 	bool far = z.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR;
 	for (unsigned f = catalogue.first[z.mnemonic]; f < catalogue.first[z.mnemonic + 1]; f++) {
 		const struct form *form = &catalogue.form[f];
