@@ -6,8 +6,19 @@
 
 #include "base/err.h"
 
-enum { OP_NAME = 0x08, OP_BYTE = 0x0a, OP_WORD = 0x0b, OP_DWORD = 0x0c, OP_STRING = 0x0d, OP_QWORD = 0x0e, OP_SCOPE = 0x10, OP_BUFFER = 0x11,
-       OP_PACKAGE = 0x12, OP_EXT = 0x5b, OP_DEVICE = 0x82 };
+enum {
+	OP_NAME = 0x08,
+	OP_BYTE = 0x0a,
+	OP_WORD = 0x0b,
+	OP_DWORD = 0x0c,
+	OP_STRING = 0x0d,
+	OP_QWORD = 0x0e,
+	OP_SCOPE = 0x10,
+	OP_BUFFER = 0x11,
+	OP_PACKAGE = 0x12,
+	OP_EXT = 0x5b,
+	OP_DEVICE = 0x82
+};
 
 void aml_free(struct aml *aml)
 {
@@ -133,7 +144,8 @@ static unsigned hex(char c)
 /* EISA id: three letters of five bits and four hex digits, big-endian (19.3.4). */
 void aml_eisa(struct aml *aml, const char *id)
 {
-	u32 v = (u32)(id[0] & 31) << 26 | (u32)(id[1] & 31) << 21 | (u32)(id[2] & 31) << 16 | hex(id[3]) << 12 | hex(id[4]) << 8 | hex(id[5]) << 4 | hex(id[6]);
+	u32 v = (u32)(id[0] & 31) << 26 | (u32)(id[1] & 31) << 21 | (u32)(id[2] & 31) << 16 | hex(id[3]) << 12 | hex(id[4]) << 8 |
+	        hex(id[5]) << 4 | hex(id[6]);
 
 	aml_byte(aml, OP_DWORD);
 	little(aml, __builtin_bswap32(v), 4);

@@ -39,9 +39,11 @@ bool elf_segment(const u8 *data, size_t size, unsigned i, struct elf_segment *s)
 	const u8 *p = data + table + i * each;
 	s->type = load32(p);
 	if (is64(data))
-		*s = (struct elf_segment){s->type, load64(p + 8), load64(p + 24), load64(p + 16), load64(p + 32), load64(p + 40), load64(p + 48)};
+		*s = (struct elf_segment){s->type,        load64(p + 8),  load64(p + 24), load64(p + 16),
+		                          load64(p + 32), load64(p + 40), load64(p + 48)};
 	else
-		*s = (struct elf_segment){s->type, load32(p + 4), load32(p + 12), load32(p + 8), load32(p + 16), load32(p + 20), load32(p + 28)};
+		*s = (struct elf_segment){s->type,        load32(p + 4),  load32(p + 12), load32(p + 8),
+		                          load32(p + 16), load32(p + 20), load32(p + 28)};
 	return s->offset <= size && s->file_size <= size - s->offset;
 }
 

@@ -8,11 +8,32 @@
 
 /* Offsets in the setup header and in boot_params, which agree. */
 enum param {
-	P_ACPI_RSDP = 0x070, P_EXT_RAMDISK_IMAGE = 0x0c0, P_EXT_RAMDISK_SIZE = 0x0c4, P_EXT_CMD_LINE = 0x0c8, P_E820_COUNT = 0x1e8,
-	P_SETUP_SECTS = 0x1f1, P_VID_MODE = 0x1fa, P_JUMP = 0x200, P_MAGIC = 0x202, P_VERSION = 0x206, P_LOADER = 0x210, P_LOADFLAGS = 0x211,
-	P_CODE32_START = 0x214, P_RAMDISK_IMAGE = 0x218, P_RAMDISK_SIZE = 0x21c, P_HEAP_END = 0x224, P_CMD_LINE = 0x228,
-	P_INITRD_MAX = 0x22c, P_ALIGNMENT = 0x230, P_RELOCATABLE = 0x234, P_XLOADFLAGS = 0x236, P_CMDLINE_SIZE = 0x238,
-	P_PREF_ADDRESS = 0x258, P_INIT_SIZE = 0x260, P_E820 = 0x2d0, P_END = 0x1000,
+	P_ACPI_RSDP = 0x070,
+	P_EXT_RAMDISK_IMAGE = 0x0c0,
+	P_EXT_RAMDISK_SIZE = 0x0c4,
+	P_EXT_CMD_LINE = 0x0c8,
+	P_E820_COUNT = 0x1e8,
+	P_SETUP_SECTS = 0x1f1,
+	P_VID_MODE = 0x1fa,
+	P_JUMP = 0x200,
+	P_MAGIC = 0x202,
+	P_VERSION = 0x206,
+	P_LOADER = 0x210,
+	P_LOADFLAGS = 0x211,
+	P_CODE32_START = 0x214,
+	P_RAMDISK_IMAGE = 0x218,
+	P_RAMDISK_SIZE = 0x21c,
+	P_HEAP_END = 0x224,
+	P_CMD_LINE = 0x228,
+	P_INITRD_MAX = 0x22c,
+	P_ALIGNMENT = 0x230,
+	P_RELOCATABLE = 0x234,
+	P_XLOADFLAGS = 0x236,
+	P_CMDLINE_SIZE = 0x238,
+	P_PREF_ADDRESS = 0x258,
+	P_INIT_SIZE = 0x260,
+	P_E820 = 0x2d0,
+	P_END = 0x1000,
 };
 enum { LOADED_HIGH = 1, CAN_USE_HEAP = 0x80, XLF_KERNEL_64 = 1, E820_MAX = 128, LOADER_UNDEFINED = 0xff, VID_NORMAL = 0xffff };
 
@@ -94,12 +115,14 @@ bool linux_load(struct bus *bus, const struct boot_request *request, struct boot
 		load = load64(params + P_PREF_ADDRESS);
 		if (load < 0x100000 || load > request->ram_below_4g || need > request->ram_below_4g - load) {
 			if (!params[P_RELOCATABLE])
-				return err_set(err, EXIT_FILE, "%s: needs memory at %#llx (see -m)", request->kernel.name, (unsigned long long)load);
+				return err_set(err, EXIT_FILE, "%s: needs memory at %#llx (see -m)", request->kernel.name,
+				               (unsigned long long)load);
 			u64 align = MAX(load32(params + P_ALIGNMENT), 0x1000u);
 			load = (0x100000 + align - 1) / align * align;
 		}
 	}
-	if (!boot_copy(bus, request, load, data + setup, size - setup, err) || !boot_zero(bus, request, load + size - setup, need - (size - setup), err))
+	if (!boot_copy(bus, request, load, data + setup, size - setup, err) ||
+	    !boot_zero(bus, request, load + size - setup, need - (size - setup), err))
 		return false;
 	if (!load_initrd(bus, request, params, load + need, err))
 		return false;

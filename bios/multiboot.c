@@ -134,7 +134,8 @@ bool multiboot_load(struct bus *bus, const struct boot_request *request, struct 
 	with_name.cmdline = line;
 	bool ok = boot_cmdline(bus, &with_name, BOOT_CMDLINE_MAX, err);
 	free(line);
-	if (!ok || !boot_copy(bus, request, BOOT_MISC, misc, sizeof misc, err) || !boot_copy(bus, request, BOOT_INFO, info, sizeof info, err))
+	if (!ok || !boot_copy(bus, request, BOOT_MISC, misc, sizeof misc, err) ||
+	    !boot_copy(bus, request, BOOT_INFO, info, sizeof info, err))
 		return false;
 	*entry = (struct boot_entry){.mode = BOOT_FLAT32, .rip = start, .rax = LOADER_MAGIC, .rbx = BOOT_INFO, .rsp = BOOT_STACK};
 	return true;

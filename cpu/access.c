@@ -448,8 +448,10 @@ bool access_cas(struct cpu *cpu, u64 linear, u64 old, u64 value, unsigned size, 
 			u32 o32 = old;
 			switch (size) {
 			case 1: return __atomic_compare_exchange_n(place.hva, &o8, (u8)value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-			case 2: return __atomic_compare_exchange_n((u16 *)place.hva, &o16, (u16)value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-			case 4: return __atomic_compare_exchange_n((u32 *)place.hva, &o32, (u32)value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+			case 2:
+				return __atomic_compare_exchange_n((u16 *)place.hva, &o16, (u16)value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+			case 4:
+				return __atomic_compare_exchange_n((u32 *)place.hva, &o32, (u32)value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 			default: return __atomic_compare_exchange_n((u64 *)place.hva, &old, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 			}
 		}
@@ -646,7 +648,9 @@ static void stack_write(struct cpu *cpu, u64 linear, u64 value, unsigned size)
 
 static u64 stack_read(struct cpu *cpu, u64 linear, unsigned size)
 {
-	return size == 8 ? lin_read64(cpu, linear, SEG_SS) : size == 4 ? lin_read32(cpu, linear, SEG_SS) : lin_read16(cpu, linear, SEG_SS);
+	return size == 8   ? lin_read64(cpu, linear, SEG_SS)
+	       : size == 4 ? lin_read32(cpu, linear, SEG_SS)
+	                   : lin_read16(cpu, linear, SEG_SS);
 }
 
 void stack_add(struct cpu *cpu, i64 bytes)

@@ -23,7 +23,8 @@ enum insn_prefix { INSN_LOCK = 1, INSN_REP = 2 /* F3, also REPE */, INSN_REPNE =
 
 struct insn {
 	exec_fn *exec;
-	u64 imm;      /* immediate, sign-extended as the instruction uses it; relative branches: displacement from the next RIP */
+	u64 imm;      /* immediate, sign-extended as the instruction uses it; relative branches: displacement from the next RIP;
+	               * x87: the ModRM byte */
 	i64 disp;     /* displacement (RIP-relative: from the page start); second immediate where there are two (ENTER) */
 	u16 off;      /* page offset of the first byte */
 	u8 len;       /* bytes, 1..15 */

@@ -324,8 +324,8 @@ static struct chardev *open_tcp(char *address, const char *what, const char *spe
 		err_set(err, EXIT_USAGE, "%s %s: %s", what, spec, gai_strerror(code));
 		return NULL;
 	}
-	struct chardev *chardev = open_socket(socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), found->ai_addr, found->ai_addrlen, server,
-	                                      wait, what, spec, loop, err);
+	struct chardev *chardev = open_socket(socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), found->ai_addr,
+	                                      found->ai_addrlen, server, wait, what, spec, loop, err);
 	freeaddrinfo(found);
 	return chardev;
 }
@@ -347,8 +347,8 @@ static struct chardev *open_unix(char *path, const char *what, const char *spec,
 	strcpy(addr.sun_path, path);
 	if (server)
 		unlink(path);
-	struct chardev *chardev = open_socket(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), (struct sockaddr *)&addr, sizeof addr, server, wait,
-	                                      what, spec, loop, err);
+	struct chardev *chardev = open_socket(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), (struct sockaddr *)&addr, sizeof addr,
+	                                      server, wait, what, spec, loop, err);
 	if (chardev && server)
 		((struct stream *)chardev)->unlink_path = err_strdup(path);
 	return chardev;
@@ -372,7 +372,8 @@ struct chardev *chardev_open(const char *spec, const char *what, struct loop *lo
 	else if (colon && !strcmp(copy, "unix"))
 		chardev = open_unix(colon, what, spec, loop, err);
 	else
-		err_set(err, EXIT_USAGE, "%s %s: not one of stdio, mon:stdio, file:PATH, pty, tcp:HOST:PORT, unix:PATH, null, none", what, spec);
+		err_set(err, EXIT_USAGE, "%s %s: not one of stdio, mon:stdio, file:PATH, pty, tcp:HOST:PORT, unix:PATH, null, none", what,
+		        spec);
 	free(copy);
 	return chardev;
 }

@@ -6,8 +6,8 @@
 #include "base/loop.h"
 #include "hw/device.h"
 
-/* Open "null", "file:PATH", "pty", "tcp:HOST:PORT[,server][,nowait]", "unix:PATH[,server][,nowait]" ("stdio" and "mon:stdio" are the
- * terminal's, terminal.h). what names the option in errors. NULL on failure. Under no lock, before the machine runs. */
+/* Open "null", "file:PATH", "pty", "tcp:HOST:PORT[,server][,nowait]", "unix:PATH[,server][,nowait]" ("stdio" and "mon:stdio" are
+ * the terminal's, terminal.h). what names the option in errors. NULL on failure. Under no lock, before the machine runs. */
 struct chardev *chardev_open(const char *spec, const char *what, struct loop *loop, struct err *err);
 /* A stream over file descriptors that are open already; in or out may be -1. */
 struct chardev *chardev_fds(int in, int out, struct loop *loop);

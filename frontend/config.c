@@ -380,7 +380,8 @@ static const struct option options[] = {
 	{"bios", "FILE", set_bios, "start this firmware image at the reset vector"},
 	{"nographic", NULL, set_nographic, "serial console and monitor on this terminal (Ctrl-A h)"},
 	{"display", "none", set_display, "no display"},
-	{"serial", "CHARDEV", set_serial, "serial port: stdio, mon:stdio, file:F, pty, tcp:H:P,server,nowait, unix:P,server,nowait, null, none"},
+	{"serial", "CHARDEV", set_serial,
+     "serial port: stdio, mon:stdio, file:F, pty, tcp:H:P,server,nowait, unix:P,server,nowait, null, none"},
 	{"debugcon", "CHARDEV", set_debugcon, "debug console at port 0xe9"},
 	{"monitor", "CHARDEV", set_monitor, "human monitor: stdio, unix:..., tcp:..., none"},
 	{"device", "NAME[,K=V]", set_device, "add a device (help lists them)"},
@@ -509,8 +510,8 @@ bool config_parse(struct config *config, int argc, char **argv, enum config_acti
 
 void config_print(const struct config *config, FILE *to)
 {
-	fprintf(to, "machine  pc\naccel    %s\ncpu      %s (%s)\nsmp      %llu\nmemory   %llu KiB\n", config->engine->name, config->model.name,
-	        config->model.brand, (unsigned long long)config->cpus, (unsigned long long)config->ram_size >> 10);
+	fprintf(to, "machine  pc\naccel    %s\ncpu      %s (%s)\nsmp      %llu\nmemory   %llu KiB\n", config->engine->name,
+	        config->model.name, config->model.brand, (unsigned long long)config->cpus, (unsigned long long)config->ram_size >> 10);
 	if (config->kernel || config->file)
 		fprintf(to, "kernel   %s\n", config->kernel ? config->kernel : config->file);
 	if (config->initrd)

@@ -109,7 +109,10 @@ static bool open_log(const struct config *config, struct board_config *board, st
 	struct {
 		const char *name;
 		bool *flag;
-	} const items[] = {{"int", &board->log.interrupts}, {"in_asm", &board->log.in_asm}, {"exec", &board->log.exec}, {"cpu_reset", &board->log.reset}};
+	} const items[] = {{"int", &board->log.interrupts},
+	                   {"in_asm", &board->log.in_asm},
+	                   {"exec", &board->log.exec},
+	                   {"cpu_reset", &board->log.reset}};
 
 	board->log.file = stderr;
 	if (config->log_file) {
@@ -119,7 +122,8 @@ static bool open_log(const struct config *config, struct board_config *board, st
 		setvbuf(board->log.file, NULL, _IOLBF, 0);
 		trace_output(board->log.file);
 	}
-	for (char *save = NULL, *word = config->log_items ? strtok_r(config->log_items, ",", &save) : NULL; word; word = strtok_r(NULL, ",", &save)) {
+	for (char *save = NULL, *word = config->log_items ? strtok_r(config->log_items, ",", &save) : NULL; word;
+	     word = strtok_r(NULL, ",", &save)) {
 		bool known = false;
 		for (unsigned i = 0; i < ARRAY_LEN(items); i++)
 			if (!strcmp(word, items[i].name))
@@ -220,7 +224,8 @@ static int run(struct config *config, struct err *err)
 	}
 	terminal_attach(board);
 	if (config->monitor && strcmp(config->monitor, "none")) {
-		monitor_chardev = strcmp(config->monitor, "stdio") ? chardev_open(config->monitor, "-monitor", loop, err) : terminal_open(false, loop, err);
+		monitor_chardev = strcmp(config->monitor, "stdio") ? chardev_open(config->monitor, "-monitor", loop, err)
+		                                                   : terminal_open(false, loop, err);
 		if (!monitor_chardev)
 			return err->code;
 		monitor = monitor_attach(board, monitor_chardev);

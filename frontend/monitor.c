@@ -57,22 +57,25 @@ static void with_cpu(struct monitor *m, void (*fn)(struct monitor *m, struct cpu
 
 static void registers(struct monitor *m, struct cpu *cpu)
 {
-	static const char *const gpr[] = {"RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI", "R8 ", "R9 ", "R10", "R11", "R12", "R13", "R14", "R15"};
+	static const char *const gpr[] = {"RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI",
+	                                  "R8 ", "R9 ", "R10", "R11", "R12", "R13", "R14", "R15"};
 	static const char *const seg[] = {"ES", "CS", "SS", "DS", "FS", "GS"};
 
 	for (unsigned i = 0; i < 16; i++)
 		say(m, "%s=%016" PRIx64 "%s", gpr[i], cpu->gpr[i], i % 4 == 3 ? "\n" : " ");
 	say(m, "RIP=%016" PRIx64 " RFL=%08" PRIx64 " CPL=%u activity=%u\n", cpu->rip, flags_get(cpu), cpu->cpl, cpu->activity);
 	for (unsigned i = 0; i < SEG_COUNT; i++)
-		say(m, "%s =%04x %016" PRIx64 " %08x %05x\n", seg[i], cpu->seg[i].selector, cpu->seg[i].base, cpu->seg[i].limit, cpu->seg[i].attr);
+		say(m, "%s =%04x %016" PRIx64 " %08x %05x\n", seg[i], cpu->seg[i].selector, cpu->seg[i].base, cpu->seg[i].limit,
+		    cpu->seg[i].attr);
 	say(m, "LDT=%04x %016" PRIx64 " %08x %05x\n", cpu->ldtr.selector, cpu->ldtr.base, cpu->ldtr.limit, cpu->ldtr.attr);
 	say(m, "TR =%04x %016" PRIx64 " %08x %05x\n", cpu->tr.selector, cpu->tr.base, cpu->tr.limit, cpu->tr.attr);
-	say(m, "GDT=     %016" PRIx64 " %08x\nIDT=     %016" PRIx64 " %08x\n", cpu->gdtr.base, cpu->gdtr.limit, cpu->idtr.base, cpu->idtr.limit);
-	say(m, "CR0=%08" PRIx64 " CR2=%016" PRIx64 " CR3=%016" PRIx64 " CR4=%08" PRIx64 " EFER=%016" PRIx64 "\n", cpu->cr0, cpu->cr2, cpu->cr3,
-	    cpu->cr4, cpu->efer);
+	say(m, "GDT=     %016" PRIx64 " %08x\nIDT=     %016" PRIx64 " %08x\n", cpu->gdtr.base, cpu->gdtr.limit, cpu->idtr.base,
+	    cpu->idtr.limit);
+	say(m, "CR0=%08" PRIx64 " CR2=%016" PRIx64 " CR3=%016" PRIx64 " CR4=%08" PRIx64 " EFER=%016" PRIx64 "\n", cpu->cr0, cpu->cr2,
+	    cpu->cr3, cpu->cr4, cpu->efer);
 	for (unsigned i = 0; i < 8; i++)
-		say(m, "XMM%02u=%016" PRIx64 "%016" PRIx64 " XMM%02u=%016" PRIx64 "%016" PRIx64 "\n", i * 2, cpu->v[i * 2].q[1], cpu->v[i * 2].q[0],
-		    i * 2 + 1, cpu->v[i * 2 + 1].q[1], cpu->v[i * 2 + 1].q[0]);
+		say(m, "XMM%02u=%016" PRIx64 "%016" PRIx64 " XMM%02u=%016" PRIx64 "%016" PRIx64 "\n", i * 2, cpu->v[i * 2].q[1],
+		    cpu->v[i * 2].q[0], i * 2 + 1, cpu->v[i * 2 + 1].q[1], cpu->v[i * 2 + 1].q[0]);
 	say(m, "FCW=%04x FSW=%04x valid=%02x MXCSR=%08x\n", cpu->x87.fcw, cpu->x87.fsw, cpu->x87.valid, cpu->mxcsr);
 }
 
@@ -87,12 +90,14 @@ static void info_cpus(struct monitor *m, char *args)
 {
 	(void)args;
 	for (unsigned i = 0; i < board_cpus(m->board); i++)
-		say(m, "* CPU #%u: %s, %s\n", i, board_engine(m->board)->name, board_cpu(m->board, i)->activity == CPU_RUNNING ? "running" : "idle");
+		say(m, "* CPU #%u: %s, %s\n", i, board_engine(m->board)->name,
+		    board_cpu(m->board, i)->activity == CPU_RUNNING ? "running" : "idle");
 }
 
 static void perf(struct monitor *m, struct cpu *cpu)
 {
-	static const char *const names[] = {"blocks decoded", "instructions decoded", "TLB fills", "TLB flushes", "faults", "interrupts", "code rewritten", "device accesses"};
+	static const char *const names[] = {"blocks decoded", "instructions decoded", "TLB fills",      "TLB flushes",
+	                                    "faults",         "interrupts",           "code rewritten", "device accesses"};
 	u64 now = clock_now(board_machine(m->board)->clock);
 
 	say(m, "%-22s %" PRIu64 "\n", "instructions", cpu->instructions);
@@ -108,7 +113,8 @@ static void info_mtree(struct monitor *m, char *args)
 
 	(void)args;
 	for (u32 i = 0; i < bus->mem.count; i++)
-		say(m, "%016" PRIx64 "-%016" PRIx64 " %s\n", bus->mem.ranges[i].first, bus->mem.ranges[i].last, bus->mem.ranges[i].region->name);
+		say(m, "%016" PRIx64 "-%016" PRIx64 " %s\n", bus->mem.ranges[i].first, bus->mem.ranges[i].last,
+		    bus->mem.ranges[i].region->name);
 	say(m, "ports:\n");
 	for (u32 i = 0; i < bus->io.count; i++)
 		say(m, "%04" PRIx64 "-%04" PRIx64 " %s\n", bus->io.ranges[i].first, bus->io.ranges[i].last, bus->io.ranges[i].region->name);

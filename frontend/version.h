@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The version, in one place. */
 #ifndef FRONTEND_VERSION_H
 #define FRONTEND_VERSION_H
 

@@ -157,8 +157,8 @@ static void request(void *opaque, enum machine_request what, int value)
 
 static const char *fault_name(unsigned vector)
 {
-	static const char *const names[] = {"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "?", "#TS", "#NP", "#SS", "#GP", "#PF",
-	                                    "?", "#MF", "#AC", "#MC", "#XM"};
+	static const char *const names[] = {"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "?",
+	                                    "#TS", "#NP", "#SS", "#GP", "#PF", "?",   "#MF", "#AC", "#MC", "#XM"};
 
 	return vector < ARRAY_LEN(names) ? names[vector] : "interrupt";
 }

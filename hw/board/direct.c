@@ -87,7 +87,8 @@ static void enter(struct board *board, const struct boot_entry *entry)
 	struct cpu *cpu = board->vcpu[0].cpu;
 	bool wide = entry->mode == BOOT_FLAT64;
 	const u64 gdt[4] = {0, 0, wide ? 0x00af9b000000ffff : 0x00cf9b000000ffff, 0x00cf93000000ffff};
-	const u32 code = SEG_P | SEG_S | SEG_CODE | SEG_RW | SEG_ACCESSED | SEG_G, data = SEG_P | SEG_S | SEG_RW | SEG_ACCESSED | SEG_G | SEG_DB;
+	const u32 code = SEG_P | SEG_S | SEG_CODE | SEG_RW | SEG_ACCESSED | SEG_G,
+			  data = SEG_P | SEG_S | SEG_RW | SEG_ACCESSED | SEG_G | SEG_DB;
 
 	bus_load(&board->bus, GDT, gdt, sizeof gdt);
 	cpu->gdtr = (struct table_reg){.base = GDT, .limit = sizeof gdt - 1};

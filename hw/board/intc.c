@@ -63,7 +63,10 @@ static void set_cr8(void *opaque, u64 value) { lapic_set_tpr(((struct board_cpu_
 static u64 get_base(void *opaque) { return lapic_get_base(((struct board_cpu_pins *)opaque)->lapic); }
 static bool set_base(void *opaque, u64 value) { return lapic_set_base(((struct board_cpu_pins *)opaque)->lapic, value); }
 static u32 mmio_read(void *opaque, u32 offset) { return lapic_read(((struct board_cpu_pins *)opaque)->lapic, offset); }
-static void mmio_write(void *opaque, u32 offset, u32 value) { lapic_write(((struct board_cpu_pins *)opaque)->lapic, offset, value); }
+static void mmio_write(void *opaque, u32 offset, u32 value)
+{
+	lapic_write(((struct board_cpu_pins *)opaque)->lapic, offset, value);
+}
 
 enum { MSR_TSC_DEADLINE = 0x6e0 };
 
@@ -108,9 +111,16 @@ bool intc_make_lapics(struct board *board, struct err *err)
 			return false;
 		for (unsigned t = 0; t < ARRAY_LEN(ties); t++)
 			pins->lapic->out[t] = (struct irq_line){to_cpu, pins, ties[t]};
-		pins->vcpu->cpu->intc = (struct cpu_intc){.opaque = pins, .acknowledge = acknowledge, .get_cr8 = get_cr8, .set_cr8 = set_cr8,
-		                                          .get_base = get_base, .set_base = set_base, .mmio_read = mmio_read,
-		                                          .mmio_write = mmio_write, .msr_read = msr_read, .msr_write = msr_write};
+		pins->vcpu->cpu->intc = (struct cpu_intc){.opaque = pins,
+		                                          .acknowledge = acknowledge,
+		                                          .get_cr8 = get_cr8,
+		                                          .set_cr8 = set_cr8,
+		                                          .get_base = get_base,
+		                                          .set_base = set_base,
+		                                          .mmio_read = mmio_read,
+		                                          .mmio_write = mmio_write,
+		                                          .msr_read = msr_read,
+		                                          .msr_write = msr_write};
 	}
 	return true;
 }

@@ -6,6 +6,11 @@ import os, subprocess, sys, tempfile
 USAGE, FILE, ACCEL, TIMEOUT = 2, 4, 6, 10
 
 
+def run(paisano, arguments):
+    return subprocess.run([paisano, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=60)
+
+
 def main():
     paisano, kernel, initrd = sys.argv[1:]
     tmp = tempfile.mkdtemp()
@@ -67,14 +72,15 @@ def main():
     ]
     failed = 0
     for arguments, code, words in cases:
-        p = subprocess.run([paisano, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+        p = run(paisano, arguments)
         lines = p.stderr.decode(errors='replace').splitlines()
         if p.returncode != code or len(lines) != 1 or words not in lines[0] or len(lines[0]) > 600:
             failed += 1
-            print(f'FAILED {arguments[:6]}: exit {p.returncode} (not {code}), stderr {lines[:4]} (not one line with {words!r})')
-    for arguments, words in ((['-help'], 'exit codes'), (['--version'], 'paisano'), (['-device', 'help'], 'isa-debug-exit'),
-                             (['-cpu', 'help'], 'max'), (['-trace', 'help'], '.'), (good + ['-print-config', '-m', '2G'], '2097152 KiB')):
-        p = subprocess.run([paisano, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+            print(f'FAILED {arguments[:6]}: exit {p.returncode} (not {code}), stderr {lines[:4]} (one line with {words!r})')
+    lists = ((['-help'], 'exit codes'), (['--version'], 'paisano'), (['-device', 'help'], 'isa-debug-exit'),
+             (['-cpu', 'help'], 'max'), (['-trace', 'help'], '.'), (good + ['-print-config', '-m', '2G'], '2097152 KiB'))
+    for arguments, words in lists:
+        p = run(paisano, arguments)
         if p.returncode or p.stderr or words not in p.stdout.decode():
             failed += 1
             print(f'FAILED {arguments}: exit {p.returncode}, {p.stderr[:200]}, no {words!r}')
