@@ -49,17 +49,30 @@ struct machine_ops {
 	void *opaque;
 };
 
+struct apic_bus;
 struct pci_bus;
+struct ram;
 /* The machine as a device sees it. */
 struct machine {
 	struct bus *bus;
 	struct clock *clock;
 	struct loop *loop;
 	struct machine_ops ops;
-	struct pci_bus *pci; /* NULL until the host bridge has made it */
+	struct pci_bus *pci;   /* NULL until the host bridge has made it */
+	struct apic_bus *apic; /* NULL until the first local APIC or IOAPIC has made it */
+	struct ram *ram;     /* guest RAM, for what the host bridge shadows; byte 0 is guest address 0. May be NULL */
 	u64 ram_size;        /* bytes of guest RAM in all */
 	u64 ram_below_4g;    /* of it, bytes below the PCI hole; the rest starts at 4 GiB */
 	unsigned cpus;
+};
+
+/* Priorities in the memory map. RAM hides PCI BARs as the host bridge's decoder does; fixed addresses come before both. */
+enum map_priority {
+	MAP_PCI = -1,   /* BARs */
+	MAP_RAM = 0,
+	MAP_HOLE = 1,   /* A0000-FFFFF, where the host bridge keeps RAM hidden */
+	MAP_DEVICE = 2, /* fixed addresses: IOAPIC, HPET, legacy video memory, firmware ROM */
+	MAP_SHADOW = 3, /* RAM that the host bridge puts before ROM (PAM, SMRAM) */
 };
 
 #define DEVICE_PINS 32
@@ -70,7 +83,8 @@ struct device {
 	struct machine *machine;
 	struct irq_line out[DEVICE_PINS]; /* tied by the board before init */
 	struct chardev *chardev;          /* if the class takes one */
-	struct device *next;
+	bool started;                     /* init has succeeded */
+	struct device *next;              /* for the board's list */
 };
 
 struct device_class {
@@ -82,11 +96,12 @@ struct device_class {
 	const struct option_key *options; /* offsets into the object; defaults are set by init for zero values */
 	const char *const *pins;          /* names of output pins, NULL-ended, for wiring and for `info` */
 	bool user;                        /* may be added by -device */
-	bool (*init)(struct device *device, struct err *err); /* map regions, make timers */
+	bool (*init)(struct device *device, struct err *err); /* map regions, make timers; on failure leaves nothing behind */
 	void (*reset)(struct device *device);                 /* power-on and warm reset alike; also run once after init */
 	void (*input)(struct device *device, unsigned n, bool level); /* input pins */
-	void (*loaded)(struct device *device);                /* after state was loaded: re-arm timers, remap, drive pins */
-	void (*destroy)(struct device *device);
+	/* After the state of all devices was loaded: make it legal (it may come from anyone), re-arm timers, remap, drive pins. */
+	void (*loaded)(struct device *device);
+	void (*destroy)(struct device *device); /* after a successful init only: cancel timers, unmap, free */
 	const struct device_class *next;
 };
 

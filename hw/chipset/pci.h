@@ -40,6 +40,8 @@ void pci_free(struct pci_bus *bus);
 void pci_route(struct pci_bus *bus, void (*set)(void *opaque, unsigned n, bool level), void *opaque);
 /* Plug in at devfn (-1: first free slot). ids: config header fields set into config[] before BARs are laid out. */
 bool pci_add(struct pci_bus *bus, struct pci_function *function, int devfn, struct err *err);
+/* Take out again: unmaps the BARs. From the owner's destroy hook. */
+void pci_remove(struct pci_function *function);
 void pci_ids(struct pci_function *function, u16 vendor, u16 device, u32 class_rev /* class << 8 | rev */, u16 subvendor,
              u16 subdevice, u8 interrupt_pin);
 /* From the owner's reset and loaded hooks. reset clears command, BARs and interrupt line; loaded remaps from config[]. */
