@@ -209,7 +209,6 @@ static bool make_ram(struct board *board, struct err *err)
 		                              .ram_offset = m->ram_below_4g};
 		bus_map(&board->bus, &board->high, 1ull << 32, 0);
 	}
-	/* without a display adapter the VGA window is RAM, as the 440FX has it when SMRAM is open: text programs can be watched */
 	return true;
 }
 

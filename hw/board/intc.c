@@ -9,10 +9,16 @@
 
 /* ---- pins to controllers ---- */
 
+/* Several pins may share an interrupt line: it is high while any of them is. n: line | source << 8. */
 static void gsi(void *opaque, unsigned n, bool level)
 {
 	struct board *board = opaque;
+	u64 source = BIT(n >> 8), *sources;
 
+	n &= 0xff;
+	sources = &board->gsi[n];
+	*sources = level ? *sources | source : *sources & ~source;
+	level = *sources != 0;
 	if (n < 16 && n != 2)
 		board->pic->class->input(board->pic, n, level);
 	board->ioapic->class->input(board->ioapic, n == 0 ? 2 : n, level);
@@ -28,8 +34,11 @@ static void cpu_pin(void *opaque, unsigned n, bool level)
 
 struct irq_line intc_line(struct board *board, const char *to, unsigned n)
 {
-	if (!strcmp(to, "gsi"))
-		return (struct irq_line){gsi, board, n};
+	if (!strcmp(to, "gsi")) {
+		if (board->gsi_sources == 64 || n >= ARRAY_LEN(board->gsi))
+			bug("too many interrupt sources");
+		return (struct irq_line){gsi, board, n | board->gsi_sources++ << 8};
+	}
 	if (!strcmp(to, "cpu"))
 		return (struct irq_line){cpu_pin, board, n};
 	return (struct irq_line){0};

@@ -13,7 +13,7 @@ struct pc_tie {
 	const char *to;
 	u8 to_pin;
 };
-#define PC_TIES 4
+#define PC_TIES 16
 struct pc_device {
 	const char *class_name, *id, *options;
 	u8 serial; /* n: only present if serial port n (1..4) is */

@@ -25,6 +25,8 @@ struct board {
 	unsigned cpus;
 	struct device *devices;
 	struct device *pic, *ioapic;
+	u64 gsi[24]; /* who drives each interrupt line */
+	unsigned gsi_sources;
 	unsigned paused; /* nested */
 	bool reset_posted;
 };
