@@ -53,7 +53,7 @@ const struct cpu_feature_info model_features[FEAT_COUNT] = {
 	[FEAT_PCID] = {"pcid", 1, 0, REG_ECX, 17, YES},
 	[FEAT_SSE41] = {"sse4.1", 1, 0, REG_ECX, 19, YES},
 	[FEAT_SSE42] = {"sse4.2", 1, 0, REG_ECX, 20, YES},
-	[FEAT_X2APIC] = {"x2apic", 1, 0, REG_ECX, 21, OPT},
+	[FEAT_X2APIC] = {"x2apic", 1, 0, REG_ECX, 21, NO},
 	[FEAT_MOVBE] = {"movbe", 1, 0, REG_ECX, 22, YES},
 	[FEAT_POPCNT] = {"popcnt", 1, 0, REG_ECX, 23, YES},
 	[FEAT_TSC_DEADLINE] = {"tsc-deadline", 1, 0, REG_ECX, 24, YES},
@@ -114,7 +114,7 @@ static const char *const absent[] = {
 	"3dnow", "3dnowext", "acpi", "amx-tile", "avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl", "avx-vnni", "cet-ibt",
 	"cet-ss", "cmp-legacy", "dca", "ds", "est", "fma4", "gfni", "hle", "kvm", "la57", "mmxext", "movdir64b", "movdiri", "mpx",
 	"npt", "ospke", "pbe", "pdcm", "pks", "pku", "pmu", "pn", "rtm", "sgx", "skinit", "smx", "ssbd", "sse4a", "svm", "tbm", "tm",
-	"tm2", "topoext", "vaes", "vpclmulqdq", "vmx", "waitpkg", "x2apic-emulated", "xop", "xtpr",
+	"tm2", "topoext", "vaes", "vpclmulqdq", "vmx", "waitpkg", "xop", "xtpr",
 };
 
 /* A feature makes no sense without another one. */
