@@ -9,18 +9,18 @@ long_test:
 	mov $0x123456789abcdef0, %rax
 	mov %rax, result
 	mov $0x8000000000000000, %rbx
-	FAULT64 mov (%rbx), %rax            /* 0: #GP(0): not canonical */
+	FAULT64 mov (%rbx), %rax  /* not canonical */  //! #GP(0)
 	mov %rbx, %rbp
-	FAULT64 mov (%rbp), %rax            /* 1: #SS(0): the stack segment */
+	FAULT64 mov (%rbp), %rax  /* the stack segment */  //! #SS(0)
 	mov $0x40000000, %ebx
-	FAULT64 mov (%rbx), %eax            /* 2: #PF(0) */
-	FAULT64 mov %eax, (%rbx)            /* 3: #PF(W) */
+	FAULT64 mov (%rbx), %eax  //! #PF(0) 0x40000000
+	FAULT64 mov %eax, (%rbx)  //! #PF(2)
 	/* scratch: read-only, then supervisor, then no-execute */
 	andb $~2, pt + (SCRATCH_PAGE * 8)
 	mov %cr3, %rax
 	mov %rax, %cr3
 	mov $scratch, %ebx
-	FAULT64 movl $1, (%rbx)             /* 4: #PF(P|W): WP is set */
+	FAULT64 movl $1, (%rbx)  /* WP is set */  //! #PF(3) scratch
 	mov %cr0, %rax
 	btr $16, %rax
 	mov %rax, %cr0
@@ -31,10 +31,10 @@ long_test:
 	mov %rax, result + 8                /* accessed and dirty */
 	btsq $63, pt + (SCRATCH_PAGE * 8)
 	invlpg (%rbx)
-	FAULT64 call *%rbx                  /* 5: #PF(P|I) */
+	FAULT64 call *%rbx  //! #PF(0x11)
 	btsq $51, pt + (SCRATCH_PAGE * 8)   /* beyond the physical address width: reserved */
 	invlpg (%rbx)
-	FAULT64 mov (%rbx), %eax            /* 6: #PF(P|RSVD) */
+	FAULT64 mov (%rbx), %eax  //! #PF(9)
 	movq $scratch + 7, pt + (SCRATCH_PAGE * 8)
 	invlpg (%rbx)
 
@@ -62,14 +62,14 @@ user:	mov %cs, %eax
 after:	mov %cs, %eax
 	mov %eax, result + 32
 	cli                                 /* IOPL 3: allowed */
-	FAULT64 hlt                         /* 7: #GP(0) in ring 3 */
+	FAULT64 hlt  /* in ring 3 */  //! #GP(0)
 	/* the handler left us in ring 0 */
 	mov %cs, %eax
 	mov %eax, result + 40
 
 	/* IST */
 	movb $1, idt64 + 6 * 16 + 4
-	FAULT64 ud2                         /* 8: on the stack of IST1 */
+	FAULT64 ud2  /* on the stack of IST1 */  //! #UD
 	mov handler_rsp, %rax
 	mov %rax, result + 48
 	movb $0, idt64 + 6 * 16 + 4
@@ -90,12 +90,12 @@ after:	mov %cs, %eax
 	mov %rcx, %cr3
 	mov %rax, %cr4
 	mov $scratch, %ebx
-	FAULT64 mov (%rbx), %eax            /* 9: #PF(P) by SMAP */
+	FAULT64 mov (%rbx), %eax  /* SMAP */  //! #PF(1)
 	stac
 	mov (%rbx), %eax
 	movb $0xc3, (%rbx)
 	clac
-	FAULT64 call *%rbx                  /* 10: #PF(P|I) by SMEP */
+	FAULT64 call *%rbx  /* SMEP */  //! #PF(0x11)
 	mov %rsp, result + 56
 	END
 
@@ -117,28 +117,3 @@ on_syscall:
 //! mem32 result+40 = 0x20
 //! mem64 result+48 = ist1_top-72
 //! mem32 result+64 = 0x20
-//! mem32 logged = 11
-//! mem32 log+0 = 13
-//! mem32 log+4 = 0
-//! mem32 log+16 = 12
-//! mem32 log+20 = 0
-//! mem32 log+32 = 14
-//! mem32 log+36 = 0
-//! mem32 log+40 = 0x40000000
-//! mem32 log+48 = 14
-//! mem32 log+52 = 2
-//! mem32 log+64 = 14
-//! mem32 log+68 = 3
-//! mem32 log+72 = scratch
-//! mem32 log+80 = 14
-//! mem32 log+84 = 0x11
-//! mem32 log+96 = 14
-//! mem32 log+100 = 9
-//! mem32 log+112 = 13
-//! mem32 log+116 = 0
-//! mem32 log+124 = 0x3b
-//! mem32 log+128 = 6
-//! mem32 log+144 = 14
-//! mem32 log+148 = 1
-//! mem32 log+160 = 14
-//! mem32 log+164 = 0x11

@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* Runs one assembled test program on the bare CPU and compares the end with what its source expects.
- * usage: run SOURCE.S PROGRAM.elf [ENGINE]
+ * usage: run SOURCE.S PROGRAM.elf
  *
- * The program is a multiboot ELF file: it starts in flat 32-bit protected mode and ends with HLT. Lines of the source that
- * begin with "//!" say what must hold then:
+ * The program is a multiboot ELF file: it starts in flat 32-bit protected mode and ends with HLT. What follows "//!" in a line of
+ * the source must hold then:
+ *   //! #GP(CODE)                       the next entry of the log of exceptions (test.inc), in the order of the lines; (CODE) is
+ *   //! #PF(CODE) CR2                   0 if left out. There must be as many entries as lines.
+ *   //! = VALUE                         the next of the values that were saved by SAVE (test.inc)
+ *   //! & MASK = VALUE
  *   //! reg NAME = VALUE                rax..r15, rip, rflags, cr0, cr2, cr3, cr4, efer, dr6, cs, ss, ds, es, fs, gs, cpl, mode
  *   //! reg NAME & MASK = VALUE
  *   //! mem8|mem16|mem32|mem64 SYMBOL[+OFFSET] = VALUE
  *   //! end halt | triple               (default halt)
- * VALUE is a number or a SYMBOL[+OFFSET]. */
+ * VALUE is a number or a SYMBOL[+OFFSET].
+ *
+ * The machine around the CPU is RAM and the test device at ports 0xf0 to 0xf7 (device_write). */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,6 +102,54 @@ static u64 value(const struct program *p, const char *text, const char *line)
 	return v + offset;
 }
 
+/* ---- the test device ---- */
+
+enum test_port {
+	PORT_INTR, /* write n: interrupt n is requested, and stays so until it is taken */
+	PORT_NMI,  /* write: NMI */
+	PORT_SMALL = 4, /* writes are added up; reads count: 1, 2, 3, ... */
+	PORT_SUM,  /* reads the sum */
+};
+static u32 requested, count, sum;
+
+static u64 device_read(void *opaque, u64 offset, unsigned size)
+{
+	(void)opaque, (void)size;
+	switch (offset) {
+	case PORT_SMALL: return ++count;
+	case PORT_SUM: return sum;
+	default: return ~0ull;
+	}
+}
+
+static void device_write(void *opaque, u64 offset, u64 v, unsigned size)
+{
+	(void)opaque, (void)size;
+	switch (offset) {
+	case PORT_INTR:
+		requested = v & 0xff;
+		cpu_request(cpu, CPU_REQ_INTR);
+		break;
+	case PORT_NMI:
+		cpu_request(cpu, CPU_REQ_NMI);
+		break;
+	case PORT_SMALL:
+		sum += v;
+		break;
+	}
+}
+
+static const struct region_ops device_ops = {.read = device_read, .write = device_write, .max = 4};
+
+static int acknowledge(void *opaque)
+{
+	(void)opaque;
+	cpu_unrequest(cpu, CPU_REQ_INTR);
+	return requested;
+}
+
+/* ---- the state at the end ---- */
+
 static u64 reg(const char *name, const char *line)
 {
 	static const char *const gpr[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"};
@@ -122,38 +176,78 @@ static u64 reg(const char *name, const char *line)
 	exit(2);
 }
 
+static u64 memory(u64 at, unsigned bytes)
+{
+	u64 v = 0;
+
+	bus_dma_read(&bus, at, &v, bytes);
+	return v;
+}
+
+static void compare(const char *line, u64 got, u64 want, u64 mask)
+{
+	if (((got ^ want) & mask) == 0)
+		return;
+	printf("expected %s, got %#llx\n", line, (unsigned long long)(got & mask));
+	failures++;
+}
+
+static u64 mask_in(char *line)
+{
+	char *amp = strchr(line, '&'), *equals = strchr(line, '=');
+
+	return amp && amp < equals ? strtoull(amp + 1, NULL, 0) : ~0ull;
+}
+
+static unsigned log_lines, result_lines;
+
+/* "#GP(4) CR2" */
+static void expect_fault(const struct program *p, char *line)
+{
+	static const char *const names[] = {
+		"DE", "DB", "NMI", "BP", "OF", "BR", "UD", "NM", "DF", "?", "TS", "NP", "SS", "GP", "PF", "?", "MF", "AC", "MC", "XM",
+	};
+	u64 at = value(p, "log", line) + log_lines++ * 16;
+	size_t len = strcspn(line + 1, "( \n");
+	char *code = line + 1 + len, *cr2 = strchr(line, ' ');
+	unsigned vector = 0;
+
+	while (vector < ARRAY_LEN(names) && (strlen(names[vector]) != len || strncmp(names[vector], line + 1, len)))
+		vector++;
+	if (*code == '(' && strchr(code, ')'))
+		*strchr(code, ')') = '\0';
+	u64 want_code = *code == '(' ? value(p, code + 1, line) : 0;
+	if (memory(at, 4) != vector || memory(at + 4, 4) != want_code) {
+		printf("exception %u: expected %s), got vector %llu, code %#llx\n", log_lines - 1, line, (unsigned long long)memory(at, 4),
+		       (unsigned long long)memory(at + 4, 4));
+		failures++;
+	} else if (cr2) {
+		compare(cr2, memory(at + 8, 4), value(p, cr2, line), 0xffffffff);
+	}
+}
+
 static void expect_line(const struct program *p, char *line, bool *expect_triple)
 {
 	char name[64], *equals = strchr(line, '=');
 	unsigned bits;
-	u64 mask = ~0ull, got, want;
 
-	if (sscanf(line, " end %63s", name) == 1) {
+	line += strspn(line, " ");
+	if (*line == '#') {
+		expect_fault(p, line);
+	} else if (sscanf(line, "end %63s", name) == 1) {
 		*expect_triple = !strcmp(name, "triple");
-		return;
-	}
-	if (!equals) {
-		fprintf(stderr, "not understood: %s\n", line);
-		exit(2);
-	}
-	want = value(p, equals + 1, line);
-	if (sscanf(line, " reg %63s", name) == 1) {
-		char *amp = strchr(line, '&');
-		if (amp && amp < equals)
-			mask = strtoull(amp + 1, NULL, 0);
-		got = reg(name, line);
-	} else if (sscanf(line, " mem%u %63s", &bits, name) == 2) {
-		u64 at = value(p, name, line);
-		got = 0;
-		bus_dma_read(&bus, at, &got, bits / 8);
-		mask = mask_bytes(bits / 8);
+	} else if (equals && (*line == '=' || *line == '&')) {
+		u64 at = value(p, "result", line) + result_lines++ * 8;
+		char text[160];
+		snprintf(text, sizeof text, "result %u %s", result_lines - 1, line);
+		compare(text, memory(at, 8), value(p, equals + 1, line), mask_in(line));
+	} else if (equals && sscanf(line, "reg %63s", name) == 1) {
+		compare(line, reg(name, line), value(p, equals + 1, line), mask_in(line));
+	} else if (equals && sscanf(line, "mem%u %63s", &bits, name) == 2 && bits <= 64) {
+		compare(line, memory(value(p, name, line), bits / 8), value(p, equals + 1, line), mask_bytes(bits / 8));
 	} else {
 		fprintf(stderr, "not understood: %s\n", line);
 		exit(2);
-	}
-	if ((got & mask) != (want & mask)) {
-		printf("expected %s, got %#llx\n", line, (unsigned long long)(got & mask));
-		failures++;
 	}
 }
 
@@ -186,13 +280,21 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	struct program source = read_file(argv[1]), elf = read_file(argv[2]);
-	bus_init(&bus, NULL);
+	struct clock *virtual_clock = clock_new();
+	struct loop *loop = loop_new(virtual_clock, &err);
+	if (!loop) {
+		fprintf(stderr, "%s\n", err.text);
+		return 2;
+	}
+	bus_init(&bus, loop);
 	struct ram *ram = ram_new("ram", RAM_SIZE, false, false, &err);
 	struct region region = {.name = "ram", .size = RAM_SIZE, .ram = ram};
 	bus_map(&bus, &region, 0, 0);
-	struct clock *virtual_clock = clock_new();
+	struct region device = {.name = "test", .size = 8, .ops = &device_ops};
+	bus_map_io(&bus, &device, 0xf0);
 	model_parse(&model, "max", &err);
 	cpu = cpu_new(&model, &bus, virtual_clock, 0, 1);
+	cpu->intc.acknowledge = acknowledge;
 	clock_count_instructions(virtual_clock, &cpu->instructions, 0);
 	struct boot_request request = {.kernel = {argv[2], elf.data, elf.size, NULL}, .cmdline = "", .e820 = map, .e820_count = 2, .ram_below_4g = RAM_SIZE};
 	if (!boot_load(&bus, &request, &entry, &err)) {
@@ -206,11 +308,15 @@ int main(int argc, char **argv)
 		failures++;
 	}
 	unsigned expectations = 0;
-	for (char *save = NULL, *line = strtok_r((char *)source.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-		if (!strncmp(line, "//!", 3)) {
-			expect_line(&elf, line + 3, &expect_triple);
+	for (char *save = NULL, *line = strtok_r((char *)source.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		char *mark = strstr(line, "//!");
+		if (mark) {
+			expect_line(&elf, mark + 3, &expect_triple);
 			expectations++;
 		}
+	}
+	if (log_lines)
+		compare("as many exceptions as lines", memory(value(&elf, "logged", ""), 4), log_lines, 0xffffffff);
 	if (!expectations) {
 		printf("%s expects nothing\n", argv[1]);
 		failures++;
@@ -221,6 +327,8 @@ int main(int argc, char **argv)
 		failures++;
 	}
 	cpu_free(cpu);
+	bus_free(&bus);
 	ram_free(ram);
+	loop_free(loop);
 	return failures != 0;
 }
