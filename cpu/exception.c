@@ -262,6 +262,8 @@ static bool attempt(struct cpu *cpu, const struct event *e)
 	bool done = !setjmp(env);
 	if (done)
 		deliver(cpu, e);
+	if (done && e->vector == EXC_DB)
+		cpu->dr[7] &= ~DR7_GD; /* the handler may touch the debug registers (SDM 3B 18.2.4) */
 	cpu->fault_env = outer;
 	cpu->delivering = nested;
 	return done;
