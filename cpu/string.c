@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/* String instructions: MOVS STOS LODS SCAS CMPS, with and without REP. SDM vol. 2; vol. 1 7.3.9; vol. 3B 18.3.1.1 (RF). INS
+ * and OUTS are with the ports.
+ *
+ * A repeated string is done in chunks: as many elements as lie on one page of plain memory on both sides, with the loops of the
+ * host; or a single one through the slow path (page crossings, devices, pages under watch). After each chunk the registers are
+ * the architectural ones, so a fault finds them exact. Between chunks the instruction may stop and go on later from the
+ * registers: when something wants attention, when it has had its share, and after each element while single-stepping.
+ * The result is that of one element after the other, however source and destination overlap.
+ *
+ * The flags of SCAS and CMPS appear when the instruction ends or stops: a fault finds those from before it. */
+#include <Zydis/Mnemonic.h>
+#include <Zydis/SharedTypes.h>
+
+#include "cpu/access.h"
+#include "cpu/flags.h"
+#include "cpu/forms.h"
+#include "cpu/segment.h"
+
+#define SHARE (16 * PAGE_SIZE) /* bytes to do before interrupts are looked at even if nobody asked */
+
+enum kind { MOVS, STOS, LODS, SCAS, CMPS };
+
+static always_inline u64 element_load(const u8 *p, unsigned size)
+{
+	return size == 1 ? load8(p) : size == 2 ? load16(p) : size == 4 ? load32(p) : load64(p);
+}
+
+static always_inline void element_store(u8 *p, u64 value, unsigned size)
+{
+	if (size == 1)
+		store8(p, value);
+	else if (size == 2)
+		store16(p, value);
+	else if (size == 4)
+		store32(p, value);
+	else
+		store64(p, value);
+}
+
+static always_inline u64 element_read(struct cpu *cpu, u64 linear, unsigned seg, unsigned size)
+{
+	return size == 1 ? lin_read8(cpu, linear, seg) : size == 2 ? lin_read16(cpu, linear, seg)
+	     : size == 4 ? lin_read32(cpu, linear, seg) : lin_read64(cpu, linear, seg);
+}
+
+static always_inline void element_write(struct cpu *cpu, u64 linear, u64 value, unsigned size)
+{
+	if (size == 1)
+		lin_write8(cpu, linear, value, SEG_ES);
+	else if (size == 2)
+		lin_write16(cpu, linear, value, SEG_ES);
+	else if (size == 4)
+		lin_write32(cpu, linear, value, SEG_ES);
+	else
+		lin_write64(cpu, linear, value, SEG_ES);
+}
+
+/* ---- one side of the operation ---- */
+
+struct side {
+	u64 offset; /* in the segment */
+	u64 linear;
+	u8 *host;   /* NULL: the slow path */
+};
+
+/* Elements from here on, in the direction of DF, that lie on the same page, in the segment and in the address size. The first
+ * is known to lie in the segment. */
+static u64 reach(const struct cpu *cpu, const struct insn *in, unsigned seg, const struct side *side, unsigned size, bool down)
+{
+	u64 page = side->linear & PAGE_OFFSET;
+
+	if (cpu->code_mode == CODE64 && in->asize == 8)
+		return down ? page / size + 1 : (PAGE_SIZE - page) / size;
+	u64 bytes = mask_bytes(in->asize) - side->offset;
+	if (cpu->code_mode != CODE64) {
+		const struct seg *s = &cpu->seg[seg];
+		if (!(s->attr & SEG_CODE) && (s->attr & SEG_DC)) /* expand down: the limit is the lower end */
+			return 1;
+		bytes = MIN(bytes, s->limit - side->offset);
+	}
+	if (down)
+		return MIN(page, side->offset) / size + 1;
+	return MAX(MIN(PAGE_SIZE - page, bytes + 1) / size, 1u); /* an element may stick out of the address size */
+}
+
+static always_inline u64 side_open(struct cpu *cpu, const struct insn *in, struct side *side, unsigned seg, unsigned size, bool write)
+{
+	bool down = cpu->rflags & FLAG_DF;
+
+	if (cpu->code_mode == CODE64)
+		side->linear = seg >= SEG_FS ? cpu->seg[seg].base + side->offset : side->offset;
+	else
+		side->linear = segment_linear(cpu, seg, side->offset, size, write);
+	side->host = access_fast(cpu, side->linear, size, write);
+	return side->host ? reach(cpu, in, seg, side, size, down) : 1;
+}
+
+static always_inline void set_by_asize(struct cpu *cpu, const struct insn *in, enum gpr reg, u64 value)
+{
+	if (likely(in->asize == 8))
+		set_reg64(cpu, reg, value);
+	else if (in->asize == 4)
+		set_reg32(cpu, reg, value);
+	else
+		set_reg16(cpu, reg, value);
+}
+
+/* ---- chunks; n > 0 elements, host pointers to the first one ---- */
+
+static always_inline void chunk_move(u8 *to, const u8 *from, u64 n, unsigned size, bool down)
+{
+	u64 bytes = n * size;
+
+	if (!down) {
+		if (to <= from || to >= from + bytes) {
+			memmove(to, from, bytes);
+			return;
+		}
+		/* What was written is read again. */
+		unsigned step = (u64)(to - from) >= 8 && bytes % 8 == 0 ? 8 : size;
+		for (u64 i = 0; i < bytes; i += step)
+			element_store(to + i, element_load(from + i, step), step);
+		return;
+	}
+	u64 back = bytes - size;
+	if (to >= from || to + size <= from - back) {
+		memmove(to - back, from - back, bytes);
+		return;
+	}
+	for (u64 i = 0; i < bytes; i += size)
+		element_store(to - i, element_load(from - i, size), size);
+}
+
+static always_inline void chunk_fill(u8 *to, u64 value, u64 n, unsigned size, bool down)
+{
+	if (down)
+		to -= (n - 1) * size;
+	if (size == 1 || value == (value & 0xff) * (mask_bytes(size) / 0xff)) {
+		memset(to, (u8)value, n * size);
+		return;
+	}
+	for (u64 i = 0; i < n; i++)
+		element_store(to + i * size, value, size);
+}
+
+/* Elements compared until the values' equality is `until`, which the last one may have; *a and *b are the last ones. */
+static always_inline u64 chunk_compare(const u8 *pa, const u8 *pb, u64 *a, u64 *b, u64 n, unsigned size, bool down, bool until)
+{
+	i64 step = down ? -(i64)size : size;
+	u64 i = 0;
+
+	do {
+		if (pa)
+			*a = element_load(pa + (i64)i * step, size);
+		*b = element_load(pb + (i64)i * step, size);
+		i++;
+	} while ((*a == *b) != until && i < n);
+	return i;
+}
+
+/* ---- the instruction ---- */
+
+static always_inline i64 extend(u64 value, unsigned size)
+{
+	return size == 1 ? (i8)value : size == 2 ? (i16)value : size == 4 ? (i32)value : (i64)value;
+}
+
+/* Elements have to be done one at a time for those who look on. */
+static bool watched_over(const struct cpu *cpu)
+{
+	return unlikely(cpu->careful) && ((cpu->rflags & FLAG_TF) || cpu->watchpoints || cpu->debugger || cpu->pending_db);
+}
+
+static always_inline void string(struct cpu *cpu, const struct insn *in, enum kind kind, unsigned size)
+{
+	const bool has_source = kind == MOVS || kind == LODS || kind == CMPS, has_destination = kind != LODS;
+	const bool compares = kind == SCAS || kind == CMPS;
+	bool rep = in->prefix & (INSN_REP | INSN_REPNE), until = in->prefix & INSN_REPNE, down = cpu->rflags & FLAG_DF;
+	u64 mask = mask_bytes(in->asize), count = rep ? cpu->gpr[RCX] & mask : 1;
+	u64 self = insn_rip(cpu, in), next = insn_next_rip(cpu, in);
+	u64 share = watched_over(cpu) ? 1 : SHARE / size;
+	u64 a = cpu->gpr[RAX] & mask_bytes(size), b = 0;
+	bool done = false;
+
+	cpu->rip = next;
+	if (unlikely(!count))
+		return;
+	while (!done) {
+		struct side source = {cpu->gpr[RSI] & mask, 0, NULL}, destination = {cpu->gpr[RDI] & mask, 0, NULL};
+		u64 n = MIN(count, share);
+		bool fast = true;
+		if (has_source) {
+			u64 most = side_open(cpu, in, &source, in->seg, size, false);
+			n = MIN(n, most);
+			fast = source.host;
+		}
+		if (has_destination) {
+			u64 most = side_open(cpu, in, &destination, SEG_ES, size, !compares);
+			n = MIN(n, most);
+			fast = fast && destination.host;
+		}
+		i64 step = down ? -(i64)size : size;
+		if (unlikely(!fast)) {
+			n = 1;
+			if (has_source)
+				a = element_read(cpu, source.linear, in->seg, size);
+			if (compares)
+				b = element_read(cpu, destination.linear, SEG_ES, size);
+			else if (has_destination)
+				element_write(cpu, destination.linear, a, size);
+		} else if (kind == MOVS) {
+			chunk_move(destination.host, source.host, n, size, down);
+		} else if (kind == STOS) {
+			chunk_fill(destination.host, a, n, size, down);
+		} else if (kind == LODS) {
+			a = element_load(source.host + (i64)(n - 1) * step, size);
+		} else {
+			n = chunk_compare(kind == CMPS ? source.host : NULL, destination.host, &a, &b, n, size, down, until);
+		}
+		if (kind == LODS) {
+			if (size == 1)
+				set_reg8(cpu, RAX * 8, a);
+			else if (size == 2)
+				set_reg16(cpu, RAX, a);
+			else
+				set_reg64(cpu, RAX, a);
+		}
+		if (has_source)
+			set_by_asize(cpu, in, RSI, source.offset + n * step);
+		if (has_destination)
+			set_by_asize(cpu, in, RDI, destination.offset + n * step);
+		count -= n;
+		share -= n;
+		if (rep)
+			set_by_asize(cpu, in, RCX, count);
+		done = !count || (compares && (a == b) == until);
+		if (!share || atomic_load_explicit(&cpu->kick, memory_order_relaxed))
+			break;
+	}
+	if (compares)
+		flags_sub(cpu, extend(a, size), extend(b, size), extend(a - b, size));
+	if (unlikely(!done)) {
+		cpu->rip = self;
+		cpu->rflags |= FLAG_RF; /* a code breakpoint here was taken before the first element */
+		mode_flags_changed(cpu);
+	}
+}
+
+#define WIDTHS(op, kind)                                                                                               \
+	OP_END(op##b) { string(cpu, in, kind, 1); }                                                                        \
+	OP_END(op##w) { string(cpu, in, kind, 2); }                                                                        \
+	OP_END(op##d) { string(cpu, in, kind, 4); }                                                                        \
+	OP_END(op##q) { string(cpu, in, kind, 8); }
+WIDTHS(movs, MOVS)
+WIDTHS(stos, STOS)
+WIDTHS(lods, LODS)
+WIDTHS(scas, SCAS)
+WIDTHS(cmps, CMPS)
+
+#define ROWS(zydis, op)                                                                                                \
+	{ZYDIS_MNEMONIC_##zydis##B, {0}, FORM_END | FORM_REP, 0, op##b},                                                   \
+	{ZYDIS_MNEMONIC_##zydis##W, {0}, FORM_END | FORM_REP, 0, op##w},                                                   \
+	{ZYDIS_MNEMONIC_##zydis##D, {0}, FORM_END | FORM_REP, 0, op##d},                                                   \
+	{ZYDIS_MNEMONIC_##zydis##Q, {0}, FORM_END | FORM_REP, 0, op##q}
+static const struct form table[] = {
+	ROWS(MOVS, movs), ROWS(STOS, stos), ROWS(LODS, lods), ROWS(SCAS, scas), ROWS(CMPS, cmps),
+};
+const struct form_table string_forms = {table, ARRAY_LEN(table)};
