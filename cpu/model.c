@@ -21,7 +21,7 @@
 const struct cpu_feature_info model_features[FEAT_COUNT] = {
 	[FEAT_ALWAYS] = {"", 0, 0, 0, 0, YES},
 	[FEAT_FPU] = {"fpu", 1, 0, REG_EDX, 0, YES},
-	[FEAT_VME] = {"vme", 1, 0, REG_EDX, 1, NO},
+	[FEAT_VME] = {"vme", 1, 0, REG_EDX, 1, YES},
 	[FEAT_DE] = {"de", 1, 0, REG_EDX, 2, YES},
 	[FEAT_PSE] = {"pse", 1, 0, REG_EDX, 3, YES},
 	[FEAT_TSC] = {"tsc", 1, 0, REG_EDX, 4, YES},
@@ -153,44 +153,46 @@ struct named_model {
 #define P6 P5 " pae apic sep mtrr pge mca cmov pat"
 
 static const struct named_model models[] = {
-	{"max", "everything that is implemented (the default)", "", "", NULL, INTEL, "Paisano virtual CPU @ 2.00GHz",
-	 6, 0x86, 7, 0x16, 0x80000008, 40, 48},
+	{"max", "everything that is implemented (the default)", "", "", NULL, INTEL, "Paisano virtual CPU @ 2.00GHz", 6, 0x86, 7, 0x16,
+     0x80000008, 40, 48},
 	{"host", "the same as max", "", "", NULL, INTEL, "Paisano virtual CPU @ 2.00GHz", 6, 0x86, 7, 0x16, 0x80000008, 40, 48},
-	{"486", "Intel 486 DX2", NULL, "fpu pse", NULL, INTEL, "", 4, 8, 0, 1, 0, 32, 32},
-	{"pentium", "Intel Pentium MMX", NULL, P5 " mmx apic", NULL, INTEL, "", 5, 4, 3, 1, 0, 32, 32},
-	{"pentium2", "Intel Pentium II", NULL, P6 " pse36 mmx fxsr", NULL, INTEL, "", 6, 5, 2, 2, 0, 36, 32},
+	{"486", "Intel 486 DX2", NULL, "fpu vme pse", NULL, INTEL, "", 4, 8, 0, 1, 0, 32, 32},
+	{"pentium", "Intel Pentium MMX", NULL, P5 " vme mmx apic", NULL, INTEL, "", 5, 4, 3, 1, 0, 32, 32},
+	{"pentium2", "Intel Pentium II", NULL, P6 " vme pse36 mmx fxsr", NULL, INTEL, "", 6, 5, 2, 2, 0, 36, 32},
 	{"pentium3", "Intel Pentium III", "pentium2", "sse", NULL, INTEL, "", 6, 7, 3, 3, 0, 36, 32},
-	{"qemu32", "a 32-bit CPU with SSE3", NULL, P6 " mmx fxsr sse sse2 sse3 hypervisor", NULL, INTEL, "QEMU Virtual CPU version 2.5+",
-	 6, 6, 3, 4, 0x80000004, 36, 32},
-	{"qemu64", "x86-64 as of 2003, with SSE3", NULL, P6 " pse36 clflush mmx fxsr sse sse2 sse3 cx16 syscall nx lm lahf-lm hypervisor",
-	 NULL, AMD, "QEMU Virtual CPU version 2.5+", 15, 107, 1, 0xd, 0x80000008, 40, 48},
-	{"kvm32", "a common 32-bit CPU", NULL, P6 " pse36 clflush mmx fxsr sse sse2 sse3 hypervisor", NULL, INTEL,
-	 "Common 32-bit KVM processor", 15, 6, 1, 5, 0x80000008, 36, 32},
-	{"kvm64", "a common 64-bit CPU", "kvm32", "cx16 syscall nx lm", NULL, INTEL, "Common KVM processor", 15, 6, 1, 0xd, 0x80000008, 40, 48},
-	{"x86-64-v1", "x86-64 psABI level 1", NULL, P6 " pse36 clflush mmx fxsr sse sse2 syscall nx lm hypervisor", NULL, INTEL,
-	 "Paisano x86-64-v1", 6, 15, 11, 0xd, 0x80000008, 40, 48},
-	{"x86-64-v2", "x86-64 psABI level 2", "x86-64-v1", "cx16 lahf-lm popcnt sse3 ssse3 sse4.1 sse4.2", NULL, INTEL, "Paisano x86-64-v2",
-	 6, 0x1a, 3, 0xd, 0x80000008, 40, 48},
+	{"qemu32", "a 32-bit CPU with SSE3", NULL, P6 " mmx fxsr sse sse2 sse3 hypervisor", NULL, INTEL,
+     "QEMU Virtual CPU version 2.5+", 6, 6, 3, 4, 0x80000004, 36, 32},
+	{"qemu64", "x86-64 as of 2003, with SSE3", NULL,
+     P6 " pse36 clflush mmx fxsr sse sse2 sse3 cx16 syscall nx lm lahf-lm hypervisor", NULL, AMD, "QEMU Virtual CPU version 2.5+",
+     15, 107, 1, 0xd, 0x80000008, 40, 48},
+	{"kvm32", "a common 32-bit CPU", NULL, P6 " vme pse36 clflush mmx fxsr sse sse2 sse3 hypervisor", NULL, INTEL,
+     "Common 32-bit KVM processor", 15, 6, 1, 5, 0x80000008, 36, 32},
+	{"kvm64", "a common 64-bit CPU", "kvm32", "cx16 syscall nx lm", NULL, INTEL, "Common KVM processor", 15, 6, 1, 0xd, 0x80000008,
+     40, 48},
+	{"x86-64-v1", "x86-64 psABI level 1", NULL, P6 " vme pse36 clflush mmx fxsr sse sse2 syscall nx lm hypervisor", NULL, INTEL,
+     "Paisano x86-64-v1", 6, 15, 11, 0xd, 0x80000008, 40, 48},
+	{"x86-64-v2", "x86-64 psABI level 2", "x86-64-v1", "cx16 lahf-lm popcnt sse3 ssse3 sse4.1 sse4.2", NULL, INTEL,
+     "Paisano x86-64-v2", 6, 0x1a, 3, 0xd, 0x80000008, 40, 48},
 	{"core2duo", "Intel Core 2 Duo T7700", "kvm64", "ss ssse3 lahf-lm", NULL, INTEL,
-	 "Intel(R) Core(TM)2 Duo CPU     T7700  @ 2.40GHz", 6, 15, 11, 10, 0x80000008, 36, 48},
-	{"Conroe", "Intel Core 2 (Merom, 65 nm)", "core2duo", "", NULL, INTEL, "Intel Celeron_4x0 (Conroe/Merom Class Core 2)",
-	 6, 15, 3, 10, 0x80000008, 40, 48},
-	{"Penryn", "Intel Core 2 (45 nm)", "core2duo", "sse4.1", NULL, INTEL, "Intel Core 2 Duo P9xxx (Penryn Class Core 2)",
-	 6, 23, 3, 10, 0x80000008, 40, 48},
-	{"n270", "Intel Atom N270", "kvm32", "nx ss ssse3 movbe", NULL, INTEL, "Intel(R) Atom(TM) CPU N270   @ 1.60GHz",
-	 6, 28, 2, 10, 0x80000008, 32, 32},
-	{"Nehalem", "Intel Core i7 9xx", "Penryn", "sse4.2 popcnt", NULL, INTEL, "Intel Core i7 9xx (Nehalem Class Core i7)",
-	 6, 26, 3, 11, 0x80000008, 40, 48},
-	{"Westmere", "Intel Xeon E56xx", "Nehalem", "aes pclmulqdq arat", NULL, INTEL, "Westmere E56xx/L56xx/X56xx (Nehalem-C)",
-	 6, 44, 1, 11, 0x80000008, 40, 48},
+     "Intel(R) Core(TM)2 Duo CPU     T7700  @ 2.40GHz", 6, 15, 11, 10, 0x80000008, 36, 48},
+	{"Conroe", "Intel Core 2 (Merom, 65 nm)", "core2duo", "", NULL, INTEL, "Intel Celeron_4x0 (Conroe/Merom Class Core 2)", 6, 15,
+     3, 10, 0x80000008, 40, 48},
+	{"Penryn", "Intel Core 2 (45 nm)", "core2duo", "sse4.1", NULL, INTEL, "Intel Core 2 Duo P9xxx (Penryn Class Core 2)", 6, 23, 3,
+     10, 0x80000008, 40, 48},
+	{"n270", "Intel Atom N270", "kvm32", "nx ss ssse3 movbe", NULL, INTEL, "Intel(R) Atom(TM) CPU N270   @ 1.60GHz", 6, 28, 2, 10,
+     0x80000008, 32, 32},
+	{"Nehalem", "Intel Core i7 9xx", "Penryn", "sse4.2 popcnt", NULL, INTEL, "Intel Core i7 9xx (Nehalem Class Core i7)", 6, 26, 3,
+     11, 0x80000008, 40, 48},
+	{"Westmere", "Intel Xeon E56xx", "Nehalem", "aes pclmulqdq arat", NULL, INTEL, "Westmere E56xx/L56xx/X56xx (Nehalem-C)", 6, 44,
+     1, 11, 0x80000008, 40, 48},
 	{"SandyBridge", "Intel Xeon E312xx", "Westmere", "xsave xsaveopt tsc-deadline rdtscp", "avx", INTEL,
-	 "Intel Xeon E312xx (Sandy Bridge)", 6, 42, 1, 0xd, 0x80000008, 40, 48},
-	{"Opteron_G1", "AMD Opteron 240", NULL, P6 " pse36 clflush mmx fxsr sse sse2 sse3 syscall nx lm hypervisor", NULL, AMD,
-	 "AMD Opteron 240 (Gen 1 Class Opteron)", 15, 6, 1, 5, 0x80000008, 40, 48},
-	{"Opteron_G2", "AMD Opteron 22xx", "Opteron_G1", "cx16 lahf-lm", NULL, AMD, "AMD Opteron 22xx (Gen 2 Class Opteron)",
-	 15, 6, 1, 5, 0x80000008, 40, 48},
+     "Intel Xeon E312xx (Sandy Bridge)", 6, 42, 1, 0xd, 0x80000008, 40, 48},
+	{"Opteron_G1", "AMD Opteron 240", NULL, P6 " vme pse36 clflush mmx fxsr sse sse2 sse3 syscall nx lm hypervisor", NULL, AMD,
+     "AMD Opteron 240 (Gen 1 Class Opteron)", 15, 6, 1, 5, 0x80000008, 40, 48},
+	{"Opteron_G2", "AMD Opteron 22xx", "Opteron_G1", "cx16 lahf-lm", NULL, AMD, "AMD Opteron 22xx (Gen 2 Class Opteron)", 15, 6, 1,
+     5, 0x80000008, 40, 48},
 	{"Opteron_G3", "AMD Opteron 23xx", "Opteron_G2", "popcnt rdtscp", "abm, misalignsse and sse4a", AMD,
-	 "AMD Opteron 23xx (Gen 3 Class Opteron)", 16, 2, 3, 5, 0x80000008, 48, 48},
+     "AMD Opteron 23xx (Gen 3 Class Opteron)", 16, 2, 3, 5, 0x80000008, 48, 48},
 };
 
 /* ---- names ---- */
@@ -308,7 +310,18 @@ static bool unknown_model(const char *name, struct err *err)
 	return err_set(err, EXIT_USAGE, "-cpu: no model '%.40s' (-cpu help lists them)", name);
 }
 
-enum key { KEY_FAMILY, KEY_MODEL, KEY_STEPPING, KEY_LEVEL, KEY_XLEVEL, KEY_PHYS_BITS, KEY_VENDOR, KEY_MODEL_ID, KEY_CHECK, KEY_ENFORCE };
+enum key {
+	KEY_FAMILY,
+	KEY_MODEL,
+	KEY_STEPPING,
+	KEY_LEVEL,
+	KEY_XLEVEL,
+	KEY_PHYS_BITS,
+	KEY_VENDOR,
+	KEY_MODEL_ID,
+	KEY_CHECK,
+	KEY_ENFORCE
+};
 static const char *const keys[] = {
 	"family", "model", "stepping", "level", "xlevel", "phys-bits", "vendor", "model-id", "check", "enforce",
 };
@@ -350,7 +363,8 @@ static bool set_number(u32 *to, const char *key, const char *value, u64 min, u64
 	if (!options_number(value, &number, err))
 		return err_prefix(err, "-cpu: %s", key);
 	if (number < min || number > max)
-		return err_set(err, EXIT_USAGE, "-cpu: %s=%s: must be from %llu to %llu", key, value, (unsigned long long)min, (unsigned long long)max);
+		return err_set(err, EXIT_USAGE, "-cpu: %s=%s: must be from %llu to %llu", key, value, (unsigned long long)min,
+		               (unsigned long long)max);
 	*to = number;
 	return true;
 }

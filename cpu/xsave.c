@@ -91,7 +91,8 @@ struct xsave_place xsave_component(const struct cpu *cpu, unsigned bit)
 {
 	for (unsigned i = 0; i < ARRAY_LEN(components); i++)
 		if (components[i].bit == bit && cpu_has(cpu, components[i].feature))
-			return (struct xsave_place){components[i].size, components[i].supervisor ? 0 : components[i].offset, components[i].aligned};
+			return (struct xsave_place){components[i].size, components[i].supervisor ? 0 : components[i].offset,
+			                            components[i].aligned};
 	return (struct xsave_place){0};
 }
 
@@ -210,6 +211,12 @@ static void put_x87(const struct area *a)
 	put(a, AT_ST, st, sizeof st);
 }
 
+/* Hardware keeps no more of a pointer than an address has. */
+static u64 canonical(u64 pointer)
+{
+	return (i64)(pointer << 16) >> 16;
+}
+
 static void load_x87(struct cpu *cpu, const u8 *image, bool wide)
 {
 	struct x87 *x = &cpu->x87;
@@ -217,8 +224,8 @@ static void load_x87(struct cpu *cpu, const u8 *image, bool wide)
 	x87_load_words(cpu, load16(image + AT_FCW), load16(image + AT_FSW));
 	x->valid = image[AT_TAGS];
 	x->fop = load16(image + AT_FOP) & 0x7ff;
-	x->fip = wide ? load64(image + AT_FIP) : load32(image + AT_FIP);
-	x->fdp = wide ? load64(image + AT_FDP) : load32(image + AT_FDP);
+	x->fip = wide ? canonical(load64(image + AT_FIP)) : load32(image + AT_FIP);
+	x->fdp = wide ? canonical(load64(image + AT_FDP)) : load32(image + AT_FDP);
 	x->fcs = wide ? 0 : load16(image + AT_FIP + 4);
 	x->fds = wide ? 0 : load16(image + AT_FDP + 4);
 	for (unsigned i = 0; i < 8; i++)

@@ -41,8 +41,9 @@ static void parse(void **state)
 	assert_true(model_has(&m, FEAT_SSE41));
 	assert_false(model_has(&m, FEAT_SMAP));
 	assert_true(model_has(&m, FEAT_AES));
-	m = parsed("qemu64,+aes,ssse3,pni=on,family=6,model=0x1a,stepping=15,level=5,xlevel=0x80000004,phys-bits=36,vendor=GenuineIntel,"
-	           "model-id=Some CPU,check,enforce=off");
+	m = parsed(
+		"qemu64,+aes,ssse3,pni=on,family=6,model=0x1a,stepping=15,level=5,xlevel=0x80000004,phys-bits=36,vendor=GenuineIntel,"
+		"model-id=Some CPU,check,enforce=off");
 	assert_true(model_has(&m, FEAT_AES) && model_has(&m, FEAT_SSSE3) && model_has(&m, FEAT_SSE3));
 	assert_int_equal(model_signature(&m), 0x000106af);
 	assert_int_equal(m.level, 5);

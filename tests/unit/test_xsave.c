@@ -39,6 +39,8 @@ static void fill(struct cpu *cpu, u64 seed)
 	x87_load_words(cpu, unit_random(&seed), unit_random(&seed));
 	cpu->x87.pad = cpu->x87.pad2 = 0;
 	cpu->x87.fop &= 0x7ff;
+	cpu->x87.fip &= 0x7fffffffffff;
+	cpu->x87.fdp |= 0xffff800000000000;
 	cpu->x87.fcs = cpu->x87.fds = 0;
 	for (unsigned i = 0; i < 8; i++)
 		memset(cpu->x87.r[i].pad, 0, sizeof cpu->x87.r[i].pad);
@@ -302,7 +304,8 @@ static void fault_in_the_middle(void **state)
 	struct cpu_unit *u = *state;
 	struct cpu *cpu = u->cpu, *before = err_alloc(sizeof *before);
 	const u64 a = 0x8000000000;
-	static const char *const insns[] = {"\x48\x0f\xae\x06", "\x48\x0f\xae\x26", "\x48\x0f\xc7\x26", "\x48\x0f\xae\x0e", "\x48\x0f\xae\x2e"};
+	static const char *const insns[] = {"\x48\x0f\xae\x06", "\x48\x0f\xae\x26", "\x48\x0f\xc7\x26", "\x48\x0f\xae\x0e",
+	                                    "\x48\x0f\xae\x2e"};
 
 	store64(u->ram->hva + CPU_UNIT_PML4 + 8, 0x210007);
 	store64(u->ram->hva + 0x210000, 0x211007);
