@@ -177,10 +177,12 @@ static void expired(struct hpet *h, unsigned n)
 
 		t->comparator = width(t, t->comparator + steps * period);
 		t->target += steps * period;
-	} else if (t->config & TN_32BIT) {
-		t->target += BIT(32);
 	} else {
-		t->armed = 0;
+		u64 now = counter(h), ahead = width(t, t->comparator - now);
+
+		/* a 32-bit counter comes round */
+		t->armed = t->config & TN_32BIT ? 1 : 0;
+		t->target = now + (ahead ? ahead : BIT(32));
 	}
 	fire(h, n);
 	schedule(h, n);

@@ -55,7 +55,7 @@ struct lapic_state {
 	u8 extint;       /* an ExtINT message waits */
 	u8 sipi_vector;
 	u8 intr;
-	u8 pad[6];
+	u8 pad[2];
 };
 
 struct lapic {

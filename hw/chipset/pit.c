@@ -6,7 +6,7 @@
  *
  * Output pin "irq0": OUT of channel 0. Only its rising edges are placed in time, because nothing in a PC sees more: a low phase
  * may be as short as the pulse that announces the edge.
- * Invariants: count and next are 1..65536; load_at is meaningful while null_count is set in modes 2 and 3 with a running counter. */
+ * Invariants: count and next are 1..65536; load_at means something while null_count is set and the counter runs in mode 2 or 3. */
 #include "hw/device.h"
 
 #define PIT_HZ 1193182u
