@@ -37,6 +37,8 @@ static always_inline void x87_set_top(struct cpu *cpu, unsigned top)
 /* Something forbids x87 instructions now, or an exception is pending: raises #NM or #MF, or (CR0.NE = 0) tells the machine and
  * returns. */
 void x87_refuse(struct cpu *cpu);
+/* The part about the pending exception. */
+void x87_refuse_pending(struct cpu *cpu);
 /* Before every waiting instruction. */
 static always_inline void x87_check(struct cpu *cpu)
 {

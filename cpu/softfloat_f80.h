@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* 80-bit arithmetic as the x87 does it, in integers. Intel SDM vol. 1 ch. 4.8, 8; vol. 2, the instructions' pages.
+ *
+ * Every function raises flags in env and sets env->up where it rounds; the result is what the masked response gives.
+ * Unmasked overflow and underflow leave the exponent wrapped. Whether anything is stored is the instruction's care. */
+#ifndef CPU_SOFTFLOAT_F80_H
+#define CPU_SOFTFLOAT_F80_H
+
+#include "cpu/cpu.h"
+#include "cpu/softfloat.h"
+
+/* Precision control as in FCW: results have 24, 53 or 64 bits (1 is reserved and means 64). */
+enum softfloat_precision { SOFTFLOAT_PC24, SOFTFLOAT_PC_RESERVED, SOFTFLOAT_PC53, SOFTFLOAT_PC64 };
+
+static always_inline bool softfloat_f80_is_nan(struct f80 a)
+{
+	return (a.se & 0x7fff) == 0x7fff && a.mant << 1 != 0 && a.mant >> 63;
+}
+static always_inline bool softfloat_f80_is_snan(struct f80 a)
+{
+	return softfloat_f80_is_nan(a) && !(a.mant >> 62 & 1);
+}
+/* Encodings that the 387 and later refuse: an exponent without the integer bit. */
+static always_inline bool softfloat_f80_unsupported(struct f80 a)
+{
+	return (a.se & 0x7fff) && !(a.mant >> 63);
+}
+static always_inline bool softfloat_f80_is_zero(struct f80 a)
+{
+	return (a.se & 0x7fff) == 0 && a.mant == 0;
+}
+/* Denormal or pseudo-denormal. */
+static always_inline bool softfloat_f80_is_denormal(struct f80 a)
+{
+	return (a.se & 0x7fff) == 0 && a.mant != 0;
+}
+static always_inline struct f80 softfloat_f80_indefinite(void)
+{
+	return (struct f80){.mant = 3ull << 62, .se = 0xffff};
+}
+
+struct f80 softfloat_f80_add(struct softfloat_env *env, struct f80 a, struct f80 b, unsigned pc);
+struct f80 softfloat_f80_sub(struct softfloat_env *env, struct f80 a, struct f80 b, unsigned pc);
+struct f80 softfloat_f80_mul(struct softfloat_env *env, struct f80 a, struct f80 b, unsigned pc);
+struct f80 softfloat_f80_div(struct softfloat_env *env, struct f80 a, struct f80 b, unsigned pc);
+struct f80 softfloat_f80_sqrt(struct softfloat_env *env, struct f80 a, unsigned pc);
+enum softfloat_order softfloat_f80_cmp(struct softfloat_env *env, struct f80 a, struct f80 b, bool signalling);
+
+/* FRNDINT, FSCALE. */
+struct f80 softfloat_f80_round(struct softfloat_env *env, struct f80 a);
+struct f80 softfloat_f80_scale(struct softfloat_env *env, struct f80 a, struct f80 b);
+/* FXTRACT: returns the significand. */
+struct f80 softfloat_f80_extract(struct softfloat_env *env, struct f80 a, struct f80 *exponent);
+/* FPREM, FPREM1 (nearest): *quotient: its low three bits, or one of these. */
+enum { SOFTFLOAT_INCOMPLETE = -1, SOFTFLOAT_NO_QUOTIENT = -2 };
+struct f80 softfloat_f80_rem(struct softfloat_env *env, struct f80 a, struct f80 b, bool nearest, int *quotient);
+
+/* The response to operands of which one is a NaN or unsupported (SDM vol. 1 table 4-7); b may repeat a. False: neither is. */
+bool softfloat_f80_special(struct softfloat_env *env, struct f80 a, struct f80 b, struct f80 *result);
+
+/* Conversions. From memory formats: exact, a NaN keeps its payload and whether it signals; nothing is raised. *denormal: DE is
+ * to be raised if the instruction computes with the value. */
+struct f80 softfloat_f80_from_f32(u32 a, bool *denormal);
+struct f80 softfloat_f80_from_f64(u64 a, bool *denormal);
+struct f80 softfloat_f80_from_i64(i64 v);
+struct f80 softfloat_f80_from_bcd(const u8 bcd[10]);
+u32 softfloat_f80_to_f32(struct softfloat_env *env, struct f80 a);
+u64 softfloat_f80_to_f64(struct softfloat_env *env, struct f80 a);
+/* The integer indefinite with IE if it does not fit. */
+i64 softfloat_f80_to_int(struct softfloat_env *env, struct f80 a, enum softfloat_rounding rc, unsigned bits);
+void softfloat_f80_to_bcd(struct softfloat_env *env, struct f80 a, u8 bcd[10]);
+
+#endif
