@@ -294,6 +294,16 @@ static bool no_read(struct cpu *cpu, u32 index, u64 *value)
 	return false;
 }
 
+/* None of the flaws: RDCL, SSB, MDS, page-size change MC, TAA, SBDR/SSDP, FBSDP, PSDP, BHI, PBRSB, GDS, RFDS, ITS; and no need to
+ * flush L1D. With SPEC_CTRL also enhanced IBRS: nothing is predicted across privilege levels. */
+static bool get_arch_capabilities(struct cpu *cpu, u32 index, u64 *value)
+{
+	(void)index;
+	*value = BIT(0) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(13) | BIT(14) | BIT(15) | BIT(20) | BIT(24) | BIT(26) |
+	         BIT(27) | BIT(62) | (cpu_has(cpu, FEAT_SPEC_CTRL) ? BIT(1) : 0);
+	return true;
+}
+
 /* IBPB: there is no predictor to flush. */
 static bool set_pred_cmd(struct cpu *cpu, u32 index, u64 value)
 {
@@ -303,11 +313,6 @@ static bool set_pred_cmd(struct cpu *cpu, u32 index, u64 value)
 
 /* ---- the table ---- */
 
-/* None of the flaws: RDCL, SSB, MDS, page-size change MC, TAA, SBDR/SSDP, FBSDP, PSDP, BHI, PBRSB, GDS, RFDS, ITS; enhanced IBRS
- * (nothing is predicted across privilege levels) and no need to flush L1D. */
-#define ARCH_CAPABILITIES                                                                                              \
-	(BIT(0) | BIT(1) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(13) | BIT(14) | BIT(15) | BIT(20) | BIT(24) |  \
-	 BIT(26) | BIT(27) | BIT(62))
 #define AT(member) .offset = offsetof(struct cpu, member)
 #define READ_ONLY .reserved = ~0ull
 #define MC_BANKS (sizeof ((struct cpu *)0)->mc_bank / 32)
@@ -331,7 +336,7 @@ static const struct msr table[] = {
 	{0xcd, 0xcd, 0, INTEL, "FSB_FREQ", READ_ONLY, .fixed = 5},
 	{0xce, 0xce, 0, INTEL, "PLATFORM_INFO", READ_ONLY, .fixed = RATIO << 8 | RATIO << 40},
 	{0xfe, 0xfe, FEAT_MTRR, ANY, "IA32_MTRRCAP", READ_ONLY, .fixed = 8 | BIT(8) | BIT(10)},
-	{0x10a, 0x10a, FEAT_ARCH_CAPABILITIES, ANY, "IA32_ARCH_CAPABILITIES", READ_ONLY, .fixed = ARCH_CAPABILITIES},
+	{0x10a, 0x10a, FEAT_ARCH_CAPABILITIES, ANY, "IA32_ARCH_CAPABILITIES", READ_ONLY, .get = get_arch_capabilities},
 	{0x11e, 0x11e, 0, INTEL, "BBL_CR_CTL3", .fixed = 0xbe702111},
 	{0x174, 0x174, FEAT_SEP, ANY, "IA32_SYSENTER_CS", AT(sysenter_cs)},
 	{0x175, 0x176, FEAT_SEP, ANY, "IA32_SYSENTER_ESP, IA32_SYSENTER_EIP", .get = get_canonical, .set = set_canonical},

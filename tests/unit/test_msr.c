@@ -59,6 +59,8 @@ static void read_only(void **state)
 	}
 	assert_true(msr_read(cpu, 0xfe, &value));
 	assert_int_equal(value, 0x508);
+	assert_true(msr_read(cpu, 0x10a, &value));
+	assert_int_equal(value, 0x400000000d10e17b);
 	assert_false(msr_read(cpu, 0x49, &value)); /* PRED_CMD is a command */
 	assert_true(msr_write(cpu, 0x49, 1));
 	assert_false(msr_write(cpu, 0x49, 2));
