@@ -164,6 +164,19 @@ static bool interrupted(const struct cpu *cpu)
 	return atomic_load_explicit(&cpu->kick, memory_order_relaxed) || (cpu->rflags & FLAG_TF) || cpu->dr6_hits || cpu->debugger;
 }
 
+/* A machine without devices may have no loop, and then no lock. */
+static void lock(struct cpu *cpu)
+{
+	if (cpu->bus->loop)
+		loop_lock(cpu->bus->loop);
+}
+
+static void unlock(struct cpu *cpu)
+{
+	if (cpu->bus->loop)
+		loop_unlock(cpu->bus->loop);
+}
+
 static u64 load_element(const u8 *p, unsigned size)
 {
 	return size == 1 ? load8(p) : size == 2 ? load16(p) : load32(p);
@@ -192,11 +205,11 @@ static u64 ins_some(struct cpu *cpu, const struct insn *in, u16 port, u64 offset
 	u8 *p = n > 1 ? access_fast(cpu, linear, size, true) : NULL;
 
 	if (p) {
-		loop_lock(cpu->bus->loop);
+		lock(cpu);
 		do
 			store_element(p + done * size, port_in(cpu, in, port, size), size);
 		while (++done < n && !interrupted(cpu));
-		loop_unlock(cpu->bus->loop);
+		unlock(cpu);
 		return done;
 	}
 	/* The port is read only when nothing can fault any more. */
@@ -214,11 +227,11 @@ static u64 outs_some(struct cpu *cpu, const struct insn *in, u16 port, u64 offse
 	const u8 *p = n > 1 ? access_fast(cpu, linear, size, false) : NULL;
 
 	if (p) {
-		loop_lock(cpu->bus->loop);
+		lock(cpu);
 		do
 			port_out(cpu, in, port, load_element(p + done * size, size), size);
 		while (++done < n && !interrupted(cpu));
-		loop_unlock(cpu->bus->loop);
+		unlock(cpu);
 		return done;
 	}
 	port_out(cpu, in, port, access_read(cpu, linear, size, in->seg), size);

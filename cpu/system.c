@@ -153,16 +153,18 @@ OP(clflush)
 
 OP(rdrand)
 {
-	u64 value;
+	u64 value = 0;
 
-	loop_entropy(cpu->bus->loop, &value, sizeof value);
+	if (cpu->bus->loop)
+		loop_entropy(cpu->bus->loop, &value, sizeof value);
 	if (in->osize == 8)
 		set_reg64(cpu, in->r[0], value);
 	else if (in->osize == 4)
 		set_reg32(cpu, in->r[0], value);
 	else
 		set_reg16(cpu, in->r[0], value);
-	flags_set(cpu, (cpu->rflags & ~(u64)FLAGS_ARITH) | FLAG_CF);
+	/* CF: there was a number. Without a source of entropy there is none, and the register is 0. */
+	flags_set(cpu, (cpu->rflags & ~(u64)FLAGS_ARITH) | (cpu->bus->loop ? FLAG_CF : 0));
 }
 
 /* ---- SMAP ---- */
