@@ -5,17 +5,17 @@
 /* clang-format off */
 const struct pc_device pc_devices[] = {
 	/* class,        id,        options,    serial, pins: { pin, to, input } */
-	{"i440FX",       "i440fx",  NULL,       0, {{0}}},
+	{"i440fx",       "i440fx",  NULL,       0, {{0}}},
 	{"pic",          "pic",     NULL,       0, {{"intr", "cpu", 0}}},
 	{"ioapic",       "ioapic",  NULL,       0, {{0}}},
-	{"PIIX3",        "piix3",   NULL,       0, {{"irq3", "gsi", 3}, {"irq4", "gsi", 4}, {"irq5", "gsi", 5}, {"irq6", "gsi", 6},
+	{"piix3",        "piix3",   NULL,       0, {{"irq3", "gsi", 3}, {"irq4", "gsi", 4}, {"irq5", "gsi", 5}, {"irq6", "gsi", 6},
 	                                            {"irq7", "gsi", 7}, {"irq9", "gsi", 9}, {"irq10", "gsi", 10}, {"irq11", "gsi", 11},
 	                                            {"irq12", "gsi", 12}, {"irq14", "gsi", 14}, {"irq15", "gsi", 15}}},
-	{"PIIX4_PM",     "pm",      NULL,       0, {{"sci", "gsi", 9}}},
+	{"piix4-pm",     "pm",      NULL,       0, {{"sci", "gsi", 9}}},
 	{"port92",       "port92",  NULL,       0, {{0}}},
 	{"pit",          "pit",     NULL,       0, {{"irq0", "gsi", 0}}},
-	{"mc146818rtc",  "rtc",     NULL,       0, {{"irq8", "gsi", 8}}},
-	{"i8237",        "dma",     NULL,       0, {{0}}},
+	{"rtc",          "rtc",     NULL,       0, {{"irq8", "gsi", 8}}},
+	{"dma",          "dma",     NULL,       0, {{0}}},
 	{"isa-serial",   "serial0", "index=0",  1, {{"irq", "gsi", 4}}},
 	{"isa-serial",   "serial1", "index=1",  2, {{"irq", "gsi", 3}}},
 	{"isa-serial",   "serial2", "index=2",  3, {{"irq", "gsi", 4}}},
