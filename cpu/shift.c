@@ -2,8 +2,9 @@
 /* Shifts and rotates: SHL SHR SAR, ROL ROR RCL RCR, SHLD SHRD. SDM vol. 2.
  *
  * Counts are masked to 5 bits (6 for 64-bit operands); a masked count of 0 changes no flag. What the manual leaves undefined is
- * what Intel's CPUs do: OF is that of a shift by one whatever the count, AF is cleared by shifts, a double shift of 16 bits by
- * more than 16 goes on with the destination behind the source. */
+ * what Intel's CPUs do: OF is that of a shift by one whatever the count, but for ROL and ROR of a register by an immediate
+ * other than 1, which leave it alone; AF is cleared by shifts; a double shift of 16 bits by more than 16 goes on with the
+ * destination behind the source. */
 #include <Zydis/Mnemonic.h>
 #include <Zydis/SharedTypes.h>
 
@@ -53,6 +54,22 @@ static always_inline void flags_rotated(struct cpu *cpu, u32 cf, u32 of)
 	{                                                                                                                  \
 		u##bits r = a >> (c & (bits - 1)) | a << (-c & (bits - 1));                                                    \
 		flags_rotated(cpu, r >> (bits - 1), of_bit(a ^ (u64)a << (bits - 1), bits));                                   \
+		return r;                                                                                                      \
+	}                                                                                                                  \
+	static always_inline u##bits do_roli##bits(struct cpu *cpu, u##bits a, unsigned c)                                 \
+	{                                                                                                                  \
+		u##bits r = a << (c & (bits - 1)) | a >> (-c & (bits - 1));                                                    \
+		if (c == 1)                                                                                                    \
+			return do_rol##bits(cpu, a, 1);                                                                            \
+		flags_replace(cpu, FLAG_CF, r & 1);                                                                            \
+		return r;                                                                                                      \
+	}                                                                                                                  \
+	static always_inline u##bits do_rori##bits(struct cpu *cpu, u##bits a, unsigned c)                                 \
+	{                                                                                                                  \
+		u##bits r = a >> (c & (bits - 1)) | a << (-c & (bits - 1));                                                    \
+		if (c == 1)                                                                                                    \
+			return do_ror##bits(cpu, a, 1);                                                                            \
+		flags_replace(cpu, FLAG_CF, r >> (bits - 1));                                                                  \
 		return r;                                                                                                      \
 	}                                                                                                                  \
 	static always_inline u##bits do_rcl##bits(struct cpu *cpu, u##bits a, unsigned c)                                  \
@@ -108,8 +125,13 @@ DOUBLE_OPERATIONS(16)
 DOUBLE_OPERATIONS(32)
 DOUBLE_OPERATIONS(64)
 
-#define SHIFT(op, bits)                                                                                                \
-	static always_inline u##bits op##_by_##bits(struct cpu *cpu, u##bits a, unsigned c)                                \
+#define SHIFT(op, by_imm, bits)                                                                                        \
+	static always_inline u##bits op##_i_##bits(struct cpu *cpu, u##bits a, unsigned c)                                 \
+	{                                                                                                                  \
+		c &= bits == 64 ? 63 : 31;                                                                                     \
+		return likely(c) ? do_##by_imm##bits(cpu, a, c) : a;                                                           \
+	}                                                                                                                  \
+	static always_inline u##bits op##_cl_##bits(struct cpu *cpu, u##bits a, unsigned c)                                \
 	{                                                                                                                  \
 		c &= bits == 64 ? 63 : 31;                                                                                     \
 		return likely(c) ? do_##op##bits(cpu, a, c) : a;                                                               \
@@ -117,14 +139,14 @@ DOUBLE_OPERATIONS(64)
 	OP_FAST(op##_r##bits##_1) { set_reg##bits(cpu, in->r[0], do_##op##bits(cpu, get##bits(cpu, in->r[0]), 1)); }       \
 	OP_FAST(op##_r##bits##_i)                                                                                          \
 	{                                                                                                                  \
-		set_reg##bits(cpu, in->r[0], op##_by_##bits(cpu, get##bits(cpu, in->r[0]), in->imm));                          \
+		set_reg##bits(cpu, in->r[0], op##_i_##bits(cpu, get##bits(cpu, in->r[0]), in->imm));                           \
 	}                                                                                                                  \
 	OP_FAST(op##_r##bits##_cl)                                                                                         \
 	{                                                                                                                  \
-		set_reg##bits(cpu, in->r[0], op##_by_##bits(cpu, get##bits(cpu, in->r[0]), cpu->gpr[RCX]));                    \
+		set_reg##bits(cpu, in->r[0], op##_cl_##bits(cpu, get##bits(cpu, in->r[0]), cpu->gpr[RCX]));                    \
 	}                                                                                                                  \
-	OP_RMW(op##_m##bits##_i, bits) { return op##_by_##bits(cpu, m, in->imm); }                                         \
-	OP_RMW(op##_m##bits##_cl, bits) { return op##_by_##bits(cpu, m, cpu->gpr[RCX]); }
+	OP_RMW(op##_m##bits##_i, bits) { return op##_cl_##bits(cpu, m, in->imm); }                                        \
+	OP_RMW(op##_m##bits##_cl, bits) { return op##_cl_##bits(cpu, m, cpu->gpr[RCX]); }
 #define DOUBLE_SHIFT(op, bits)                                                                                         \
 	OP_FAST(op##_r##bits##_i)                                                                                          \
 	{                                                                                                                  \
@@ -139,14 +161,14 @@ DOUBLE_OPERATIONS(64)
 	OP_RMW(op##_m##bits##_i, bits) { return do_##op##bits(cpu, m, get##bits(cpu, in->r[1]), in->imm); }                \
 	OP_RMW(op##_m##bits##_cl, bits) { return do_##op##bits(cpu, m, get##bits(cpu, in->r[1]), cpu->gpr[RCX]); }
 
-#define SHIFT_WIDTHS(op) SHIFT(op, 8) SHIFT(op, 16) SHIFT(op, 32) SHIFT(op, 64)
-SHIFT_WIDTHS(rol)
-SHIFT_WIDTHS(ror)
-SHIFT_WIDTHS(rcl)
-SHIFT_WIDTHS(rcr)
-SHIFT_WIDTHS(shl)
-SHIFT_WIDTHS(shr)
-SHIFT_WIDTHS(sar)
+#define SHIFT_WIDTHS(op, by_imm) SHIFT(op, by_imm, 8) SHIFT(op, by_imm, 16) SHIFT(op, by_imm, 32) SHIFT(op, by_imm, 64)
+SHIFT_WIDTHS(rol, roli)
+SHIFT_WIDTHS(ror, rori)
+SHIFT_WIDTHS(rcl, rcl)
+SHIFT_WIDTHS(rcr, rcr)
+SHIFT_WIDTHS(shl, shl)
+SHIFT_WIDTHS(shr, shr)
+SHIFT_WIDTHS(sar, sar)
 DOUBLE_SHIFT(shld, 16)
 DOUBLE_SHIFT(shld, 32)
 DOUBLE_SHIFT(shld, 64)

@@ -184,6 +184,13 @@ static always_inline void string(struct cpu *cpu, const struct insn *in, enum ki
 	bool done = false;
 
 	cpu->rip = next;
+	if (rep && in->asize != 8) { /* Intel's CPUs clear the upper halves first, whether or not there is anything to do */
+		set_by_asize(cpu, in, RCX, cpu->gpr[RCX]);
+		if (kind == MOVS)
+			set_by_asize(cpu, in, RSI, cpu->gpr[RSI]);
+		if (kind == MOVS || kind == STOS)
+			set_by_asize(cpu, in, RDI, cpu->gpr[RDI]);
+	}
 	if (unlikely(!count))
 		return;
 	while (!done) {
