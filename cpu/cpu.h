@@ -207,7 +207,7 @@ struct cpu {
 	u8 in_smm;
 	u8 pad[2];
 	u64 pending_db;  /* DR6 bits of a debug trap delayed by a MOV SS shadow */
-	u64 instructions; /* executed since power-on; drives the deterministic clock */
+	u64 instructions; /* executed since power-on, and faults delivered; drives the deterministic clock */
 	char end_of_state[8];
 
 	/* ---- lazy arithmetic flags (flags.h) ---- */

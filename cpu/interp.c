@@ -106,10 +106,11 @@ static void log_insn(struct cpu *cpu, const struct block *block)
 static void step(struct cpu *cpu)
 {
 	/* Room for the end behind it; the scratch block has no links, so no transfer runs on. */
-	static _Thread_local struct {
+	static _Thread_local union {
 		struct block block;
-		struct insn insn[2];
+		u8 room[sizeof(struct block) + 2 * sizeof(struct insn)];
 	} one;
+	struct insn *const insn = one.block.insn;
 
 	if (code_breakpoint(cpu))
 		return;
@@ -119,9 +120,9 @@ static void step(struct cpu *cpu)
 	one.block.hva = NULL;
 	one.block.page = NULL;
 	one.block.link[0] = one.block.link[1] = NULL;
-	one.insn[0] = block->insn[0];
-	one.insn[0].left = 1;
-	one.insn[1] = (struct insn){.exec = op_single_end, .off = block->insn[0].off + block->insn[0].len};
+	insn[0] = block->insn[0];
+	insn[0].left = 1;
+	insn[1] = (struct insn){.exec = op_single_end, .off = block->insn[0].off + block->insn[0].len};
 
 	bool tf = cpu->rflags & FLAG_TF;
 	cpu->shadow = SHADOW_NONE;
@@ -129,7 +130,7 @@ static void step(struct cpu *cpu)
 	cpu->rflags &= ~(u64)FLAG_RF;
 	cpu->block = &one.block;
 	cpu->instructions++;
-	const struct insn *in = one.insn[0].exec(cpu, &one.insn[0]);
+	const struct insn *in = insn[0].exec(cpu, insn);
 #ifndef INSN_THREADED
 	if (in)
 		in->exec(cpu, in);
@@ -138,7 +139,7 @@ static void step(struct cpu *cpu)
 #endif
 	cpu->cur = NULL;
 	if (tf || cpu->dr6_hits || cpu->pending_db)
-		debug_traps(cpu, cpu->dr6_hits, tf && !suppresses_step(&one.insn[0]));
+		debug_traps(cpu, cpu->dr6_hits, tf && !suppresses_step(insn));
 	/* careful depends on RF, which is clear now unless the instruction set it; requests may be due after a shadow */
 	mode_flags_changed(cpu);
 }
@@ -153,9 +154,11 @@ static enum engine_stop interp_run(struct cpu *cpu, u64 budget)
 	cpu->stop_at = budget ? cpu->instructions + budget : ~0ull;
 	cpu->fault_env = &env;
 	if (setjmp(env)) {
-		/* A fault: the instructions from it to the end of its block were not executed. */
+		/* A fault: the instructions from it to the end of its block were not executed. The delivery counts as one, so that time
+		 * and budgets advance in a guest that does nothing but fault. */
 		if (cpu->cur)
 			cpu->instructions -= cpu->cur->left;
+		cpu->instructions++;
 		cpu->cur = NULL;
 		cpu->link_from = NULL;
 		cpu->statistics[STAT_FAULTS]++;
