@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Runs one assembled test program on the bare CPU and compares the end with what its source expects.
- * usage: run SOURCE.S PROGRAM.elf
+ * usage: run SOURCE.S PROGRAM.elf [int,in_asm]   (logs to the standard output)
  *
  * The program is a multiboot ELF file: it starts in flat 32-bit protected mode and ends with HLT. What follows "//!" in a line of
  * the source must hold then:
@@ -12,7 +12,7 @@
  *   //! reg NAME & MASK = VALUE
  *   //! mem8|mem16|mem32|mem64 SYMBOL[+OFFSET] = VALUE
  *   //! end halt | triple               (default halt)
- * VALUE is a number or a SYMBOL[+OFFSET].
+ * VALUE is a number or a SYMBOL[+-OFFSET].
  *
  * The machine around the CPU is RAM and the test device at ports 0xf0 to 0xf7 (device_write). */
 #include <ctype.h>
@@ -90,14 +90,14 @@ static u64 value(const struct program *p, const char *text, const char *line)
 	if (isdigit((unsigned char)*text) || *text == '-') {
 		v = *text == '-' ? (u64)strtoll(text, &end, 0) : strtoull(text, &end, 0);
 	} else {
-		size_t len = strcspn(text, "+ \n");
+		size_t len = strcspn(text, "+- \n");
 		if (!symbol(p, text, len, &v)) {
 			fprintf(stderr, "no symbol in: %s\n", line);
 			exit(2);
 		}
 		end = (char *)text + len;
-		if (*end == '+')
-			offset = strtoull(end + 1, &end, 0);
+		if (*end == '+' || *end == '-')
+			offset = strtoll(end, &end, 0);
 	}
 	return v + offset;
 }
@@ -301,6 +301,9 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s\n", err.text);
 		return 2;
 	}
+	cpu->log.file = stdout;
+	cpu->log.interrupts = argc > 3 && strstr(argv[3], "int");
+	cpu->log.in_asm = argc > 3 && strstr(argv[3], "in_asm");
 	enter(&entry);
 	enum engine_stop stop = interp_engine.run(cpu, BUDGET);
 	if (stop == ENGINE_BUDGET) {
