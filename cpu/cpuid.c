@@ -165,7 +165,10 @@ static struct cpuid_regs basic(const struct cpu *cpu, u32 leaf, u32 subleaf, u32
 	case 6:
 		return features(cpu, 6, 0);
 	case 7:
-		return subleaf ? r : features(cpu, 7, 0);
+		r = features(cpu, 7, subleaf);
+		if (subleaf == 0 && cpu_has(cpu, FEAT_BHI_CTRL))
+			r.eax = 2; /* the last subleaf */
+		break;
 	case 0xb:
 		return leaf_b(cpu, subleaf);
 	case 0xd:

@@ -304,6 +304,16 @@ static bool get_arch_capabilities(struct cpu *cpu, u32 index, u64 *value)
 	return true;
 }
 
+/* IBRS, STIBP, BHI_DIS_S: with nothing to restrict they are just bits. */
+static bool set_spec_ctrl(struct cpu *cpu, u32 index, u64 value)
+{
+	(void)index;
+	if (value & ~(BIT(0) | BIT(1) | (cpu_has(cpu, FEAT_BHI_CTRL) ? BIT(10) : 0)))
+		return false;
+	cpu->spec_ctrl = value;
+	return true;
+}
+
 /* IBPB: there is no predictor to flush. */
 static bool set_pred_cmd(struct cpu *cpu, u32 index, u64 value)
 {
@@ -329,7 +339,7 @@ static const struct msr table[] = {
 	{0x34, 0x34, 0, INTEL, "SMI_COUNT", READ_ONLY},
 	{0x3a, 0x3a, 0, INTEL, "IA32_FEATURE_CONTROL", AT(feature_control), .set = set_feature_control},
 	{0x3b, 0x3b, FEAT_TSC_ADJUST, ANY, "IA32_TSC_ADJUST", AT(tsc_adjust), .set = set_tsc_adjust},
-	{0x48, 0x48, FEAT_SPEC_CTRL, ANY, "IA32_SPEC_CTRL", AT(spec_ctrl), ~3ull},
+	{0x48, 0x48, FEAT_SPEC_CTRL, ANY, "IA32_SPEC_CTRL", AT(spec_ctrl), .set = set_spec_ctrl},
 	{0x49, 0x49, FEAT_SPEC_CTRL, ANY, "IA32_PRED_CMD", .get = no_read, .set = set_pred_cmd},
 	{0x79, 0x79, 0, INTEL, "IA32_BIOS_UPDT_TRIG", .get = no_read},
 	{0x8b, 0x8b, 0, ANY, "IA32_BIOS_SIGN_ID", .fixed = 1ull << 32},

@@ -171,7 +171,9 @@ static void cpuid_max(void **state)
 	/* beyond the end: the last basic leaf */
 	assert_int_equal(model_cpuid(cpu, 0x17, 0).eax, 2000);
 	assert_int_equal(model_cpuid(cpu, 0x90000000, 0).eax, 2000);
+	assert_int_equal(model_cpuid(cpu, 7, 0).eax, 2);
 	assert_int_equal(model_cpuid(cpu, 7, 1).ebx, 0);
+	assert_int_equal(model_cpuid(cpu, 7, 2).edx, 1 << 4);
 	/* a limit for systems that cannot take high leaves */
 	assert_true(msr_write(cpu, 0x1a0, cpu->misc_enable | BIT(22)));
 	assert_int_equal(model_cpuid(cpu, 0, 0).eax, 2);
