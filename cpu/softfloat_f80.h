@@ -34,6 +34,10 @@ static always_inline bool softfloat_f80_is_denormal(struct f80 a)
 {
 	return (a.se & 0x7fff) == 0 && a.mant != 0;
 }
+static always_inline bool softfloat_f80_is_infinity(struct f80 a)
+{
+	return (a.se & 0x7fff) == 0x7fff && a.mant == BIT(63);
+}
 static always_inline struct f80 softfloat_f80_indefinite(void)
 {
 	return (struct f80){.mant = 3ull << 62, .se = 0xffff};
@@ -69,5 +73,14 @@ u64 softfloat_f80_to_f64(struct softfloat_env *env, struct f80 a);
 /* The integer indefinite with IE if it does not fit. */
 i64 softfloat_f80_to_int(struct softfloat_env *env, struct f80 a, enum softfloat_rounding rc, unsigned bits);
 void softfloat_f80_to_bcd(struct softfloat_env *env, struct f80 a, u8 bcd[10]);
+
+/* Transcendental functions (softfloat_trans.c). Those of angles: false if |a| >= 2^63 (C2); s or c may be NULL. */
+bool softfloat_f80_sincos(struct softfloat_env *env, struct f80 a, struct f80 *s, struct f80 *c);
+bool softfloat_f80_tan(struct softfloat_env *env, struct f80 a, struct f80 *t);
+struct f80 softfloat_f80_atan2(struct softfloat_env *env, struct f80 y, struct f80 x);
+/* F2XM1: 2^a - 1; FYL2X: b * log2(a); FYL2XP1: b * log2(a + 1). */
+struct f80 softfloat_f80_exp2m1(struct softfloat_env *env, struct f80 a);
+struct f80 softfloat_f80_ylog2(struct softfloat_env *env, struct f80 a, struct f80 b);
+struct f80 softfloat_f80_ylog2p1(struct softfloat_env *env, struct f80 a, struct f80 b);
 
 #endif
