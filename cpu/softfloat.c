@@ -19,7 +19,8 @@ static u64 nan_result(struct softfloat_env *env, u64 a, u64 b, const struct soft
 	return (is_nan(a, f) ? a : b) | BIT(f->frac - 1);
 }
 
-static always_inline u64 add_any(struct softfloat_env *env, u64 a, u64 b, bool subtract, const struct softfloat_format *f)
+static always_inline u64 add_any(struct softfloat_env *env, u64 a, u64 b, bool subtract,
+                                 const struct softfloat_format *f)
 {
 	if (unlikely(is_nan(a, f) || is_nan(b, f)))
 		return nan_result(env, a, b, f);
@@ -134,7 +135,19 @@ static always_inline u64 min_max(struct softfloat_env *env, u64 a, u64 b, enum s
 {
 	return cmp_any(env, a, b, true, f) == wanted ? daz(env, a, f) : daz(env, b, f);
 }
-u64 softfloat_min32(struct softfloat_env *env, u64 a, u64 b) { return min_max(env, a, b, SOFTFLOAT_LESS, &softfloat_f32); }
-u64 softfloat_min64(struct softfloat_env *env, u64 a, u64 b) { return min_max(env, a, b, SOFTFLOAT_LESS, &softfloat_f64); }
-u64 softfloat_max32(struct softfloat_env *env, u64 a, u64 b) { return min_max(env, a, b, SOFTFLOAT_GREATER, &softfloat_f32); }
-u64 softfloat_max64(struct softfloat_env *env, u64 a, u64 b) { return min_max(env, a, b, SOFTFLOAT_GREATER, &softfloat_f64); }
+u64 softfloat_min32(struct softfloat_env *env, u64 a, u64 b)
+{
+	return min_max(env, a, b, SOFTFLOAT_LESS, &softfloat_f32);
+}
+u64 softfloat_min64(struct softfloat_env *env, u64 a, u64 b)
+{
+	return min_max(env, a, b, SOFTFLOAT_LESS, &softfloat_f64);
+}
+u64 softfloat_max32(struct softfloat_env *env, u64 a, u64 b)
+{
+	return min_max(env, a, b, SOFTFLOAT_GREATER, &softfloat_f32);
+}
+u64 softfloat_max64(struct softfloat_env *env, u64 a, u64 b)
+{
+	return min_max(env, a, b, SOFTFLOAT_GREATER, &softfloat_f64);
+}

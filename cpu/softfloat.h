@@ -2,13 +2,15 @@
 /* IEEE 754 arithmetic with x86's choices, in integers only: same bits and same flags on every host.
  * Intel SDM vol. 1 ch. 4.8-4.9 (formats, NaNs), 8.5 (x87 exceptions), 11.5 (SSE exceptions).
  *
- * Values are raw bits in u64 (binary32: upper half zero). The header holds what is hot: operands and result normal numbers,
- * rounding to nearest. Everything else is in softfloat.c (32 and 64 bits), softfloat_conv.c (conversions) and softfloat_f80.c.
+ * Values are raw bits in u64 (binary32: upper half zero). The header holds what is hot: operands and result normal
+ * numbers, rounding to nearest. Everything else is in softfloat.c (32 and 64 bits) and softfloat_conv.c (conversions);
+ * 80 bits are in softfloat_f80.h.
  *
  * Use by SSE instructions:
  *	struct softfloat_env env = {cpu->mxcsr};
  *	r = softfloat_add64(&env, a, b); ... for each element
- *	mxcsr |= softfloat_sse_flags(&env); if (softfloat_traps(&env)) #XM (or #UD without CR4.OSXMMEXCPT), nothing written */
+ *	mxcsr |= softfloat_sse_flags(&env);
+ *	if (softfloat_traps(&env)) #XM (or #UD without CR4.OSXMMEXCPT), nothing written */
 #ifndef CPU_SOFTFLOAT_H
 #define CPU_SOFTFLOAT_H
 
@@ -18,7 +20,8 @@
 enum softfloat_flag {
 	SOFTFLOAT_IE = 1, SOFTFLOAT_DE = 2, SOFTFLOAT_ZE = 4, SOFTFLOAT_OE = 8, SOFTFLOAT_UE = 16, SOFTFLOAT_PE = 32,
 	SOFTFLOAT_FLAGS = 0x3f,
-	SOFTFLOAT_BEFORE = SOFTFLOAT_IE | SOFTFLOAT_DE | SOFTFLOAT_ZE, /* found before computing: unmasked, nothing else happens */
+	/* found before computing: unmasked, nothing else happens */
+	SOFTFLOAT_BEFORE = SOFTFLOAT_IE | SOFTFLOAT_DE | SOFTFLOAT_ZE,
 };
 /* Control bits at their places in MXCSR. */
 enum softfloat_control {
@@ -45,7 +48,7 @@ static always_inline u32 softfloat_traps(const struct softfloat_env *env)
 /* The flags that an SSE instruction leaves in MXCSR. */
 static always_inline u32 softfloat_sse_flags(const struct softfloat_env *env)
 {
-	return unlikely(softfloat_traps(env) & SOFTFLOAT_BEFORE) ? env->flags & SOFTFLOAT_BEFORE : env->flags & SOFTFLOAT_FLAGS;
+	return env->flags & (unlikely(softfloat_traps(env) & SOFTFLOAT_BEFORE) ? SOFTFLOAT_BEFORE : SOFTFLOAT_FLAGS);
 }
 static always_inline enum softfloat_rounding softfloat_rc(const struct softfloat_env *env)
 {
@@ -119,7 +122,8 @@ static always_inline bool softfloat_both_normal(u64 ea, u64 eb, unsigned expo)
 	return ea - 1 < BIT(expo) - 2 && eb - 1 < BIT(expo) - 2;
 }
 
-static always_inline bool softfloat_add_fast(struct softfloat_env *env, u64 a, u64 b, u64 *result, unsigned frac, unsigned expo)
+static always_inline bool softfloat_add_fast(struct softfloat_env *env, u64 a, u64 b, u64 *result, unsigned frac,
+                                             unsigned expo)
 {
 	const u64 signs = BIT(frac + expo), expos = BIT(expo) - 1;
 	bool swap = (a & ~signs) < (b & ~signs);
@@ -146,7 +150,8 @@ static always_inline bool softfloat_add_fast(struct softfloat_env *env, u64 a, u
 	return true;
 }
 
-static always_inline bool softfloat_mul_fast(struct softfloat_env *env, u64 a, u64 b, u64 *result, unsigned frac, unsigned expo)
+static always_inline bool softfloat_mul_fast(struct softfloat_env *env, u64 a, u64 b, u64 *result, unsigned frac,
+                                             unsigned expo)
 {
 	const u64 signs = BIT(frac + expo), expos = BIT(expo) - 1;
 	u64 ea = a >> frac & expos, eb = b >> frac & expos;
@@ -184,15 +189,16 @@ static always_inline bool softfloat_plain(u64 magnitude, unsigned frac, unsigned
 	static always_inline u64 softfloat_sub##bits(struct softfloat_env *env, u64 a, u64 b)                             \
 	{                                                                                                                  \
 		u64 r;                                                                                                         \
-		return likely(softfloat_add_fast(env, a, b ^ BIT(bits - 1), &r, frac, expo)) ? r                               \
-		                                                                             : softfloat_add_any##bits(env, a, b, true); \
+		bool done = softfloat_add_fast(env, a, b ^ BIT(bits - 1), &r, frac, expo);                                     \
+		return likely(done) ? r : softfloat_add_any##bits(env, a, b, true);                                            \
 	}                                                                                                                  \
 	static always_inline u64 softfloat_mul##bits(struct softfloat_env *env, u64 a, u64 b)                             \
 	{                                                                                                                  \
 		u64 r;                                                                                                         \
 		return likely(softfloat_mul_fast(env, a, b, &r, frac, expo)) ? r : softfloat_mul_any##bits(env, a, b);         \
 	}                                                                                                                  \
-	static always_inline enum softfloat_order softfloat_cmp##bits(struct softfloat_env *env, u64 a, u64 b, bool signalling) \
+	static always_inline enum softfloat_order softfloat_cmp##bits(struct softfloat_env *env, u64 a, u64 b,             \
+	                                                              bool signalling)                                     \
 	{                                                                                                                  \
 		const u64 sign = BIT(bits - 1);                                                                                \
 		u64 ma = a & (sign - 1), mb = b & (sign - 1);                                                                  \

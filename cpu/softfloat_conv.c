@@ -21,7 +21,7 @@ static always_inline u64 to_int(struct softfloat_env *env, u64 a, enum softfloat
 			env->flags |= SOFTFLOAT_PE;
 		return a >> (f->frac + f->expo) & 1 ? 0 - m : m;
 	}
-	if (!softfloat_num_int(env, softfloat_unpack(env, a, f), rc, bits, false, &v)) {
+	if (!softfloat_num_int(env, softfloat_unpack(env, a, f), rc, bits, &v)) {
 		env->flags |= SOFTFLOAT_IE;
 		return BIT(bits - 1);
 	}

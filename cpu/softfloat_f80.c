@@ -92,10 +92,12 @@ static always_inline bool maybe_special(struct f80 a)
 
 bool softfloat_f80_special(struct softfloat_env *env, struct f80 a, struct f80 b, struct f80 *result)
 {
-	if (!softfloat_f80_unsupported(a) && !softfloat_f80_unsupported(b) && !softfloat_f80_is_nan(a) && !softfloat_f80_is_nan(b))
-		return false;
-	*result = choose_nan(env, a, b);
-	return true;
+	if (softfloat_f80_unsupported(a) || softfloat_f80_is_nan(a) || softfloat_f80_unsupported(b) ||
+	    softfloat_f80_is_nan(b)) {
+		*result = choose_nan(env, a, b);
+		return true;
+	}
+	return false;
 }
 
 /* ---- arithmetic ---- */
@@ -139,7 +141,9 @@ enum softfloat_order softfloat_f80_cmp(struct softfloat_env *env, struct f80 a, 
 	if (a.se >> 15 != b.se >> 15)
 		return a.se >> 15 ? SOFTFLOAT_LESS : SOFTFLOAT_GREATER;
 	/* a pseudo-denormal has the exponent 1 of the least normal numbers */
-	unsigned ea = (a.se & 0x7fff) | (a.mant >> 63 & !(a.se & 0x7fff)), eb = (b.se & 0x7fff) | (b.mant >> 63 & !(b.se & 0x7fff));
+	unsigned ea = a.se & 0x7fff, eb = b.se & 0x7fff;
+	ea += ea == 0 && a.mant >> 63;
+	eb += eb == 0 && b.mant >> 63;
 	if (ea == eb && a.mant == b.mant)
 		return SOFTFLOAT_EQUAL;
 	bool less = ea < eb || (ea == eb && a.mant < b.mant);
@@ -359,7 +363,7 @@ i64 softfloat_f80_to_int(struct softfloat_env *env, struct f80 a, enum softfloat
 {
 	i64 v;
 
-	if (softfloat_f80_unsupported(a) || !softfloat_num_int(env, unpack(a), rc, bits, false, &v)) {
+	if (softfloat_f80_unsupported(a) || !softfloat_num_int(env, unpack(a), rc, bits, &v)) {
 		env->flags |= SOFTFLOAT_IE;
 		return (i64)(~0ull << (bits - 1));
 	}

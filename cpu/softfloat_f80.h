@@ -59,11 +59,12 @@ struct f80 softfloat_f80_extract(struct softfloat_env *env, struct f80 a, struct
 enum { SOFTFLOAT_INCOMPLETE = -1, SOFTFLOAT_NO_QUOTIENT = -2 };
 struct f80 softfloat_f80_rem(struct softfloat_env *env, struct f80 a, struct f80 b, bool nearest, int *quotient);
 
-/* The response to operands of which one is a NaN or unsupported (SDM vol. 1 table 4-7); b may repeat a. False: neither is. */
+/* The response to operands of which one is a NaN or unsupported (SDM vol. 1 table 4-7); b may repeat a. False: neither
+ * is. */
 bool softfloat_f80_special(struct softfloat_env *env, struct f80 a, struct f80 b, struct f80 *result);
 
-/* Conversions. From memory formats: exact, a NaN keeps its payload and whether it signals; nothing is raised. *denormal: DE is
- * to be raised if the instruction computes with the value. */
+/* Conversions. From memory formats: exact, a NaN keeps its payload and whether it signals; nothing is raised.
+ * *denormal: DE is to be raised if the instruction computes with the value. */
 struct f80 softfloat_f80_from_f32(u32 a, bool *denormal);
 struct f80 softfloat_f80_from_f64(u64 a, bool *denormal);
 struct f80 softfloat_f80_from_i64(i64 v);

@@ -111,7 +111,8 @@ static always_inline bool softfloat_round_sig(enum softfloat_rounding rc, bool s
 	return *sig == 0;
 }
 
-static inline struct softfloat_num softfloat_overflow(struct softfloat_env *env, bool sign, const struct softfloat_format *format)
+static inline struct softfloat_num softfloat_overflow(struct softfloat_env *env, bool sign,
+                                                      const struct softfloat_format *format)
 {
 	enum softfloat_rounding rc = softfloat_rc(env);
 
@@ -123,9 +124,10 @@ static inline struct softfloat_num softfloat_overflow(struct softfloat_env *env,
 	                              .sig = ~0ull << (64 - format->precision)};
 }
 
-/* x, the exact result, is below the normal numbers; rounded with an unbounded exponent it is sig * 2^exp, or inexact. */
-static inline struct softfloat_num softfloat_underflow(struct softfloat_env *env, struct softfloat_num x, u64 sig, i32 exp,
-                                                       bool inexact, bool up, const struct softfloat_format *format)
+/* x, the exact result, is below the normal numbers; sig and exp are it rounded with an unbounded exponent. */
+static inline struct softfloat_num softfloat_underflow(struct softfloat_env *env, struct softfloat_num x, u64 sig,
+                                                       i32 exp, bool inexact, bool up,
+                                                       const struct softfloat_format *format)
 {
 	bool tiny = exp < format->exp_min;
 
@@ -151,8 +153,8 @@ static inline struct softfloat_num softfloat_underflow(struct softfloat_env *env
 	return x;
 }
 
-/* Round to the format and raise OE, UE, PE (and set up). The result is a number of the format: exp_min and a leading bit
- * of 0 stand for denormals. Zeros, infinities and NaNs pass through. */
+/* Round to the format and raise OE, UE, PE (and set up). The result is a number of the format: exp_min and a leading
+ * bit of 0 stand for denormals. Zeros, infinities and NaNs pass through. */
 static always_inline struct softfloat_num softfloat_finish(struct softfloat_env *env, struct softfloat_num x,
                                                            const struct softfloat_format *format)
 {
@@ -185,7 +187,8 @@ static always_inline struct softfloat_num softfloat_finish(struct softfloat_env 
 }
 
 /* Finish and put into 32 or 64 bits. */
-static always_inline u64 softfloat_pack(struct softfloat_env *env, struct softfloat_num x, const struct softfloat_format *format)
+static always_inline u64 softfloat_pack(struct softfloat_env *env, struct softfloat_num x,
+                                        const struct softfloat_format *format)
 {
 	const unsigned frac = format->frac, expo = format->expo;
 
@@ -201,8 +204,8 @@ static always_inline u64 softfloat_pack(struct softfloat_env *env, struct softfl
 	}
 }
 
-/* ---- the operations: exact, or with the tail jammed into low. NAN with IE raised, INF with ZE raised where there is no
- * result; DE of the operands is raised. No operand is a NaN. ---- */
+/* ---- the operations: exact, or with the tail jammed into low. NAN with IE raised, INF with ZE raised where there is
+ * no result; DE of the operands is raised. No operand is a NaN. ---- */
 
 static always_inline struct softfloat_num softfloat_invalid(struct softfloat_env *env)
 {
@@ -336,9 +339,9 @@ static always_inline struct softfloat_num softfloat_num_sqrt(struct softfloat_en
 	return a;
 }
 
-/* To a signed integer of that many bits (at most 64); false: it does not fit (nothing raised). PE is raised unless exact. */
-static always_inline bool softfloat_num_int(struct softfloat_env *env, struct softfloat_num x, enum softfloat_rounding rc,
-                                            unsigned bits, bool exact, i64 *value)
+/* To a signed integer of that many bits (at most 64); false: it does not fit (nothing raised). */
+static always_inline bool softfloat_num_int(struct softfloat_env *env, struct softfloat_num x,
+                                            enum softfloat_rounding rc, unsigned bits, i64 *value)
 {
 	env->up = 0;
 	*value = 0;
@@ -354,7 +357,7 @@ static always_inline bool softfloat_num_int(struct softfloat_env *env, struct so
 	m += up;
 	if ((up && m == 0) || m > BIT(bits - 1) - !x.sign)
 		return false;
-	if (rest && !exact)
+	if (rest)
 		env->flags |= SOFTFLOAT_PE;
 	env->up = up;
 	*value = x.sign ? (i64)(0 - m) : (i64)m;

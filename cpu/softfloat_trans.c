@@ -2,10 +2,10 @@
 /* The x87's transcendental functions: FSIN, FCOS, FPTAN, FPATAN, F2XM1, FYL2X, FYL2XP1.
  * Intel SDM vol. 1 ch. 8.3.7 to 8.3.10; vol. 2, the instructions' tables of special values.
  *
- * Series in 128-bit fixed point, after a reduction that leaves arguments small; the relative error before the last rounding is
- * below 2^-90, so that results are within 0.51 ulp. Trigonometric arguments are reduced by the 66-bit pi of the hardware.
- * As in hardware: a result that is no special value raises PE even if exact; arguments that are very small come back as they
- * are in every rounding mode; outside their range F2XM1 and FYL2XP1 return their argument. */
+ * Series in 128-bit fixed point, after a reduction that leaves arguments small; the relative error before the last
+ * rounding is below 2^-85, so that results are within 0.51 ulp. Angles are reduced by the hardware's 66-bit pi.
+ * As in hardware: a result that is no special value raises PE even if exact; arguments that are very small come back
+ * as they are in every rounding mode; outside their range F2XM1 and FYL2XP1 return their argument. */
 #include "cpu/softfloat_f80.h"
 #include "cpu/softfloat_parts.h"
 #include "cpu/softfloat_tables.h"
@@ -401,7 +401,8 @@ struct f80 softfloat_f80_ylog2p1(struct softfloat_env *env, struct f80 a, struct
 	if (softfloat_f80_special(env, a, b, &r))
 		return r;
 	struct softfloat_num x = unpack(a), y = unpack(b);
-	if ((x.kind == SOFTFLOAT_NUL && y.kind == SOFTFLOAT_INF) || (x.kind == SOFTFLOAT_INF && (x.sign || y.kind == SOFTFLOAT_NUL)))
+	if ((x.kind == SOFTFLOAT_NUL && y.kind == SOFTFLOAT_INF) ||
+	    (x.kind == SOFTFLOAT_INF && (x.sign || y.kind == SOFTFLOAT_NUL)))
 		return invalid(env);
 	softfloat_denormals(env, x.denormal || y.denormal);
 	if (x.kind == SOFTFLOAT_NUL || y.kind == SOFTFLOAT_NUL)

@@ -2,8 +2,8 @@
 /* x87: loads, stores, constants, comparisons, moves within the stack; how exceptions become pending and are delivered.
  * Intel SDM vol. 1 ch. 8, vol. 2.
  *
- * FIP follows every instruction; FOP and FDP only those that leave an unmasked exception pending, and FCS and FDS are always 0
- * (CPUID leaf 7: FDP_EXCPTN_ONLY, and FCS/FDS deprecated).
+ * FIP follows every instruction; FOP and FDP only those that leave an unmasked exception pending, and FCS and FDS are
+ * always 0 (CPUID leaf 7: FDP_EXCPTN_ONLY, and FCS/FDS deprecated).
  *
  * NOT IMPLEMENTED: with CR0.NE = 0, a waiting instruction does not freeze until the interrupt that FERR# leads to. */
 #include "cpu/flags.h"
@@ -361,8 +361,8 @@ static always_inline u16 order_cc(enum softfloat_order order)
 }
 
 /* ST(0) with v; full: v came from memory or a register that is not empty. */
-static always_inline void compare(struct cpu *cpu, const struct insn *in, struct f80 v, bool full, bool denormal, bool signalling,
-                                  unsigned pops)
+static always_inline void compare(struct cpu *cpu, const struct insn *in, struct f80 v, bool full, bool denormal,
+                                  bool signalling, unsigned pops)
 {
 	struct softfloat_env env = x87_env(cpu);
 	enum softfloat_order order = SOFTFLOAT_UNORDERED;

@@ -34,8 +34,8 @@ static always_inline void x87_set_top(struct cpu *cpu, unsigned top)
 	cpu->x87.fsw = (cpu->x87.fsw & ~FSW_TOP) | (top & 7) << FSW_TOP_SHIFT;
 }
 
-/* Something forbids x87 instructions now, or an exception is pending: raises #NM or #MF, or (CR0.NE = 0) tells the machine and
- * returns. */
+/* Something forbids x87 instructions now, or an exception is pending: raises #NM or #MF, or (CR0.NE = 0) tells the
+ * machine and returns. */
 void x87_refuse(struct cpu *cpu);
 /* The part about the pending exception. */
 void x87_refuse_pending(struct cpu *cpu);
@@ -78,8 +78,8 @@ static always_inline void x87_emms(struct cpu *cpu)
 }
 
 /* ---- state images ---- */
-/* The full tag word (two bits per physical register: 0 valid, 1 zero, 2 special, 3 empty), as FSTENV and FSAVE store it. The
- * abridged one of FXSAVE is cpu->x87.valid. */
+/* The full tag word (two bits per physical register: 0 valid, 1 zero, 2 special, 3 empty), as FSTENV and FSAVE store
+ * it. The abridged one of FXSAVE is cpu->x87.valid. */
 u16 x87_tag_word(const struct cpu *cpu);
 /* Only whether registers are empty is taken from a loaded tag word. */
 void x87_set_tag_word(struct cpu *cpu, u16 tags);

@@ -10,7 +10,8 @@
 
 enum arith { ADD, MUL, SUB, SUBR, DIV, DIVR };
 
-static always_inline struct f80 compute(struct softfloat_env *env, enum arith op, struct f80 a, struct f80 b, unsigned pc)
+static always_inline struct f80 compute(struct softfloat_env *env, enum arith op, struct f80 a, struct f80 b,
+                                        unsigned pc)
 {
 	switch (op) {
 	case ADD: return softfloat_f80_add(env, a, b, pc);

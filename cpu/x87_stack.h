@@ -50,8 +50,8 @@ static always_inline unsigned x87_pc(const struct cpu *cpu) { return cpu->x87.fc
 /* An unmasked exception became pending: remember the instruction and its operand. */
 void x87_pending(struct cpu *cpu, const struct insn *in);
 
-/* Is the result stored? Not after an unmasked exception found before computing; in memory nor after one found later, but for
- * the inexact one. */
+/* Is the result stored? Not after an unmasked exception found before computing; in memory nor after one found later,
+ * but for the inexact one. */
 static always_inline bool x87_stores(const struct softfloat_env *env, bool memory)
 {
 	return !(softfloat_traps(env) & (memory ? SOFTFLOAT_FLAGS & ~SOFTFLOAT_PE : SOFTFLOAT_BEFORE));

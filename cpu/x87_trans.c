@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* x87 transcendental instructions: FSIN, FCOS, FSINCOS, FPTAN, FPATAN, F2XM1, FYL2X, FYL2XP1. Intel SDM vol. 1 ch. 8.3.7, vol. 2.
- * The functions are in softfloat_trans.c. */
+/* x87 transcendental instructions: FSIN, FCOS, FSINCOS, FPTAN, FPATAN, F2XM1, FYL2X, FYL2XP1.
+ * Intel SDM vol. 1 ch. 8.3.7, vol. 2. The functions are in softfloat_trans.c. */
 #include "cpu/forms.h"
 #include "cpu/model.h"
 #include "cpu/x87_stack.h"
