@@ -583,6 +583,21 @@ void access_write_bytes(struct cpu *cpu, u64 linear, const void *buf, unsigned l
 	}
 }
 
+u8 *access_bulk(struct cpu *cpu, u64 linear, unsigned len, bool write, unsigned seg)
+{
+	struct place place;
+
+	if (cpu->tlb == &cpu->tlbs[TLB_EMPTY])
+		return NULL;
+	precheck(cpu, linear, len, write, seg, false);
+	find(cpu, linear, write, current_tlb(cpu), &place);
+	if (!place.hva || (write && place.page && !place.page->writable))
+		return NULL;
+	if (write && place.page && watched(place.page))
+		dirty_write(cpu->bus, place.hva, place.page->watch, len);
+	return place.hva;
+}
+
 struct m128 access_read128(struct cpu *cpu, u64 linear, unsigned seg)
 {
 	struct m128 v;

@@ -3,7 +3,7 @@
  * and OUTS are with the ports.
  *
  * A repeated string is done in chunks: as many elements as lie on one page of plain memory on both sides, with the loops of the
- * host; or a single one through the slow path (page crossings, devices, pages under watch). After each chunk the registers are
+ * host; or a single one through the slow path (page crossings, devices). After each chunk the registers are
  * the architectural ones, so a fault finds them exact. Between chunks the instruction may stop and go on later from the
  * registers: when something wants attention, when it has had its share, and after each element while single-stepping.
  * The result is that of one element after the other, however source and destination overlap.
@@ -84,6 +84,7 @@ static u64 reach(const struct cpu *cpu, const struct insn *in, unsigned seg, con
 	return MAX(MIN(PAGE_SIZE - page, bytes + 1) / size, 1u); /* an element may stick out of the address size */
 }
 
+/* Elements that can be done at once, as far as this side knows. */
 static always_inline u64 side_open(struct cpu *cpu, const struct insn *in, struct side *side, unsigned seg, unsigned size, bool write)
 {
 	bool down = cpu->rflags & FLAG_DF;
@@ -93,7 +94,24 @@ static always_inline u64 side_open(struct cpu *cpu, const struct insn *in, struc
 	else
 		side->linear = segment_linear(cpu, seg, side->offset, size, write);
 	side->host = access_fast(cpu, side->linear, size, write);
-	return side->host ? reach(cpu, in, seg, side, size, down) : 1;
+	if (unlikely(!side->host)) {
+		if ((side->linear & PAGE_OFFSET) > PAGE_SIZE - size)
+			return 1;
+		if (!write)
+			side->host = access_bulk(cpu, side->linear, size, false, seg);
+	}
+	return reach(cpu, in, seg, side, size, down);
+}
+
+/* The writes are known now: may they go to a page that the fast path does not serve? */
+static void side_write(struct cpu *cpu, struct side *side, u64 n, unsigned size, bool down)
+{
+	u64 back = down ? (n - 1) * size : 0;
+
+	if ((side->linear & PAGE_OFFSET) > PAGE_SIZE - size)
+		return;
+	u8 *low = access_bulk(cpu, side->linear - back, n * size, true, SEG_ES);
+	side->host = low ? low + back : NULL;
 }
 
 static always_inline void set_by_asize(struct cpu *cpu, const struct insn *in, enum gpr reg, u64 value)
@@ -196,19 +214,18 @@ static always_inline void string(struct cpu *cpu, const struct insn *in, enum ki
 	while (!done) {
 		struct side source = {cpu->gpr[RSI] & mask, 0, NULL}, destination = {cpu->gpr[RDI] & mask, 0, NULL};
 		u64 n = MIN(count, share);
-		bool fast = true;
 		if (has_source) {
 			u64 most = side_open(cpu, in, &source, in->seg, size, false);
 			n = MIN(n, most);
-			fast = source.host;
 		}
 		if (has_destination) {
 			u64 most = side_open(cpu, in, &destination, SEG_ES, size, !compares);
 			n = MIN(n, most);
-			fast = fast && destination.host;
+			if (unlikely(!destination.host) && !compares && (source.host || !has_source))
+				side_write(cpu, &destination, n, size, down);
 		}
 		i64 step = down ? -(i64)size : size;
-		if (unlikely(!fast)) {
+		if (unlikely((has_source && !source.host) || (has_destination && !destination.host))) {
 			n = 1;
 			if (has_source)
 				a = element_read(cpu, source.linear, in->seg, size);
