@@ -583,18 +583,18 @@ void access_write_bytes(struct cpu *cpu, u64 linear, const void *buf, unsigned l
 	}
 }
 
-u8 *access_bulk(struct cpu *cpu, u64 linear, unsigned len, bool write, unsigned seg)
+u8 *access_bulk(struct cpu *cpu, u64 linear, unsigned back, unsigned len, bool write, unsigned seg)
 {
 	struct place place;
 
 	if (cpu->tlb == &cpu->tlbs[TLB_EMPTY])
 		return NULL;
-	precheck(cpu, linear, len, write, seg, false);
+	precheck(cpu, linear, 1, write, seg, false);
 	find(cpu, linear, write, current_tlb(cpu), &place);
 	if (!place.hva || (write && place.page && !place.page->writable))
 		return NULL;
 	if (write && place.page && watched(place.page))
-		dirty_write(cpu->bus, place.hva, place.page->watch, len);
+		dirty_write(cpu->bus, place.hva - back, place.page->watch, len);
 	return place.hva;
 }
 

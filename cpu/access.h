@@ -81,10 +81,10 @@ void access_write_bytes(struct cpu *cpu, u64 linear, const void *buf, unsigned l
 /* Fault now if a write (read) of len bytes there would fault. */
 void access_check(struct cpu *cpu, u64 linear, unsigned len, bool write, unsigned seg);
 
-/* For string instructions, where access_fast() gave nothing: the host address of [linear, linear + len) within a page, or NULL
- * where it is no plain memory, or every access has to be looked at. Faults as an access does. A write has been announced to
- * those who watch the page and must follow at once. */
-u8 *access_bulk(struct cpu *cpu, u64 linear, unsigned len, bool write, unsigned seg);
+/* For string instructions, where access_fast() gave nothing: the host address of linear, or NULL where there is no plain
+ * memory, or every access has to be looked at. Faults as an access does. A write to [linear - back, linear - back + len), in
+ * the same page, has been announced to those who watch it and must follow at once. */
+u8 *access_bulk(struct cpu *cpu, u64 linear, unsigned back, unsigned len, bool write, unsigned seg);
 
 /* ---- the memory operand of an instruction ---- */
 /* The offset only, wrapped to the address size (LEA, bit strings). */

@@ -179,13 +179,19 @@ static unsigned slot_or_zero(ZydisRegister reg)
 	return reg == ZYDIS_REGISTER_NONE ? GPR_ZERO : register_slot(reg);
 }
 
-static void memory_operand(struct insn *in, const ZydisDecodedOperand *op, enum code_mode mode)
+static void memory_operand(struct insn *in, const ZydisDecodedInstruction *z, const ZydisDecodedOperand *op, enum code_mode mode)
 {
+	/* Base 5 without a displacement byte is none. Zydis 4.0 does not see that under 32-bit addressing with REX.B. */
+	bool no_base = (z->attributes & ZYDIS_ATTRIB_HAS_SIB) && !z->raw.modrm.mod && z->raw.sib.base == 5;
+
 	in->seg = ZydisRegisterGetId(op->mem.segment);
 	in->disp = op->mem.disp.has_displacement ? op->mem.disp.value : 0;
 	if (op->mem.base == ZYDIS_REGISTER_RIP || op->mem.base == ZYDIS_REGISTER_EIP) {
 		in->base = GPR_PAGE;
 		in->disp += in->off + in->len;
+	} else if (no_base) {
+		in->base = GPR_ZERO;
+		in->disp = z->raw.disp.value;
 	} else {
 		in->base = slot_or_zero(op->mem.base);
 	}
@@ -210,7 +216,7 @@ static void fill_operands(struct insn *in, const ZydisDecodedInstruction *z, con
 			break;
 		case ZYDIS_OPERAND_TYPE_MEMORY:
 			if (visible)
-				memory_operand(in, op, mode);
+				memory_operand(in, z, op, mode);
 			else if (!in->ea && op->mem.segment != ZYDIS_REGISTER_ES && op->mem.segment != ZYDIS_REGISTER_SS)
 				in->seg = ZydisRegisterGetId(op->mem.segment); /* string instructions, XLAT: an override counts */
 			break;

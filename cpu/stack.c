@@ -232,22 +232,30 @@ OP_END(popf)
 
 /* ---- ENTER, LEAVE ---- */
 
+/* The stack pointer moved by bytes; what lies above its width stays and becomes part of the frame pointer. */
+static u64 sp_down(const struct cpu *cpu, u64 sp, unsigned bytes)
+{
+	u64 mask = stack_mask(cpu);
+
+	return (sp & ~mask) | ((sp - bytes) & mask);
+}
+
 OP(enter)
 {
 	unsigned size = in->osize, level = in->disp & 31;
-	u64 mask = stack_mask(cpu), sp = (cpu->gpr[RSP] - size) & mask, frame = sp, bp = cpu->gpr[RBP];
+	u64 sp = sp_down(cpu, cpu->gpr[RSP], size), frame = sp, bp = cpu->gpr[RBP];
 
 	write_at(cpu, sp, bp, size);
 	for (unsigned i = 1; i < level; i++) {
 		bp -= size;
-		sp = (sp - size) & mask;
+		sp = sp_down(cpu, sp, size);
 		write_at(cpu, sp, read_at(cpu, bp, size), size);
 	}
 	if (level) {
-		sp = (sp - size) & mask;
+		sp = sp_down(cpu, sp, size);
 		write_at(cpu, sp, frame, size);
 	}
-	sp = (sp - (u16)in->imm) & mask;
+	sp = sp_down(cpu, sp, (u16)in->imm);
 	/* A write to the new top of the stack must be possible. */
 	access_check(cpu, linear_at(cpu, sp, size, true), size, true, SEG_SS);
 	set_by_size(cpu, RBP, frame, size);

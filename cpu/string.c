@@ -98,7 +98,7 @@ static always_inline u64 side_open(struct cpu *cpu, const struct insn *in, struc
 		if ((side->linear & PAGE_OFFSET) > PAGE_SIZE - size)
 			return 1;
 		if (!write)
-			side->host = access_bulk(cpu, side->linear, size, false, seg);
+			side->host = access_bulk(cpu, side->linear, 0, size, false, seg);
 	}
 	return reach(cpu, in, seg, side, size, down);
 }
@@ -106,12 +106,8 @@ static always_inline u64 side_open(struct cpu *cpu, const struct insn *in, struc
 /* The writes are known now: may they go to a page that the fast path does not serve? */
 static void side_write(struct cpu *cpu, struct side *side, u64 n, unsigned size, bool down)
 {
-	u64 back = down ? (n - 1) * size : 0;
-
-	if ((side->linear & PAGE_OFFSET) > PAGE_SIZE - size)
-		return;
-	u8 *low = access_bulk(cpu, side->linear - back, n * size, true, SEG_ES);
-	side->host = low ? low + back : NULL;
+	if ((side->linear & PAGE_OFFSET) <= PAGE_SIZE - size)
+		side->host = access_bulk(cpu, side->linear, down ? (n - 1) * size : 0, n * size, true, SEG_ES);
 }
 
 static always_inline void set_by_asize(struct cpu *cpu, const struct insn *in, enum gpr reg, u64 value)
