@@ -354,7 +354,7 @@ static struct softfloat_num log_of(struct softfloat_num x)
 	if (k == 0 && log_inverse[i] == 0)
 		return f;
 	/* the sum in units of 2^-112 */
-	i128 sum = ((i128)k << 112) + (i128)(log_inverse[i] >> 16);
+	i128 sum = k * ((i128)1 << 112) + (i128)(log_inverse[i] >> 16);
 	if (f.kind == SOFTFLOAT_FINITE) {
 		i128 small = shift(mantissa(f), 15 - f.exp);
 		sum += f.sign ? -small : small;
