@@ -74,7 +74,6 @@ static void collect(struct pm *pm)
 }
 
 /* ---- the SCI ---- */
-/* After collect(). */
 static void update(struct pm *pm)
 {
 	const struct pm_state *s = &pm->state;
@@ -352,7 +351,6 @@ static void pm_loaded(struct device *device)
 	s->control &= CNT_WRITABLE;
 	pci_loaded(&pm->function);
 	remap(pm);
-	collect(pm);
 	update(pm);
 }
 

@@ -236,7 +236,7 @@ static void collect(struct rtc *rtc)
 	s->seen_second = second;
 }
 
-/* After collect(): drive the pin and arm the timer for the next enabled event that is not flagged yet. */
+/* Drive the pin and arm the timer for the next enabled event that is not flagged yet. */
 static void update(struct rtc *rtc)
 {
 	struct rtc_state *s = &rtc->state;
@@ -446,7 +446,6 @@ static void rtc_loaded(struct device *device)
 	/* sums of times must not overflow: a million years are enough */
 	rtc->state.offset %= (i64)DAY * 366 * 1000000;
 	rtc->state.seen_second %= (i64)DAY * 366 * 1000000;
-	collect(rtc);
 	update(rtc);
 }
 

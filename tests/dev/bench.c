@@ -61,6 +61,7 @@ struct device *bench_create(struct bench *b, const char *class_name, const char 
 	device = device_create(class_name, id, options, &b->machine, &err);
 	if (!device)
 		fail_msg("%s", err.text);
+	assert_true(b->device_count < ARRAY_LEN(b->devices));
 	b->devices[b->device_count++] = device;
 	return device;
 }

@@ -26,7 +26,7 @@ struct bench {
 	struct ram *ram;
 	struct region ram_region;
 	struct machine machine;
-	struct device *devices[8];
+	struct device *devices[32];
 	unsigned device_count;
 	unsigned requests[4]; /* by enum machine_request */
 	int request_value;
