@@ -189,7 +189,7 @@ static bool watched_over(const struct cpu *cpu)
 static always_inline void string(struct cpu *cpu, const struct insn *in, enum kind kind, unsigned size)
 {
 	const bool has_source = kind == MOVS || kind == LODS || kind == CMPS, has_destination = kind != LODS;
-	const bool compares = kind == SCAS || kind == CMPS;
+	const bool compares = kind == SCAS || kind == CMPS, writes = kind == MOVS || kind == STOS;
 	bool rep = in->prefix & (INSN_REP | INSN_REPNE), until = in->prefix & INSN_REPNE, down = cpu->rflags & FLAG_DF;
 	u64 mask = mask_bytes(in->asize), count = rep ? cpu->gpr[RCX] & mask : 1;
 	u64 self = insn_rip(cpu, in), next = insn_next_rip(cpu, in);
@@ -209,25 +209,40 @@ static always_inline void string(struct cpu *cpu, const struct insn *in, enum ki
 		return;
 	while (!done) {
 		struct side source = {cpu->gpr[RSI] & mask, 0, NULL}, destination = {cpu->gpr[RDI] & mask, 0, NULL};
-		u64 n = MIN(count, share);
-		if (has_source) {
-			u64 most = side_open(cpu, in, &source, in->seg, size, false);
+		u64 n = MIN(count, share), most;
+		bool slow = false;
+		/* The order in which they would fault: what is read before what is written, ES:DI before DS:SI. */
+		if (compares) {
+			most = side_open(cpu, in, &destination, SEG_ES, size, false);
 			n = MIN(n, most);
+			if (unlikely(!destination.host)) {
+				b = element_read(cpu, destination.linear, SEG_ES, size);
+				slow = true;
+			}
 		}
-		if (has_destination) {
-			u64 most = side_open(cpu, in, &destination, SEG_ES, size, !compares);
+		if (has_source) {
+			most = side_open(cpu, in, &source, in->seg, size, false);
 			n = MIN(n, most);
-			if (unlikely(!destination.host) && !compares && (source.host || !has_source))
+			if (unlikely(!source.host)) {
+				a = element_read(cpu, source.linear, in->seg, size);
+				slow = true;
+			}
+		}
+		if (writes) {
+			most = side_open(cpu, in, &destination, SEG_ES, size, true);
+			n = MIN(n, most);
+			if (unlikely(!destination.host) && !slow)
 				side_write(cpu, &destination, n, size, down);
+			slow = slow || !destination.host;
 		}
 		i64 step = down ? -(i64)size : size;
-		if (unlikely((has_source && !source.host) || (has_destination && !destination.host))) {
+		if (unlikely(slow)) {
 			n = 1;
-			if (has_source)
-				a = element_read(cpu, source.linear, in->seg, size);
-			if (compares)
-				b = element_read(cpu, destination.linear, SEG_ES, size);
-			else if (has_destination)
+			if (source.host)
+				a = element_load(source.host, size);
+			if (compares && destination.host)
+				b = element_load(destination.host, size);
+			if (writes)
 				element_write(cpu, destination.linear, a, size);
 		} else if (kind == MOVS) {
 			chunk_move(destination.host, source.host, n, size, down);
