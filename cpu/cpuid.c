@@ -168,6 +168,8 @@ static struct cpuid_regs basic(const struct cpu *cpu, u32 leaf, u32 subleaf, u32
 		r = features(cpu, 7, subleaf);
 		if (subleaf == 0 && cpu_has(cpu, FEAT_BHI_CTRL))
 			r.eax = 2; /* the last subleaf */
+		if (subleaf == 0)
+			r.ebx |= BIT(6) | BIT(13); /* x87.c: FDP only with unmasked exceptions, FCS and FDS always 0 */
 		break;
 	case 0xb:
 		return leaf_b(cpu, subleaf);
