@@ -31,7 +31,10 @@ static always_inline bool fastop_find(struct cpu *cpu, const struct insn *in, bo
 }
 
 #define FASTOP_EXEC(name) static const struct insn *name(struct cpu *cpu, const struct insn *in)
-#define FASTOP_SLOW(name) INSN_UNUSED static noinline const struct insn *name##_slow(struct cpu *cpu, const struct insn *in)
+/* Away from the fast ones, which lie the closer together. */
+#define FASTOP_SLOW(name)                                                                                              \
+	INSN_UNUSED static noinline __attribute__((section(".text.slow"))) const struct insn *name##_slow(                 \
+		struct cpu *cpu, const struct insn *in)
 
 #define FASTOP_READ(name, func, bits, base_only)                                                                       \
 	INSN_UNUSED FASTOP_EXEC(func)                                                                                      \
