@@ -20,6 +20,8 @@
 #include "cpu/task.h"
 #include "cpu/transfer.h"
 
+#define DEBUGCTL_CLEARED 0x43 /* LBR, BTF, TR: by #DB */
+
 /* ---- raising ---- */
 
 static _Noreturn void raise_fault(struct cpu *cpu, struct cpu_fault fault)
@@ -191,6 +193,10 @@ static void deliver(struct cpu *cpu, const struct event *e)
 		deliver_protected(cpu, e);
 	else
 		deliver_real(cpu, e);
+	if (e->vector == EXC_DB && e->kind != EVENT_SOFT) { /* SDM 3B 18.2.4, 18.4.4: the handler has its hands free */
+		cpu->dr[7] &= ~DR7_GD;
+		cpu->debugctl &= ~(u64)DEBUGCTL_CLEARED;
+	}
 }
 
 void exception_deliver(struct cpu *cpu, unsigned vector, enum event_kind kind, bool has_code, u32 code)
@@ -262,8 +268,6 @@ static bool attempt(struct cpu *cpu, const struct event *e)
 	bool done = !setjmp(env);
 	if (done)
 		deliver(cpu, e);
-	if (done && e->vector == EXC_DB)
-		cpu->dr[7] &= ~DR7_GD; /* the handler may touch the debug registers (SDM 3B 18.2.4) */
 	cpu->fault_env = outer;
 	cpu->delivering = nested;
 	return done;

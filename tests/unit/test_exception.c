@@ -66,9 +66,85 @@ static void same_level(void **state)
 	raised(u, EXC_DB, false, 0);
 	assert_true(exception_dispatch(cpu));
 	assert_true(stack32(u, 2) & FLAG_RF);
+	cpu->dr[6] = DR6_FIXED | DR6_BD | 1;
+	cpu->dr[7] = DR7_FIXED | DR7_GD;
+	cpu->debugctl = 0x43;
+	raised(u, EXC_DB, false, 0);
+	assert_true(exception_dispatch(cpu));
+	assert_false(stack32(u, 2) & FLAG_RF);
+	assert_int_equal(cpu->dr[7], DR7_FIXED);
+	assert_int_equal(cpu->debugctl, 0);
+	cpu->dr[7] = DR7_FIXED | DR7_GD;
 	raised(u, EXC_PF, true, 2);
 	assert_true(exception_dispatch(cpu));
 	assert_int_equal(cpu->cr2, 0x123456);
+	assert_int_equal(cpu->chain_len, 1);
+	assert_int_equal(cpu->dr[7], DR7_FIXED | DR7_GD);
+	assert_true(exception_interrupt(cpu, EXC_GP, EVENT_EXTERNAL));
+	assert_int_equal(cpu->chain_len, 0);
+	RUNS(u, "\xcd\x01");
+	assert_int_equal(cpu->dr[7], DR7_FIXED | DR7_GD);
+	RUNS(u, "\xf1");
+	assert_int_equal(cpu->dr[7], DR7_FIXED);
+
+	/* descriptors are marked accessed */
+	prot_set(u, K_CODE, prot_descriptor(0, 0xfffff, (A_CODE & ~SEG_ACCESSED) | A_FLAT));
+	RUNS(u, "\xf1");
+	assert_int_equal(prot_type(u, K_CODE), A_CODE);
+
+	/* no room */
+	prot_load(u, SEG_SS, K_DATA16);
+	prot_set(u, K_DATA16, prot_descriptor(0, 0xfff, A_DATA));
+	prot_load(u, SEG_SS, K_DATA16);
+	mode_update(cpu);
+	cpu->gpr[RSP] = 0x1001;
+	FAULTS(u, "\xf1", EXC_SS, 1);
+	FAULTS(u, "\xcc", EXC_SS, 0);
+	cpu->gpr[RSP] = 0x1000;
+	RUNS(u, "\xf1");
+	assert_int_equal(cpu->gpr[RSP], 0xff4);
+	cpu_unit_free(u);
+
+	/* a stack from the TSS without room: the error code names it */
+	u = prot_new(3);
+	cpu = u->cpu;
+	prot_set(u, K_DATA16, prot_descriptor(0, 0xfff, A_DATA));
+	store32(prot_at(u, TSS_AT + 4), 0x1001);
+	store16(prot_at(u, TSS_AT + 8), K_DATA16);
+	prot_idt(u, EXC_DB, prot_gate(K_CODE, HANDLER, SEG_P | SYS_INT, 0));
+	FAULTS(u, "\xf1", EXC_SS, K_DATA16 | 1);
+	store16(prot_at(u, TSS_AT + 8), K_CODE);
+	FAULTS(u, "\xf1", EXC_TS, K_CODE | 1);
+	cpu_unit_free(u);
+}
+
+/* One line for each event. */
+static void logged(void **state)
+{
+	struct cpu_unit *u = prot_new(0);
+	struct cpu *cpu = u->cpu;
+	char *text = NULL;
+	size_t size = 0;
+	(void)state;
+
+	cpu->log.file = open_memstream(&text, &size);
+	prot_idt(u, EXC_GP, prot_gate(K_CODE, HANDLER, SEG_P | SYS_INT, 0));
+	cpu->rip = 0x1234;
+	raised(u, EXC_GP, true, 0x5678);
+	assert_true(exception_dispatch(cpu));
+	fflush(cpu->log.file);
+	assert_int_equal(size, 0);
+	cpu->log.interrupts = true;
+	cpu->rip = 0x1234;
+	raised(u, EXC_GP, true, 0x5678);
+	assert_true(exception_dispatch(cpu));
+	cpu->idtr.limit = 0;
+	assert_false(exception_dispatch(cpu));
+	fclose(cpu->log.file);
+	assert_non_null(strstr(text, "v=0d e=5678 exception cpl=0 IP=0008:0000000000001234 SP=0010:"));
+	assert_non_null(strstr(text, "v=08"));
+	assert_non_null(strstr(text, "triple fault\n"));
+	free(text);
 	cpu_unit_free(u);
 }
 
@@ -101,6 +177,17 @@ static void inner_level(void **state)
 	assert_int_equal(cpu->gpr[RSP], STACK3_AT);
 	assert_int_equal(flags_get(cpu), FLAG_1 | FLAG_IF | FLAG_RF);
 	assert_false(cpu->nmi_blocked);
+
+	/* 16 bits: nothing above the low half of the flags, not even at level 0 */
+	prot_level(u, 0);
+	const u16 words[] = {0x1234, K_CODE, 0xffff};
+	memcpy(prot_at(u, STACK0_AT - 64), words, sizeof words);
+	cpu->gpr[RSP] = STACK0_AT - 64;
+	flags_set(cpu, FLAG_1 | FLAG_AC | FLAG_VIP);
+	RUNS(u, "\x66\xcf");
+	assert_int_equal(flags_get(cpu), 0x7fd7 | FLAG_AC | FLAG_VIP);
+	assert_int_equal(cpu->gpr[RSP], STACK0_AT - 58);
+	prot_level(u, 3);
 
 	/* IRET at level 3 with IOPL 0: IF and IOPL stay */
 	u32 own[] = {0x1234, U_CODE, 0xffffffff};
@@ -213,6 +300,9 @@ static void others(void **state)
 			RUN_OK(u, "\x62\x03");
 	}
 	store32(prot_at(u, 0x5000), 0x0007fffb); /* words -5, 7 */
+	store16(prot_at(u, 0x4ffe), 0x7000);
+	cpu->gpr[RAX] = 8;
+	FAULTS(u, "\x66\x62\x03", EXC_BR, 0);
 	cpu->gpr[RAX] = 0xfffa;
 	FAULTS(u, "\x66\x62\x03", EXC_BR, 0);
 	cpu->gpr[RAX] = 0xfffb;
@@ -250,6 +340,13 @@ static void long_mode(void **state)
 	assert_true(exception_interrupt(cpu, EXC_NMI, EVENT_EXTERNAL));
 	assert_int_equal(cpu->gpr[RSP], 0x28000 - 40);
 	assert_int_equal(load64(prot_at(u, 0x28000 - 16)), STACK0_AT - 48);
+	prot_load(u, SEG_SS, K_DATA); /* without a change of level it stays what it is, IST or not */
+	cpu->gpr[RSP] = STACK0_AT - 48;
+	assert_true(exception_interrupt(cpu, EXC_NMI, EVENT_EXTERNAL));
+	assert_int_equal(cpu->gpr[RSP], 0x28000 - 40);
+	assert_int_equal(cpu->seg[SEG_SS].selector, K_DATA);
+	assert_int_equal(cpu->seg[SEG_SS].attr, A_DATA | A_FLAT);
+	cpu->seg[SEG_SS] = (struct seg){.attr = SEG_UNUSABLE};
 	cpu->gpr[RSP] = 0x27ff9;
 	raised(u, EXC_UD, false, 0);
 	assert_true(exception_dispatch(cpu));
@@ -305,6 +402,14 @@ static void long_mode(void **state)
 	assert_int_equal(cpu->code_mode, CODE32);
 	assert_int_equal(cpu->rip, 0x1000);
 	assert_int_equal(cpu->gpr[RSP], 0x20002000);
+
+	/* an interrupt there uses all of RSP, whatever SS says */
+	prot_idt_wide(u, 0x1e, prot_gate(K_CODE64, HANDLER, SEG_P | SYS_INT, 0), 0);
+	prot_load(u, SEG_SS, K_DATA16);
+	cpu->gpr[RSP] = STACK0_AT;
+	assert_true(exception_interrupt(cpu, 0x1e, EVENT_EXTERNAL));
+	assert_int_equal(cpu->gpr[RSP], STACK0_AT - 40);
+	assert_int_equal(cpu->code_mode, CODE64);
 
 	/* gates: only 64-bit types, only to 64-bit code; what IST reaches must lie in the TSS */
 	prot_load(u, SEG_CS, K_CODE64);
@@ -422,6 +527,17 @@ static void v86_mode(void **state)
 	assert_int_equal(cpu->seg[SEG_CS].base, 0x20000);
 	assert_int_equal(cpu->rip, 0x4444);
 	assert_int_equal(cpu->gpr[RSP], 0x1006);
+	/* IRETD has the upper flags too, but its EIP must fit */
+	const u32 wide[] = {0xffff, 0x2000, 0xffffffff & ~FLAG_TF};
+	memcpy(prot_at(u, 0x31000), wide, sizeof wide);
+	cpu->gpr[RSP] = 0x1000;
+	RUNS(u, "\x66\xcf");
+	assert_int_equal(flags_get(cpu), 0x277fd7 & ~FLAG_TF);
+	assert_int_equal(cpu->rip, 0xffff);
+	flags_set(cpu, FLAG_1 | FLAG_VM | FLAG_IOPL);
+	store32(prot_at(u, 0x31000), 0x10000);
+	cpu->gpr[RSP] = 0x1000;
+	FAULTS(u, "\x66\xcf", EXC_GP, 0);
 	/* segment loads are those of an 8086 */
 	cpu->gpr[RAX] = 0xfff3;
 	RUNS(u, "\x8e\xd8");
@@ -489,6 +605,15 @@ static void vme(void **state)
 	/* the bitmap must lie in the TSS */
 	cpu->tr.limit = 0x1e3;
 	FAULTS(u, "\xcd\x20", EXC_GP, 0);
+	cpu->tr.limit = 102;
+	FAULTS(u, "\xcd\x20", EXC_GP, 0);
+	cpu->tr.limit = 0x3ff;
+	cpu->tr.attr = SEG_P | SYS_TSS16_BUSY;
+	FAULTS(u, "\xcd\x20", EXC_GP, 0);
+	cpu->tr.attr = SEG_P | SYS_TSS_BUSY;
+	cpu->gpr[RSP] = 3;
+	FAULTS(u, "\xcd\x20", EXC_SS, 0);
+	cpu->gpr[RSP] = 0x1000;
 	cpu->tr.limit = 0x1e4;
 	RUNS(u, "\xcd\x20");
 	cpu_unit_free(u);
@@ -573,6 +698,15 @@ static void real_mode(void **state)
 	flags_set(cpu, FLAG_1);
 	RUNS(u, "\x66\xcf");
 	assert_int_equal(flags_get(cpu), 0x257fd7);
+	assert_int_equal(cpu->seg[SEG_CS].base, 0x3000);
+	store32(prot_at(u, 0x5000), 0x10000);
+	cpu->gpr[RSP] = 0x5000;
+	flags_set(cpu, FLAG_1);
+	FAULTS(u, "\x66\xcf", EXC_GP, 0);
+	store32(prot_at(u, 0x5000), 0xffff);
+	RUNS(u, "\x66\xcf");
+	assert_int_equal(cpu->rip, 0xffff);
+	cpu->gpr[RSP] = 0x5000;
 	/* the table's limit */
 	flags_set(cpu, FLAG_1);
 	cpu->idtr.limit = 0x20 * 4 + 2;
@@ -725,7 +859,8 @@ static void watched_stack(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(same_level), cmocka_unit_test(inner_level), cmocka_unit_test(gate_checks), cmocka_unit_test(others),
+		cmocka_unit_test(same_level), cmocka_unit_test(inner_level), cmocka_unit_test(logged),
+		cmocka_unit_test(gate_checks), cmocka_unit_test(others),
 		cmocka_unit_test(long_mode), cmocka_unit_test(v86_mode), cmocka_unit_test(vme), cmocka_unit_test(interrupt_flag),
 		cmocka_unit_test(real_mode), cmocka_unit_test(double_faults), cmocka_unit_test(watched_stack),
 	};

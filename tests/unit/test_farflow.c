@@ -109,6 +109,48 @@ static void forms(void **state)
 	pointer(u, 0xff, SCRATCH2);
 	RUNS(u, CALL_FAR);
 	cpu_unit_free(u);
+
+	/* a 16-bit operand cuts the offset before the limit is looked at */
+	u = prot_new(0);
+	cpu = u->cpu;
+	prot_set(u, SCRATCH2, prot_descriptor(0, 0xff, A_CODE | SEG_DB));
+	cpu->gpr[RBX] = POINTER_AT;
+	store32(prot_at(u, POINTER_AT), SCRATCH2 << 16 | 0xff);
+	RUNS(u, "\x66\xff\x2b");
+	assert_int_equal(cpu->rip, 0xff);
+	/* all of the pointer must be in its segment */
+	prot_level(u, 0);
+	prot_set(u, SCRATCH, prot_descriptor(0, POINTER_AT + 4, A_DATA));
+	prot_load(u, SEG_DS, SCRATCH);
+	mode_update(cpu);
+	FAULTS(u, JMP_FAR, EXC_GP, 0);
+	cpu_unit_free(u);
+
+	/* a stack that ends amid the frame: each slot counts */
+	u = prot_new(0);
+	cpu = u->cpu;
+	prot_load(u, SEG_SS, K_DATA16);
+	mode_update(cpu);
+	pointer(u, 0x1234, K_CODE);
+	cpu->gpr[RSP] = 4;
+	RUNS(u, CALL_FAR);
+	assert_int_equal(cpu->gpr[RSP], 0xfffc);
+	assert_int_equal(load32(prot_at(u, 0)), K_CODE);
+	assert_int_equal(load32(prot_at(u, 0xfffc)), CPU_UNIT_CODE + 2);
+	prot_level(u, 0);
+	prot_load(u, SEG_SS, K_DATA16);
+	mode_update(cpu);
+	cpu->gpr[RSP] = 6;
+	FAULTS(u, CALL_FAR, EXC_SS, 0); /* 2 to 5, then 0xfffe to 0x10001 */
+	/* both pages of a frame at the same level, too */
+	prot_level(u, 0);
+	prot_paging(u);
+	prot_page(u, STACK0_AT - 0x1000, 0);
+	store32(prot_at(u, STACK0_AT), 0x55555555);
+	cpu->gpr[RSP] = STACK0_AT + 4;
+	FAULTS(u, CALL_FAR, EXC_PF, PF_W);
+	assert_int_equal(load32(prot_at(u, STACK0_AT)), 0x55555555);
+	cpu_unit_free(u);
 }
 
 /* ---- call gates ---- */
@@ -199,6 +241,17 @@ static void gate_inner(void **state)
 		assert_int_equal(stack32(u, i), frame[i]);
 	assert_int_equal(flags_get(cpu), FLAG_1 | FLAG_IF | FLAG_CF);
 
+	/* what was not marked accessed is now */
+	prot_level(u, 3);
+	prot_set(u, K_CODE, prot_descriptor(0, 0xfffff, (A_CODE & ~SEG_ACCESSED) | A_FLAT));
+	prot_set(u, K_DATA, prot_descriptor(0, 0xfffff, (A_DATA & ~SEG_ACCESSED) | A_FLAT));
+	cpu->gpr[RSP] = STACK3_AT - 12;
+	RUNS(u, CALL_FAR);
+	assert_int_equal(prot_type(u, K_CODE), A_CODE);
+	assert_int_equal(prot_type(u, K_DATA), A_DATA);
+	assert_int_equal(cpu->seg[SEG_SS].attr, A_DATA | A_FLAT);
+	assert_int_equal(cpu->seg[SEG_CS].attr, A_CODE | A_FLAT);
+
 	/* and back, the parameters released on both stacks; what level 3 may not use becomes null */
 	prot_load(u, SEG_DS, K_DATA);
 	prot_load(u, SEG_ES, U_DATA);
@@ -217,7 +270,7 @@ static void gate_inner(void **state)
 
 	/* 16-bit gate, 31 parameters, and a 16-bit stack */
 	prot_level(u, 3);
-	prot_set(u, SCRATCH, prot_gate(K_CODE, 0x5678, SEG_P | SYS_CALL16 | A_DPL(3), 31));
+	prot_set(u, SCRATCH, prot_gate(K_CODE, 0x12345678, SEG_P | SYS_CALL16 | A_DPL(3), 31));
 	store32(prot_at(u, TSS_AT + 4), 0x8000);
 	store16(prot_at(u, TSS_AT + 8), K_DATA16);
 	for (unsigned i = 0; i < 31; i++)
@@ -406,8 +459,31 @@ static void long_gates(void **state)
 	pointer(u, 0xffff, SCRATCH);
 	RUNS(u, JMP_FAR);
 	assert_int_equal(cpu->code_mode, CODE32);
-	/* m16:64 */
 	cpu_unit_free(u);
+
+	/* from compatibility mode through a gate: 8 bytes a push at once */
+	u = prot_new_long(0);
+	cpu = u->cpu;
+	prot_load(u, SEG_CS, K_CODE);
+	mode_update(cpu);
+	prot_set(u, SCRATCH, prot_gate(K_CODE64, 0x4321, SEG_P | SYS_CALL, 0));
+	prot_set(u, SCRATCH2, 0xffff8000);
+	pointer(u, 0, SCRATCH);
+	prot_load(u, SEG_SS, K_DATA16); /* its width does not count */
+	RUNS(u, CALL_FAR);
+	assert_true(cpu->rip == 0xffff800000004321);
+	assert_int_equal(cpu->gpr[RSP], STACK0_AT - 16);
+	assert_int_equal(load64(prot_at(u, STACK0_AT - 8)), K_CODE);
+	/* RETFQ to compatibility mode cuts RIP */
+	static const u64 to_compat[] = {0x1200001234, K_CODE};
+	cpu->gpr[RSP] = STACK0_AT;
+	memcpy(prot_at(u, STACK0_AT), to_compat, sizeof to_compat);
+	RUNS(u, "\x48\xcb");
+	assert_int_equal(cpu->rip, 0x1234);
+	assert_int_equal(cpu->code_mode, CODE32);
+	cpu_unit_free(u);
+
+	/* m16:64 */
 	u = prot_new_long(0);
 	cpu = u->cpu;
 	cpu->gpr[RBX] = POINTER_AT;
@@ -453,6 +529,9 @@ static void returns(void **state)
 		{SCRATCH, A_CODE & ~SEG_P, 0x10000, 0, 0, EXC_NP, SCRATCH},
 		{SCRATCH | 1, A_CODE | SEG_DC | A_DPL(2), 0, 0, 0, EXC_GP, SCRATCH},
 		{SCRATCH | 3, A_CODE | SEG_DC | A_DPL(2), 0x77, U_DATA, 0, -1, 0},
+		{SCRATCH | 3, A_CODE | SEG_DC | A_DPL(3), 0x77, U_DATA, 0, -1, 0},
+		{U_CODE, 0, 0x1234, SCRATCH2 | 3, A_DATA & ~SEG_ACCESSED, EXC_GP, SCRATCH2},
+		{U_CODE, 0, 0x1234, SCRATCH2 | 3, (A_DATA | A_DPL(3)) & ~SEG_ACCESSED, -1, 0},
 		{U_CODE, 0, 0x1234, U_DATA, 0, -1, 0},
 		{U_CODE, 0, 0x1234, 0, 0, EXC_GP, 0},
 		{U_CODE, 0, 0x1234, 3, 0, EXC_GP, 0},
@@ -487,6 +566,11 @@ static void returns(void **state)
 				assert_int_equal(cpu->cpl, table[i].cs & 3);
 				assert_int_equal(cpu->rip, table[i].eip);
 				assert_int_equal(cpu->seg[SEG_CS].selector, table[i].cs);
+				if ((table[i].cs & ~3) == SCRATCH)
+					assert_true(prot_type(u, SCRATCH) & SEG_ACCESSED);
+				if ((table[i].ss & ~3) == SCRATCH2)
+					assert_true(prot_type(u, SCRATCH2) & SEG_ACCESSED);
+				assert_true(cpu->seg[SEG_SS].attr & SEG_ACCESSED);
 				assert_int_equal(cpu->gpr[RSP], outer ? 0x7000 : STACK0_AT + (iret ? 12 : 8));
 				assert_int_equal(cpu->seg[SEG_DS].selector, outer ? 0 : K_DATA);
 				assert_int_equal(flags_get(cpu), iret ? FLAG_1 | FLAG_IF | FLAG_CF : FLAG_1);
@@ -513,6 +597,12 @@ static void returns(void **state)
 	memcpy(prot_at(u, STACK0_AT), frame, sizeof frame);
 	RUNS(u, "\xcb");
 	assert_int_equal(u->cpu->gpr[RSP], (STACK0_AT & 0xffff0000) | 0x7000);
+	/* RET n at the same level */
+	prot_level(u, 0);
+	u32 near[] = {0x1234, K_CODE};
+	memcpy(prot_at(u, STACK0_AT), near, sizeof near);
+	RUNS(u, "\xca\x10\x00");
+	assert_int_equal(u->cpu->gpr[RSP], STACK0_AT + 24);
 	/* RET to an inner level does not exist */
 	prot_level(u, 3);
 	u32 inward[] = {0x1234, K_CODE};
@@ -545,6 +635,16 @@ static void real_mode(void **state)
 	FAULTS(u, "\x9a\x34\x12\x00\x20", EXC_SS, 0); /* a word at 0xffff */
 	RUNS(u, "\x66\xea\x34\x12\x00\x00\x00\xf0");
 	assert_int_equal(cpu->seg[SEG_CS].base, 0xf0000);
+	RUNS(u, "\xea\xff\xff\x00\x00");
+	assert_int_equal(cpu->rip, 0xffff);
+	cpu->gpr[RSP] = 0x5000;
+	store32(prot_at(u, 0x5000), 0x10000);
+	store32(prot_at(u, 0x5004), 0x7777);
+	FAULTS(u, "\x66\xcb", EXC_GP, 0);
+	store32(prot_at(u, 0x5000), 0xffff);
+	RUNS(u, "\x66\xcb");
+	assert_int_equal(cpu->rip, 0xffff);
+	assert_int_equal(cpu->seg[SEG_CS].selector, 0x7777);
 	cpu_unit_free(u);
 }
 

@@ -74,6 +74,16 @@ static void data_segments(void **state)
 	cpu->gpr[RAX] = 4;
 	FAULTS(u, MOV_DS_AX, EXC_GP, 4);
 
+	cpu->ldtr.attr = SYS_LDT; /* nor has one that is not present */
+	FAULTS(u, MOV_DS_AX, EXC_GP, 4);
+	/* the LDT's own limit, not that of the GDT */
+	cpu->ldtr = (struct seg){.base = LDT_AT, .limit = 0x3f, .attr = SEG_P | SYS_LDT};
+	prot_set(u, 0x40 | 4, prot_descriptor(0, 0xff, A_DATA));
+	cpu->gpr[RAX] = 0x40 | 4;
+	FAULTS(u, MOV_DS_AX, EXC_GP, 0x40 | 4);
+	cpu->ldtr.limit = 0x47;
+	RUNS(u, MOV_DS_AX);
+
 	/* the accessed bit is set in memory and in the register */
 	prot_set(u, SCRATCH, prot_descriptor(0, 0xff, A_DATA & ~SEG_ACCESSED));
 	cpu->gpr[RAX] = SCRATCH;
@@ -133,6 +143,47 @@ static void stack_segments(void **state)
 	u = prot_new_long(3);
 	u->cpu->gpr[RAX] = 3;
 	FAULTS(u, MOV_SS_AX, EXC_GP, 0);
+	/* at CPL 1 and 2 the attributes keep the privilege */
+	u->cpu->cpl = 2;
+	u->cpu->gpr[RAX] = 2;
+	RUNS(u, MOV_SS_AX);
+	assert_int_equal(u->cpu->seg[SEG_SS].attr, SEG_UNUSABLE | A_DPL(2));
+	RUNS(u, MOV_DS_AX);
+	assert_int_equal(u->cpu->seg[SEG_DS].attr, SEG_UNUSABLE);
+	cpu_unit_free(u);
+}
+
+static int linear_of(struct cpu_unit *u, enum seg_index index, u64 offset, unsigned size, u64 *linear)
+{
+	jmp_buf env;
+	int vector = -1;
+
+	u->cpu->fault_env = &env;
+	if (setjmp(env))
+		vector = u->cpu->fault.vector;
+	else
+		*linear = segment_linear(u->cpu, index, offset, size, false);
+	u->cpu->fault_env = NULL;
+	return vector;
+}
+
+static void canonical(void **state)
+{
+	struct cpu_unit *u = prot_new_long(0);
+	u64 linear;
+	(void)state;
+
+	u->cpu->seg[SEG_FS].base = 0x10000;
+	u->cpu->seg[SEG_ES].base = 0x20000;
+	assert_int_equal(linear_of(u, SEG_FS, 0x1234, 8, &linear), -1);
+	assert_int_equal(linear, 0x11234);
+	assert_int_equal(linear_of(u, SEG_ES, 0x1234, 8, &linear), -1);
+	assert_int_equal(linear, 0x1234);
+	assert_int_equal(linear_of(u, SEG_ES, 0x7ffffffffff8, 8, &linear), -1);
+	assert_int_equal(linear_of(u, SEG_ES, 0x7ffffffffff9, 8, &linear), EXC_GP);
+	assert_int_equal(linear_of(u, SEG_ES, 0xffff7fffffffffff, 2, &linear), EXC_GP);
+	assert_int_equal(linear_of(u, SEG_ES, 0xffff800000000000, 8, &linear), -1);
+	assert_int_equal(linear_of(u, SEG_SS, 0x7ffffffffff9, 8, &linear), EXC_SS);
 	cpu_unit_free(u);
 }
 
@@ -238,10 +289,17 @@ static void real_mode(void **state)
 	cpu->seg[SEG_ES] = (struct seg){.attr = SEG_UNUSABLE};
 	RUNS(u, "\x8e\xc0"); /* mov es, ax */
 	assert_int_equal(cpu->seg[SEG_ES].limit, 0xffff);
+	assert_int_equal(cpu->seg[SEG_ES].attr, A_DATA);
+	/* attributes become usable ones: a level and a type do not matter here */
+	cpu->seg[SEG_ES].attr = SEG_S | A_DPL(3) | SEG_DB;
+	RUNS(u, "\x8e\xc0");
+	assert_int_equal(cpu->seg[SEG_ES].attr, A_DATA | SEG_DB);
 	RUNS(u, "\x26\x67\x88\x16"); /* mov es:[esi], dl */
 	/* none of these exists here */
 	FAULTS(u, "\x0f\x02\xc1", EXC_UD, 0);
+	FAULTS(u, "\x0f\x03\xc1", EXC_UD, 0);
 	FAULTS(u, "\x0f\x00\xe0", EXC_UD, 0);
+	FAULTS(u, "\x0f\x00\xe8", EXC_UD, 0);
 	FAULTS(u, "\x63\xc1", EXC_UD, 0);
 	FAULTS(u, "\x0f\x00\xd0", EXC_UD, 0);
 	FAULTS(u, "\x0f\x00\xd8", EXC_UD, 0);
@@ -293,6 +351,34 @@ static void pushes(void **state)
 	store16(prot_at(u, 0x5004), SCRATCH);
 	FAULTS(u, "\x0f\xb2\x23", EXC_GP, SCRATCH);
 	FAULTS(u, "\x0f\xb4\x0b", EXC_GP, SCRATCH); /* lfs ecx, [ebx] */
+	/* all of the pointer must be in the segment */
+	prot_set(u, SCRATCH2, prot_descriptor(0, 0x5004, A_DATA));
+	prot_load(u, SEG_DS, SCRATCH2);
+	mode_update(cpu);
+	FAULTS(u, "\x0f\xb4\x0b", EXC_GP, 0);
+	prot_load(u, SEG_DS, K_DATA);
+	mode_update(cpu);
+	store32(prot_at(u, 0x5000), K_DATA << 16 | 0x7777);
+	cpu->gpr[RCX] = 0xffffffffffffffff;
+	RUN_OK(u, "\x66\x0f\xb4\x0b"); /* lfs cx, [ebx] */
+	assert_true(cpu->gpr[RCX] == 0xffffffffffff7777);
+	assert_int_equal(cpu->seg[SEG_FS].selector, K_DATA);
+
+	/* MOV: zero-extended to a register, 16 bits in memory */
+	cpu->gpr[RAX] = cpu->gpr[RCX] = ~0ull;
+	RUN_OK(u, "\x8c\xd8"); /* mov eax, ds */
+	assert_true(cpu->gpr[RAX] == K_DATA);
+	RUN_OK(u, "\x66\x8c\xd9"); /* mov cx, ds */
+	assert_true(cpu->gpr[RCX] == (0xffffffffffff0000 | K_DATA));
+	store32(prot_at(u, 0x5000), 0xffffffff);
+	RUN_OK(u, "\x8c\x1b"); /* mov [ebx], ds */
+	assert_int_equal(load32(prot_at(u, 0x5000)), 0xffff0000 | K_DATA);
+	store16(prot_at(u, 0x5000), U_DATA);
+	RUN_OK(u, "\x8e\x03"); /* mov es, [ebx] */
+	assert_int_equal(cpu->seg[SEG_ES].selector, U_DATA);
+	cpu->gpr[RSP] = 0x5000;
+	RUN_OK(u, "\x07"); /* pop es: no shadow, on to the next instruction */
+	assert_int_equal(cpu->shadow, SHADOW_NONE);
 	cpu_unit_free(u);
 }
 
@@ -384,6 +470,10 @@ static void looking(void **state)
 			assert_int_equal(cpu->gpr[RAX], 0xabc0 | MAX(a, b));
 			assert_int_equal(!!(flags_get(cpu) & FLAG_ZF), a < b);
 		}
+	cpu->gpr[RBX] = 0x5000;
+	store16(prot_at(u, 0x5000), 0x1231);
+	RUNS(u, "\x63\x0b"); /* arpl [ebx], cx */
+	assert_int_equal(load16(prot_at(u, 0x5000)), 0x1233);
 	cpu_unit_free(u);
 }
 
@@ -444,6 +534,8 @@ static void system_segments(void **state)
 	assert_true(control_set_cr4(cpu, CR4_UMIP));
 	FAULTS(u, "\x0f\x00\xcb", EXC_GP, 0);
 	FAULTS(u, "\x0f\x00\xc3", EXC_GP, 0);
+	cpu->gpr[RAX] = SCRATCH;
+	FAULTS(u, "\x0f\x00\xd8", EXC_GP, 0);
 	FAULTS(u, "\x0f\x01\x03", EXC_GP, 0);
 	FAULTS(u, "\x0f\x01\x0b", EXC_GP, 0);
 	cpu_unit_free(u);
@@ -502,6 +594,9 @@ static void tables(void **state)
 	memcpy(prot_at(u, 0x5000), "\x34\x12\x78\x56\xcd\xab\x21\xc3\xff\xff", 10);
 	RUNS(u, "\x66\x0f\x01\x1b");
 	assert_true(cpu->idtr.base == 0xffffc321abcd5678);
+	cpu->gpr[RBX] = 0x6000;
+	RUNS(u, "\x0f\x01\x0b");
+	assert_memory_equal(prot_at(u, 0x6000), prot_at(u, 0x5000), 10);
 	cpu_unit_free(u);
 }
 
@@ -513,6 +608,7 @@ static void bases(void **state)
 
 	cpu->gpr[RAX] = 0xffff800012345678;
 	FAULTS(u, "\xf3\x48\x0f\xae\xd0", EXC_UD, 0); /* CR4.FSGSBASE is clear */
+	FAULTS(u, "\xf3\x48\x0f\xae\xc0", EXC_UD, 0);
 	assert_true(control_set_cr4(cpu, cpu->cr4 | CR4_FSGSBASE));
 	RUNS(u, "\xf3\x48\x0f\xae\xd0"); /* wrfsbase rax */
 	assert_true(cpu->seg[SEG_FS].base == 0xffff800012345678);
@@ -538,6 +634,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(data_segments), cmocka_unit_test(stack_segments), cmocka_unit_test(limits),
+		cmocka_unit_test(canonical),
 		cmocka_unit_test(real_mode), cmocka_unit_test(pushes), cmocka_unit_test(looking), cmocka_unit_test(system_segments),
 		cmocka_unit_test(tables), cmocka_unit_test(bases),
 	};

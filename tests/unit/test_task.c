@@ -172,6 +172,10 @@ static void narrow(void **state)
 	prot_set(u, NEW, prot_descriptor(NEW_AT, 0x2a, SEG_P | SYS_TSS16));
 	cpu->gpr[RBX] = 0x5000;
 	FAULTS(u, JMP_FAR, EXC_TS, NEW);
+	/* the current TSS must hold a task, too */
+	prot_set(u, NEW, prot_descriptor(NEW_AT, 0x2b, SEG_P | SYS_TSS16));
+	cpu->tr.limit = 0x66;
+	FAULTS(u, JMP_FAR, EXC_TS, TSS_SEL);
 	cpu_unit_free(u);
 }
 
@@ -262,6 +266,28 @@ static void early_checks(void **state)
 	FAULTS(u, CALL_FAR, EXC_PF, PF_P | PF_W); /* the link */
 	RUNS(u, JMP_FAR);
 	cpu_unit_free(u);
+
+	/* each page that will be touched is tried first: nothing is half done */
+	for (unsigned i = 0; i < 4; i++) {
+		u = prot_new(0);
+		prot_paging(u);
+		u32 old = 0x46fc0, new = 0x48fc0; /* across two pages each */
+		new_task(u, NEW);
+		memcpy(prot_at(u, new), prot_at(u, NEW_AT), 0x68);
+		poke32(u, new + T_CR3, PT_AT);
+		prot_set(u, NEW, prot_descriptor(new, 0x67, SEG_P | SYS_TSS));
+		u->cpu->tr.base = old;
+		memset(prot_at(u, old), 0x55, 0x68);
+		static const struct {
+			u32 page, rights, code;
+		} broken[] = {{0x46000, 5, PF_P | PF_W}, {0x47000, 5, PF_P | PF_W}, {0x49000, 0, 0}, {GDT_AT, 5, PF_P | PF_W}};
+		prot_page(u, broken[i].page, broken[i].rights);
+		FAULTS(u, JMP_FAR, EXC_PF, broken[i].code);
+		assert_int_equal(peek32(u, old + T_EIP), 0x55555555);
+		assert_int_equal(peek32(u, old + T_DS), 0x55555555);
+		assert_int_equal(prot_type(u, TSS_SEL), SEG_P | SYS_TSS_BUSY);
+		cpu_unit_free(u);
+	}
 }
 
 /* What is wrong with the new task's segments is its own fault, of its first instruction. */
@@ -293,6 +319,9 @@ static void late_checks(void **state)
 		{T_DS, OTHER | 1, A_DATA, EXC_TS, OTHER},
 		{T_DS, TSS_SEL, 0, EXC_TS, TSS_SEL},
 		{T_EIP, 0xffff, 0, -1, 0},
+		{T_CS, OTHER, (A_CODE | SEG_DC) & ~SEG_ACCESSED, -1, 0},
+		{T_SS, OTHER, A_DATA & ~SEG_ACCESSED, -1, 0},
+		{T_DS, OTHER, A_DATA & ~SEG_ACCESSED, -1, 0},
 	};
 	(void)state;
 
@@ -308,6 +337,10 @@ static void late_checks(void **state)
 		assert_int_equal(prot_type(u, TSS_SEL), SEG_P | SYS_TSS);
 		assert_int_equal(cpu->rip, table[i].at == T_EIP ? table[i].selector : 0x7777);
 		assert_int_equal(cpu->gpr[RSP], 0x28000);
+		if (vector < 0 && table[i].attr) {
+			assert_true(prot_type(u, OTHER) & SEG_ACCESSED);
+			assert_true(cpu->seg[(table[i].at - T_ES) / 4].attr & SEG_ACCESSED);
+		}
 		if (vector >= 0) {
 			assert_int_equal(cpu->fault.code, table[i].code);
 			assert_int_equal(cpu->fault.rip, 0x7777);
@@ -353,6 +386,37 @@ static void gate_with_code(void **state)
 	assert_int_equal(cpu->cpl, 3);
 	assert_int_equal(cpu->rip, 0x1234);
 	assert_int_equal(flags_get(cpu), FLAG_1 | FLAG_IF | FLAG_RF);
+
+	/* what fails in the new task has EXT */
+	static const struct {
+		u8 at;
+		u16 selector;
+		u8 vector;
+		u32 code;
+	} late[] = {
+		{T_LDT, K_DATA, EXC_TS, K_DATA | 1}, {T_CS, K_DATA, EXC_TS, K_DATA | 1}, {T_SS, K_CODE, EXC_TS, K_CODE | 1},
+		{T_DS, TSS_SEL, EXC_TS, TSS_SEL | 1}, {T_LINK, 0, EXC_GP, 1},
+	};
+	for (unsigned i = 0; i < ARRAY_LEN(late); i++) {
+		cpu_unit_free(u);
+		u = prot_new(3);
+		cpu = u->cpu;
+		new_task(u, NEW);
+		poke32(u, NEW_AT + late[i].at, late[i].selector);
+		if (late[i].at == T_LINK) {
+			poke32(u, NEW_AT + T_CS, K_CODE16);
+			poke32(u, NEW_AT + T_EIP, 0x10000);
+		}
+		prot_idt(u, 0x1f, prot_gate(NEW, 0, SEG_P | SYS_TASK_GATE, 0));
+		exception_interrupt(cpu, 0x1f, EVENT_EXTERNAL);
+		assert_int_equal(cpu->chain[0].vector, late[i].vector);
+		assert_int_equal(cpu->chain[0].code, late[i].code);
+		assert_int_equal(cpu->tr.selector, NEW);
+	}
+	cpu_unit_free(u);
+	u = prot_new(3);
+	cpu = u->cpu;
+	prot_idt(u, EXC_GP, prot_gate(NEW, 0, SEG_P | SYS_TASK_GATE, 0));
 
 	/* no room for it: #SS of the new task with EXT; that one has a handler at level 0 on the same bad stack, so #DF
 	 * through a gate to a third task */
