@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/* Locked instructions of two CPUs on the same memory: nothing is lost, whatever the flags do meanwhile. */
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "tests/unit/cpu_unit.h"
+
+#define ROUNDS 500000
+#define AT 0x10000u
+
+struct worker {
+	struct cpu_unit u; /* a CPU of its own, everything else shared */
+	const char *bytes;
+	unsigned len;
+	void (*prepare)(struct cpu *cpu);
+	bool retry; /* until ZF: the compare and exchange */
+	u64 sum;
+};
+
+static void rounds(struct worker *w, const struct insn *in)
+{
+	struct cpu *cpu = w->u.cpu;
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		do {
+			w->prepare(cpu);
+			for (const struct insn *next = in; next;)
+				next = next->exec(cpu, next);
+		} while (w->retry && !flags_zf(cpu));
+		w->sum += cpu->gpr[RBX];
+	}
+}
+
+static void *work(void *opaque)
+{
+	struct worker *w = opaque;
+	struct cpu *cpu = w->u.cpu;
+	struct insn in[2] = {0};
+	bool ends;
+	jmp_buf env;
+
+	cpu->gpr[GPR_PAGE] = CPU_UNIT_CODE;
+	decode_insn(cpu, &in[0], (const u8 *)w->bytes, w->len, 0, cpu->code_mode, &ends);
+	in[0].left = 1;
+	in[1].exec = cpu_unit_end;
+	cpu->fault_env = &env;
+	if (setjmp(env))
+		return "a fault";
+	rounds(w, in);
+	return NULL;
+}
+
+static void clone(struct cpu_unit *to, struct cpu_unit *u)
+{
+	*to = *u;
+	to->cpu = cpu_new(&u->model, &u->bus, u->clock, 1, 2);
+	cpu_unit_long(to);
+}
+
+static void race(struct worker w[2], const char *bytes, unsigned len, void (*prepare)(struct cpu *), bool retry)
+{
+	pthread_t thread[2];
+
+	for (unsigned i = 0; i < 2; i++) {
+		w[i].bytes = bytes;
+		w[i].len = len;
+		w[i].prepare = prepare;
+		w[i].retry = retry;
+		w[i].sum = 0;
+		memset(w[i].u.cpu->gpr, 0, 16 * sizeof(u64));
+		w[i].u.cpu->gpr[RDI] = AT;
+		assert_int_equal(pthread_create(&thread[i], NULL, work, &w[i]), 0);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		void *result;
+		pthread_join(thread[i], &result);
+		assert_null(result); /* no fault */
+	}
+}
+#define RACE(w, bytes, prepare, retry) race(w, bytes, sizeof(bytes) - 1, prepare, retry)
+
+static void nothing(struct cpu *cpu)
+{
+	(void)cpu;
+}
+static void carry(struct cpu *cpu)
+{
+	flags_set(cpu, FLAG_1 | FLAG_CF);
+}
+static void add_one(struct cpu *cpu)
+{
+	cpu->gpr[RBX] = 1;
+}
+/* What was read last, and one more: the guess for the next try. */
+static void increment(struct cpu *cpu)
+{
+	cpu->gpr[RBX] = cpu->gpr[RAX] + 1;
+	cpu->gpr[RCX] = cpu->gpr[RDX] + 2;
+}
+
+static int setup(void **state)
+{
+	struct worker *w = err_alloc(2 * sizeof *w);
+	struct cpu_unit *u = cpu_unit_new("max");
+
+	cpu_unit_long(u);
+	w[0].u = *u;
+	clone(&w[1].u, u);
+	free(u);
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct worker *w = *state;
+	struct cpu_unit *u = err_alloc(sizeof *u);
+
+	cpu_free(w[1].u.cpu);
+	*u = w[0].u;
+	cpu_unit_free(u);
+	free(w);
+	return 0;
+}
+
+static void counts(void **state)
+{
+	struct worker *w = *state;
+	u8 *at = w[0].u.ram->hva + AT;
+
+	RACE(w, "\xf0\x48\xff\x07", nothing, false); /* inc qword [rdi] */
+	assert_int_equal(load64(at), 2 * ROUNDS);
+	RACE(w, "\xf0\xff\x0f", nothing, false); /* dec dword [rdi] */
+	assert_int_equal(load64(at), 0);
+	RACE(w, "\xf0\x83\x17\x02", carry, false); /* adc dword [rdi], 2: the carry of each attempt is that of before */
+	assert_int_equal(load32(at), 2 * 3 * ROUNDS);
+	RACE(w, "\xf0\x66\x83\x2f\x05", nothing, false); /* sub word [rdi], 5 */
+	assert_int_equal(load16(at), (u16)(2 * -2 * ROUNDS));
+	assert_int_equal(load16(at + 2), (2 * 3 * ROUNDS) >> 16);
+	store64(at, 0);
+	RACE(w, "\xf0\x48\x0f\xc1\x1f", add_one, false); /* xadd [rdi], rbx: every value is seen once */
+	assert_int_equal(load64(at), 2 * ROUNDS);
+	assert_int_equal(w[0].sum + w[1].sum, (u64)ROUNDS * (2 * ROUNDS - 1));
+	store64(at, 0);
+	/* across a cache line, and unaligned: the slow path */
+	for (unsigned i = 0; i < 2; i++)
+		w[i].u.cpu->gpr[RDI] = AT;
+	RACE(w, "\xf0\xff\x47\x3e", nothing, false);
+	assert_int_equal(load32(at + 0x3e), 2 * ROUNDS);
+}
+
+static void compares(void **state)
+{
+	struct worker *w = *state;
+	u8 *at = w[0].u.ram->hva + AT;
+
+	RACE(w, "\xf0\x48\x0f\xb1\x1f", increment, true); /* cmpxchg [rdi], rbx */
+	assert_int_equal(load64(at), 2 * ROUNDS);
+	store64(at, 0);
+	RACE(w, "\xf0\x0f\xc7\x0f", increment, true); /* cmpxchg8b */
+	assert_int_equal(load32(at), 2 * ROUNDS);
+	assert_int_equal(load32(at + 4), 4 * ROUNDS);
+	store64(at, 0);
+	RACE(w, "\xf0\x48\x0f\xc7\x0f", increment, true); /* cmpxchg16b */
+	assert_int_equal(load64(at), 2 * ROUNDS);
+	assert_int_equal(load64(at + 8), 4 * ROUNDS);
+}
+
+/* XCHG is locked without a prefix: a token is never doubled, never lost. */
+static void exchange(void **state)
+{
+	struct worker *w = *state;
+	u8 *at = w[0].u.ram->hva + AT;
+
+	store64(at, 1000);
+	RACE(w, "\x48\x87\x1f", nothing, false); /* xchg [rdi], rbx */
+	assert_int_equal(load64(at) + w[0].u.cpu->gpr[RBX] + w[1].u.cpu->gpr[RBX], 1000);
+}
+
+static void bit_strings(void **state)
+{
+	struct worker *w = *state;
+	u8 *at = w[0].u.ram->hva + AT;
+
+	store64(at, 0);
+	RACE(w, "\xf0\x0f\xba\x3f\x07", nothing, false); /* btc dword [rdi], 7: an even number of times */
+	assert_int_equal(load64(at), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(counts, setup, teardown),
+		cmocka_unit_test_setup_teardown(compares, setup, teardown),
+		cmocka_unit_test_setup_teardown(exchange, setup, teardown),
+		cmocka_unit_test_setup_teardown(bit_strings, setup, teardown),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
