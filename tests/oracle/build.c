@@ -395,18 +395,16 @@ bool build_instance(struct rng *rng, const struct iform *form, struct instance *
 
 /* ---- the page both sides execute ---- */
 
-void oracle_code_page(const struct instance *in, u8 *page, u64 landing)
+void oracle_code_page(const struct instance *in, u8 *page)
 {
 	u8 *p = page + CODE_AT;
 
 	memset(page, 0xcc, PAGE);
 	memcpy(p, in->bytes, in->len);
 	p += in->len;
-	/* the tail: 64-bit code that jumps to the landing */
-	page[CODE_TAIL] = 0xff;
-	page[CODE_TAIL + 1] = 0x25;
-	store32(page + CODE_TAIL + 2, 16 - 6);
-	store64(page + CODE_TAIL + 16, landing);
+	/* the tail, 64-bit code: jmp [LANDING_SLOT] */
+	memcpy(page + CODE_TAIL, (const u8[]){0xff, 0x24, 0x25}, 3);
+	store32(page + CODE_TAIL + 3, LANDING_SLOT);
 	if (in->int3_end)
 		return;
 	switch (in->mode) {

@@ -104,6 +104,12 @@ bool forms_decode(enum mode mode, const u8 *bytes, unsigned len, ZydisDecodedIns
 	return true;
 }
 
+bool forms_decode_any(enum mode mode, const u8 *bytes, unsigned len, ZydisDecodedInstruction *z, ZydisDecodedOperand *op)
+{
+	decoders_init();
+	return ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoders[mode], bytes, len, z, op));
+}
+
 void forms_text(enum mode mode, const u8 *bytes, unsigned len, char *text, size_t size)
 {
 	ZydisDecodedInstruction z;

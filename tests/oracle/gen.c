@@ -90,6 +90,9 @@ static void environment_x87(struct rng *rng, struct fx *fp)
 	if (flags & ~masks & 0x3f)
 		fp->fsw |= 0x8080;
 	fp->ftw = rng_below(rng, 3) ? 0xff : rng_next(rng);
+	fp->fop = rng_next(rng) & 0x7ff;
+	fp->fip = rng_next(rng) >> 32;
+	fp->fdp = rng_next(rng) >> 32;
 }
 
 static void environment_sse(struct rng *rng, struct fx *fp)

@@ -162,7 +162,7 @@ bool guest_init(void)
 	memcpy(g.ram->hva + P_GDT * PAGE, g.gdt, sizeof g.gdt);
 	memcpy(g.ram->hva + P_LDT * PAGE, g.ldt, sizeof g.ldt);
 	memcpy(g.ram->hva + P_ARENA * PAGE, oracle_background(), ARENA_SIZE);
-	memset(g.ram->hva + P_CODE * PAGE, 0xcc, PAGE);
+	oracle_code_page(&(struct instance){.mode = M64}, g.ram->hva + P_CODE * PAGE);
 	g.cpu = cpu_new(&g.model, &g.bus, g.clock, 0, 1);
 	control(g.cpu);
 	cpu_state_changed(g.cpu);
@@ -187,7 +187,7 @@ void guest_load(const struct instance *in)
 {
 	static u8 page[PAGE];
 
-	oracle_code_page(in, page, 0);
+	oracle_code_page(in, page);
 	/* only what differs from one to the next: the engine hears of it as of any other write */
 	bus_load(&g.bus, P_CODE * PAGE + CODE_AT, page + CODE_AT, 32);
 }
@@ -308,4 +308,20 @@ void guest_run(const struct test *t, struct outcome *out)
 		read_frame(cpu, out);
 	else if (cpu->activity != CPU_RUNNING)
 		out->vector = 0xfe; /* stopped without a reason that the host would share */
+}
+
+bool guest_offers(unsigned isa_set)
+{
+	static const struct {
+		u16 set;
+		u8 feature;
+	} extra[] = {
+		{ZYDIS_ISA_SET_RDPID, FEAT_RDPID}, {ZYDIS_ISA_SET_CLWB, FEAT_CLWB}, {ZYDIS_ISA_SET_LZCNT, FEAT_LZCNT},
+		{ZYDIS_ISA_SET_BMI1, FEAT_BMI1}, {ZYDIS_ISA_SET_BMI2, FEAT_BMI2}, {ZYDIS_ISA_SET_MONITOR, FEAT_MONITOR},
+	};
+
+	for (unsigned i = 0; i < ARRAY_LEN(extra); i++)
+		if (extra[i].set == isa_set)
+			return cpu_has(g.cpu, extra[i].feature);
+	return false;
 }

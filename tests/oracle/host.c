@@ -132,6 +132,7 @@ static void map_everything(void)
 	}
 	code_alias = map_fixed(0, PAGE, PROT_READ | PROT_WRITE, code, 0);
 	map_fixed(CODE_PAGE, PAGE, PROT_READ | PROT_EXEC, code, 0);
+	*(u64 *)map_fixed(LANDING_SLOT, PAGE, PROT_READ | PROT_WRITE, -1, 0) = (u64)host_land;
 	arena_alias = map_fixed(0, ARENA_SIZE, PROT_READ | PROT_WRITE, arena, 0);
 	memcpy(arena_alias, oracle_background(), ARENA_SIZE);
 	map_fixed(DATA_PAGE, DATA_SIZE, PROT_READ | PROT_WRITE, arena, ARENA_DATA);
@@ -206,7 +207,7 @@ static void catch_signals(void)
 
 void host_load(const struct instance *in)
 {
-	oracle_code_page(in, code_alias, (u64)host_land);
+	oracle_code_page(in, code_alias);
 	host_load_segments = in->segs;
 	host_far.offset = in->mode == M16 ? CODE_AT : CODE_START;
 	host_far.selector = in->mode == M16 ? SEL_LDT_CODE16 : SEL_CODE32;
@@ -361,8 +362,11 @@ bool host_init(struct host_abilities *h)
 	memcpy(vendor, &r[1], 4);
 	memcpy(vendor + 4, &r[3], 4);
 	memcpy(vendor + 8, &r[2], 4);
-	h->vendor = !strcmp(vendor, "GenuineIntel") ? VENDOR_INTEL
-	            : !strcmp(vendor, "AuthenticAMD") || !strcmp(vendor, "HygonGenuine") ? VENDOR_AMD : VENDOR_ANY;
+	if (!strcmp(vendor, "AuthenticAMD") || !strcmp(vendor, "HygonGenuine"))
+		h->vendor = VENDOR_AMD;
+	__get_cpuid_count(7, 0, &r[0], &r[1], &r[2], &r[3]);
+	if (!strcmp(vendor, "GenuineIntel") && (r[1] >> 6 & r[1] >> 13 & 1))
+		h->vendor = VENDOR_INTEL;
 	for (unsigned i = 0; i < 3; i++)
 		__cpuid(0x80000002 + i, r[i * 4], r[i * 4 + 1], r[i * 4 + 2], r[i * 4 + 3]);
 	memcpy(h->name, r, 48);

@@ -26,6 +26,8 @@ static struct forms *forms;
 static struct {
 	u64 tests, comparisons, skipped, faults, failures;
 } total;
+static struct reserved reserved;
+static unsigned outside, outside_failures;
 static struct vectors *recording;
 
 static double now(void)
@@ -234,6 +236,10 @@ static bool summary(double took)
 		fprintf(to[i], "  never tested, without a reason: %u\n", untested);
 		fprintf(to[i], "comparisons: %" PRIu64 " (%" PRIu64 " of them faults), %" PRIu64 " left out as undefined, %.1f s\n",
 		        total.comparisons, total.faults, total.skipped, took);
+		if (reserved.encodings)
+			fprintf(to[i], "encodings that nobody defines, #UD on both: %" PRIu64 " (and %" PRIu64 " that only the host knows); "
+			        "outside forms that are #UD on ours: %u\n", reserved.encodings - reserved.failures - reserved.host_only,
+			        reserved.host_only, outside - outside_failures);
 		fprintf(to[i], "differences: %" PRIu64 " in %u forms\n", total.failures, differing);
 	}
 	if (to[1]) {
@@ -241,7 +247,7 @@ static bool summary(double took)
 		fclose(to[1]);
 	}
 	bool whole = !options.only && !options.form && options.modes == 7;
-	return !total.failures && !(whole && untested);
+	return !total.failures && !reserved.failures && !outside_failures && !(whole && untested);
 }
 
 /* ---- does it see a difference at all ---- */
@@ -360,6 +366,10 @@ int main(int argc, char **argv)
 		record();
 	else
 		run_all();
+	if (!options.record && !options.only && !options.form) {
+		reserved = reserved_check(&host, options.modes);
+		outside = reserved_outside(forms, &outside_failures);
+	}
 	bool ok = summary(now() - start);
 	forms_free(forms);
 	guest_free();

@@ -18,6 +18,7 @@ enum mode { M64, M32, M16, MODES };
 #define CODE_AT 0x800u /* the instruction, within the page */
 #define CODE_START (CODE_PAGE + CODE_AT)
 #define CODE_TAIL 0xf80u /* from here on: the way back to the host's C code; no branch target */
+#define LANDING_SLOT 0x08000000u /* holds the address of the way back; far from anything that tests aim at */
 #define DATA_PAGE 0x20000000u
 #define DATA_SIZE (2 * PAGE)
 #define RO_PAGE 0x20004000u
@@ -138,6 +139,8 @@ struct forms *forms_enumerate(unsigned modes);
 void forms_free(struct forms *forms);
 /* Decode in this mode as a CPU of the supported set does. */
 bool forms_decode(enum mode mode, const u8 *bytes, unsigned len, ZydisDecodedInstruction *z, ZydisDecodedOperand *op);
+/* Any encoding, whatever its map, with everything the decoder knows. */
+bool forms_decode_any(enum mode mode, const u8 *bytes, unsigned len, ZydisDecodedInstruction *z, ZydisDecodedOperand *op);
 u64 forms_key(enum mode mode, const ZydisDecodedInstruction *z, const ZydisDecodedOperand *op);
 void forms_text(enum mode mode, const u8 *bytes, unsigned len, char *text, size_t size);
 
@@ -232,13 +235,16 @@ struct tolerance {
 	u8 xmm;               /* 1 + register not compared at all */
 	u8 st_ulps;           /* ST(0), ST(1): units in the last place of difference allowed */
 	u8 rcp;               /* 1 RCP, 2 RSQRT: relative error of 1.5 * 2^-12 from the exact result */
+	bool mmx_entered;     /* TOP and the tags may be as before or as an MMX instruction leaves them */
 	bool fault_either;    /* one side may fault where the other does not */
 	bool err, memory;     /* not compared */
+	bool pointers;        /* nor FOP, FIP and FDP */
 	u64 cr2_at;           /* CR2 may be any address of these bytes */
 	u32 cr2_len;
 	unsigned holes;
 	struct { u32 at, len; } hole[HOLES]; /* arena ranges not compared */
 };
+/* VENDOR_INTEL: with the x87 pointers of this decade (CPUID.7.EBX[6] and [13]). */
 enum vendor { VENDOR_ANY, VENDOR_INTEL, VENDOR_AMD };
 /* vendor: of the CPU whose outcome is the reference. */
 void undef_tolerance(const struct test *t, const struct outcome *ref, enum vendor vendor, struct tolerance *tol);
@@ -277,8 +283,20 @@ void guest_free(void);
 
 /* The arena as the test wants to find it. */
 void oracle_prepare(const struct test *t, u8 *arena);
+/* Does our CPU model offer this ISA set, although it lies outside the supported set? */
+bool guest_offers(unsigned isa_set);
+
+/* ---- reserved.c: no instructions, or none of ours ---- */
+struct reserved {
+	u64 encodings, failures, host_only;
+};
+/* Encodings that nobody defines: #UD on both sides. */
+struct reserved reserved_check(const struct host_abilities *host, unsigned modes);
+/* Forms outside the set: #UD on ours. Returns how many were tried. */
+unsigned reserved_outside(struct forms *forms, unsigned *failures);
+
 /* The code page of an instance, as both sides see it. */
-void oracle_code_page(const struct instance *in, u8 *page, u64 landing);
+void oracle_code_page(const struct instance *in, u8 *page);
 
 /* ---- vectors.c: recorded tests ---- */
 struct vectors;

@@ -509,6 +509,8 @@ static void image_fx(struct rng *rng, u8 *image, bool valid)
 	fx.fsw = rng_next(rng) & 0x7f7f;
 	if (fx.fsw & ~fx.fcw & 0x3f)
 		fx.fsw |= 0x8080;
+	fx.fip &= 0x7fffffffffff; /* how many bits are kept depends on the CPU's linear addresses */
+	fx.fdp &= 0x7fffffffffff;
 	fx.mxcsr = rng_next(rng) & 0xffff;
 	if (!valid)
 		fx.mxcsr |= 1u << (18 + rng_below(rng, 14));

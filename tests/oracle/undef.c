@@ -138,23 +138,23 @@ static void host_values(const struct test *t, struct tolerance *tol)
 	}
 }
 
-/* The last instruction's opcode, code and data pointers: Intel and AMD differ in when they are kept (SDM vol. 1 8.1.8,
- * CPUID.7.EBX[6] and [13]; APM vol. 2 11.4.4), so the fields that hold them are left out. MXCSR_MASK tells what MXCSR has. */
-static void fpu_images(const struct test *t, struct tolerance *tol)
+/* The last instruction's opcode, code and data pointers: AMD keeps them only while an exception is pending (APM vol. 2 11.4.4),
+ * older Intel CPUs keep more of them than ours (SDM vol. 1 8.1.8, CPUID.7.EBX[6] and [13]). MXCSR_MASK tells what MXCSR has. */
+static void fpu_images(const struct test *t, enum vendor vendor, struct tolerance *tol)
 {
 	u64 at = t->in.op[0].type == ZYDIS_OPERAND_TYPE_MEMORY ? recipe_address(t, 0) : 0;
-	bool wide = t->in.z.operand_width != 16;
+	bool wide = t->in.z.operand_width != 16, pointers = vendor == VENDOR_INTEL;
 
+	tol->pointers = !pointers;
 	switch (t->in.z.mnemonic) {
 	case M(FNSTENV): case M(FNSAVE):
-		if (wide)
-			ignore_memory(tol, at + 12, 16);
-		else
-			ignore_memory(tol, at + 6, 8);
+		if (!pointers)
+			ignore_memory(tol, at + (wide ? 12 : 6), wide ? 16 : 8);
 		break;
 	case M(FXSAVE): case M(FXSAVE64): case M(XSAVE): case M(XSAVE64): case M(XSAVEC): case M(XSAVEC64): case M(XSAVEOPT):
 	case M(XSAVEOPT64):
-		ignore_memory(tol, at + 6, 18);
+		if (!pointers)
+			ignore_memory(tol, at + 6, 18);
 		ignore_memory(tol, at + 28, 4);
 		break;
 	default:
@@ -221,6 +221,27 @@ static bool mapped(u64 at)
 	return oracle_arena(at) >= 0;
 }
 
+static bool writable(u64 at)
+{
+	i64 arena = oracle_arena(at);
+
+	return arena >= 0 && arena < ARENA_WRITABLE;
+}
+
+/* Where no byte selected by the mask would fault, the others may fault or not (SDM, MASKMOVDQU). */
+static bool masks_faults(const struct test *t, u64 at)
+{
+	const struct fx *fp = &t->s.fp;
+	unsigned r = reg_id(t->in.op[1].reg.value);
+	bool wide = t->in.z.mnemonic == M(MASKMOVDQU);
+	const u8 *mask = wide ? (const u8 *)fp->xmm[r & 15] : (const u8 *)&fp->st[(r - (fp->fsw >> 11)) & 7].mant;
+
+	for (unsigned i = 0; i < (wide ? 16u : 8u); i++)
+		if ((mask[i] & 0x80) && !writable(at + i))
+			return false;
+	return true;
+}
+
 static void parts(const struct test *t, const struct outcome *ref, struct tolerance *tol)
 {
 	unsigned m = t->in.z.mnemonic, size = t->in.z.operand_width / 8;
@@ -261,6 +282,18 @@ static void parts(const struct test *t, const struct outcome *ref, struct tolera
 			tol->why = "the order and width in which a far return reads its frame are not architectural";
 		}
 		break;
+	case M(MASKMOVQ): case M(MASKMOVDQU): /* the first byte with its mask bit set */
+		tol->cr2_at = recipe_address(t, 2);
+		tol->cr2_len = m == M(MASKMOVQ) ? 8 : 16;
+		tol->fault_either = masks_faults(t, tol->cr2_at);
+		break;
+	case M(FSTP): case M(FBSTP): /* two stores; the first may be done when the second faults */
+		if (ref->vector == 14 && t->in.op[0].size == 80)
+			ignore_operand(t, tol, 0);
+		break;
+	case M(BOUND): /* the upper bound need not be read when the lower one is violated */
+		tol->fault_either = mapped(recipe_address(t, 1)) != mapped(recipe_address(t, 1) + t->in.op[1].size / 8 - 1);
+		break;
 	case M(CALL): /* the return address has been stored when a non-canonical target is noticed; RSP has not moved */
 		if (ref->vector == 13)
 			ignore_memory(tol, sp - 16, 16);
@@ -270,6 +303,15 @@ static void parts(const struct test *t, const struct outcome *ref, struct tolera
 	}
 }
 
+static bool names_mmx(const struct test *t)
+{
+	for (unsigned i = 0; i < t->in.z.operand_count_visible; i++)
+		if (t->in.op[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+		    ZydisRegisterGetClass(t->in.op[i].reg.value) == ZYDIS_REGCLASS_MMX)
+			return true;
+	return false;
+}
+
 void undef_tolerance(const struct test *t, const struct outcome *ref, enum vendor vendor, struct tolerance *tol)
 {
 	unsigned m = t->in.z.mnemonic;
@@ -277,6 +319,11 @@ void undef_tolerance(const struct test *t, const struct outcome *ref, enum vendo
 	memset(tol, 0, sizeof *tol);
 	tol->flags = F_RF;
 	parts(t, ref, tol);
+	fpu_images(t, vendor, tol);
+	/* Intel has entered MMX state by the time a store or some conversions fault: harmless, and nowhere promised */
+	tol->mmx_entered = ref->vector != NO_FAULT && (names_mmx(t) || m == M(CVTPI2PS));
+	if (vendor != VENDOR_INTEL && m == M(CVTPI2PS) && t->in.op[1].type == ZYDIS_OPERAND_TYPE_MEMORY)
+		tol->mmx_entered = true; /* the manual says it enters MMX state; Intel's CPUs do not with a memory operand */
 	if (ref->vector != NO_FAULT)
 		goto faults;
 	for (unsigned i = 0; i < ARRAY_LEN(undefined_flags); i++)
@@ -293,7 +340,6 @@ void undef_tolerance(const struct test *t, const struct outcome *ref, enum vendo
 	default: break;
 	}
 	host_values(t, tol);
-	fpu_images(t, tol);
 	approximations(t, tol);
 	out_of_range(t, tol);
 faults:
