@@ -177,6 +177,16 @@ static void load_env(struct cpu *cpu, const struct insn *in, const u8 *p)
 	}
 }
 
+/* Many accesses in a row: a page fault of an early one comes before the limit check of a later one. */
+static void read_image(struct cpu *cpu, const struct insn *in, u8 *image, unsigned len)
+{
+	unsigned step = in->osize == 2 ? 2 : 4;
+
+	for (unsigned n = step; n < len && in->ea != EA_LONG; n += step)
+		access_check(cpu, ea_linear(cpu, in, n, false), n, false, in->seg);
+	access_read_bytes(cpu, ea_linear(cpu, in, len, false), image, len, in->seg);
+}
+
 OP(fnstenv)
 {
 	u8 image[28];
@@ -193,7 +203,7 @@ OP(fldenv)
 	u8 image[28];
 
 	x87_check(cpu);
-	access_read_bytes(cpu, ea_linear(cpu, in, env_size(in), false), image, env_size(in), in->seg);
+	read_image(cpu, in, image, env_size(in));
 	load_env(cpu, in, image);
 }
 
@@ -218,7 +228,7 @@ OP(frstor)
 	unsigned at = env_size(in);
 
 	x87_check(cpu);
-	access_read_bytes(cpu, ea_linear(cpu, in, at + 80, false), image, at + 80, in->seg);
+	read_image(cpu, in, image, at + 80);
 	load_env(cpu, in, image);
 	for (unsigned i = 0; i < 8; i++, at += 10)
 		*x87_st(cpu, i) = (struct f80){.mant = load64(image + at), .se = load16(image + at + 8)};

@@ -79,26 +79,32 @@ bool x87_stack_fault(struct cpu *cpu, const struct insn *in, bool overflow);
 /* Underflow of an instruction whose result goes to ST(i) (and pops). */
 void x87_underflow(struct cpu *cpu, const struct insn *in, unsigned i, unsigned pops);
 
+/* 80-bit operands are two accesses, of 8 and 2 bytes: the first is done, or faults, before the limit of the second is looked
+ * at; what it stored stays. */
 static always_inline struct f80 x87_read80(struct cpu *cpu, const struct insn *in)
 {
-	u64 la = ea_linear(cpu, in, 10, false);
-	u8 *p = access_fast(cpu, la, 10, false), buf[10];
+	u64 la = ea_linear(cpu, in, 8, false);
+	u8 *p = access_fast(cpu, la, 10, false);
 
-	if (unlikely(!p)) {
-		access_read_bytes(cpu, la, buf, 10, in->seg);
-		p = buf;
-	}
-	return (struct f80){.mant = load64(p), .se = load16(p + 8)};
+	if (likely(p && in->ea == EA_LONG))
+		return (struct f80){.mant = load64(p), .se = load16(p + 8)};
+	u64 mant = lin_read64(cpu, la, in->seg);
+	ea_linear(cpu, in, 10, false);
+	return (struct f80){.mant = mant, .se = lin_read16(cpu, insn_wrap(cpu, la + 8), in->seg)};
 }
 static always_inline void x87_write80(struct cpu *cpu, const struct insn *in, struct f80 v)
 {
-	u64 la = ea_linear(cpu, in, 10, true);
-	u8 *p = access_fast(cpu, la, 10, true), buf[10];
+	u64 la = ea_linear(cpu, in, 8, true);
+	u8 *p = access_fast(cpu, la, 10, true);
 
-	store64(p ? p : buf, v.mant);
-	store16((p ? p : buf) + 8, v.se);
-	if (unlikely(!p))
-		access_write_bytes(cpu, la, buf, 10, in->seg);
+	if (likely(p && in->ea == EA_LONG)) {
+		store64(p, v.mant);
+		store16(p + 8, v.se);
+		return;
+	}
+	lin_write64(cpu, la, v.mant, in->seg);
+	ea_linear(cpu, in, 10, true);
+	lin_write16(cpu, insn_wrap(cpu, la + 8), v.se, in->seg);
 }
 
 #endif
