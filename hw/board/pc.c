@@ -13,8 +13,11 @@ const struct pc_device pc_devices[] = {
 	                                            {"irq12", "gsi", 12}, {"irq14", "gsi", 14}, {"irq15", "gsi", 15}}},
 	{"piix4-pm",     "pm",      NULL,       0, {{"sci", "gsi", 9}}},
 	{"port92",       "port92",  NULL,       0, {{0}}},
-	{"pit",          "pit",     NULL,       0, {{"irq0", "gsi", 0}}},
-	{"rtc",          "rtc",     NULL,       0, {{"irq8", "gsi", 8}}},
+	/* the HPET passes the PIT's and the RTC's interrupts on, until a guest asks it to take their place */
+	{"hpet",         "hpet",    NULL,       0, {{"legacy0", "gsi", 0}, {"legacy8", "gsi", 8}, {"irq2", "gsi", 2}}},
+	{"pit",          "pit",     NULL,       0, {{"irq0", "hpet", 0}}},
+	{"rtc",          "rtc",     NULL,       0, {{"irq8", "hpet", 1}}},
+	{"i8042",        "i8042",   NULL,       0, {{"irq1", "gsi", 1}, {"irq12", "gsi", 12}, {"a20", "port92", 0}}},
 	{"dma",          "dma",     NULL,       0, {{0}}},
 	{"isa-serial",   "serial0", "index=0",  1, {{"irq", "gsi", 4}}},
 	{"isa-serial",   "serial1", "index=1",  2, {{"irq", "gsi", 3}}},
