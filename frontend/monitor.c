@@ -176,14 +176,16 @@ static void quit(struct monitor *m, char *args) { (void)args; board_quit(m->boar
 /* x/COUNTx ADDR and xp/...: hexadecimal words of 1, 2, 4 or 8 bytes. */
 static void examine(struct monitor *m, char *args, bool physical)
 {
-	unsigned count = 1, size = 4;
+	unsigned long count = 1;
+	unsigned size = 4;
 	u64 addr;
 	char *p = args;
 
 	if (*p == '/') {
 		p++;
 		if (*p >= '0' && *p <= '9')
-			count = MIN(strtoul(p, &p, 10), 4096ul);
+			count = strtoul(p, &p, 10);
+		count = MIN(count, 4096ul);
 		for (; *p && *p != ' '; p++)
 			size = *p == 'b' ? 1 : *p == 'h' ? 2 : *p == 'w' ? 4 : *p == 'g' ? 8 : size;
 	}

@@ -21,7 +21,11 @@ static void gsi(void *opaque, unsigned n, bool level)
 	level = *sources != 0;
 	if (n < 16 && n != 2)
 		board->pic->class->input(board->pic, n, level);
-	board->ioapic->class->input(board->ioapic, n == 0 ? 2 : n, level);
+	if (n == 0 || n == 2) {
+		n = 2;
+		level = board->gsi[0] || board->gsi[2];
+	}
+	board->ioapic->class->input(board->ioapic, n, level);
 }
 
 static void cpu_pin(void *opaque, unsigned n, bool level)
