@@ -416,10 +416,11 @@ static void pit_reset(struct device *device)
 	struct pit *pit = (struct pit *)device;
 
 	memset(&pit->state, 0, sizeof pit->state);
+	/* the datasheet leaves it open what they are before the first control word */
 	for (unsigned i = 0; i < 3; i++)
-		pit->state.channel[i] = (struct channel){.mode = 3, .access = ACCESS_WORD, .count = 0x10000, .next = 0x10000,
+		pit->state.channel[i] = (struct channel){.mode = 0, .access = ACCESS_WORD, .count = 0x10000, .next = 0x10000,
 		                                         .gate = i != 2, .null_count = 1};
-	drive(pit, true);
+	drive(pit, false);
 	timer_cancel(&pit->timer);
 }
 

@@ -232,8 +232,8 @@ static void strobes(void **state)
 
 	(void)state;
 	start();
-	irq0.rises = 0;
 	program(0x38, 200); /* as Linux's one-shot clock event: mode 4 */
+	irq0.rises = 0;
 	t0 = tick() + 1;
 	to_tick(t0 + 200);
 	out8(b, 0x43, 0xe2);
