@@ -333,7 +333,7 @@ static void breakpoints(struct cpu *cpu, u64 linear, unsigned size, bool write)
 
 	for (unsigned i = 0; i < 4; i++) {
 		u32 type = cpu->dr[7] >> (16 + i * 4) & 3, len = length[cpu->dr[7] >> (18 + i * 4) & 3];
-		if (!(type == 3 || (type == 1 && write)))
+		if (!(cpu->dr[7] >> i * 2 & 3) || !(type == 3 || (type == 1 && write)))
 			continue;
 		u64 first = cpu->dr[i] & ~(u64)(len - 1);
 		if (linear < first + len && first < linear + size)

@@ -13,10 +13,6 @@
 #include "cpu/forms.h"
 #include "cpu/model.h"
 
-static always_inline u16 get16(struct cpu *cpu, unsigned slot) { return *reg16(cpu, slot); }
-static always_inline u32 get32(struct cpu *cpu, unsigned slot) { return reg32(cpu, slot); }
-static always_inline u64 get64(struct cpu *cpu, unsigned slot) { return reg64(cpu, slot); }
-
 /* ---- BT and its kin: CF gets the bit, then the bit changes ---- */
 
 /* Where a bit string's operand lies: the register counts bits from the address, to both sides. */
@@ -56,11 +52,11 @@ static always_inline void flags_bit(struct cpu *cpu, u64 value, unsigned bit)
 	}                                                                                                                  \
 	OP_FAST(op##_r##bits##_r)                                                                                          \
 	{                                                                                                                  \
-		set_reg##bits(cpu, in->r[0], do_##op##bits(cpu, get##bits(cpu, in->r[0]), get##bits(cpu, in->r[1])));          \
+		UPDATE(bits, do_##op##bits(cpu, get##bits(cpu, to), get##bits(cpu, in->r[1])));                                \
 	}                                                                                                                  \
 	OP_FAST(op##_r##bits##_i)                                                                                          \
 	{                                                                                                                  \
-		set_reg##bits(cpu, in->r[0], do_##op##bits(cpu, get##bits(cpu, in->r[0]), in->imm));                           \
+		UPDATE(bits, do_##op##bits(cpu, get##bits(cpu, to), in->imm));                                                 \
 	}                                                                                                                  \
 	OP_RMW(op##_m##bits##_i, bits) { return do_##op##bits(cpu, m, in->imm); }                                          \
 	OP(op##_m##bits##_r)                                                                                               \
@@ -98,7 +94,7 @@ static always_inline unsigned last(u64 v) { return 63 - __builtin_clzll(v); }
 
 /* 256 looks like 0 to SF and PF, but not to ZF. */
 #define SCAN(op, find, bits)                                                                                           \
-	static always_inline void do_##op##bits(struct cpu *cpu, const struct insn *in, u##bits v)                        \
+	static always_inline void do_##op##bits(struct cpu *cpu, const struct insn *in, u##bits v)                         \
 	{                                                                                                                  \
 		if (unlikely(!v)) {                                                                                            \
 			flags_res(cpu, 0, 0);                                                                                      \
@@ -124,7 +120,7 @@ static always_inline void flags_count(struct cpu *cpu, u32 cf_zf)
 }
 
 #define COUNT(op, count, cf, zf, bits)                                                                                 \
-	static always_inline void do_##op##bits(struct cpu *cpu, const struct insn *in, u##bits v)                        \
+	static always_inline void do_##op##bits(struct cpu *cpu, const struct insn *in, u##bits v)                         \
 	{                                                                                                                  \
 		unsigned n = count;                                                                                            \
 		set_reg##bits(cpu, in->r[0], n);                                                                               \

@@ -74,7 +74,6 @@ static void far_same(struct cpu *cpu, const struct insn *in, struct far_pointer 
 		transfer_add(&frame, insn_next_rip(cpu, in));
 		transfer_check_room(cpu, &stack, &frame, 0);
 	}
-	to.offset &= mask_bytes(size);
 	if (!transfer_to_64(cpu, cs))
 		to.offset = (u32)to.offset;
 	transfer_check_rip(cpu, cs, to.offset, 0);

@@ -15,6 +15,20 @@
 
 #include "cpu/access.h"
 
+/* A register's value by its width. */
+static always_inline u8 get8(struct cpu *cpu, unsigned slot) { return *reg8(cpu, slot); }
+static always_inline u16 get16(struct cpu *cpu, unsigned slot) { return *reg16(cpu, slot); }
+static always_inline u32 get32(struct cpu *cpu, unsigned slot) { return reg32(cpu, slot); }
+static always_inline u64 get64(struct cpu *cpu, unsigned slot) { return reg64(cpu, slot); }
+
+/* Set the first operand, a register called `to` in the expression. Its slot is read once: the compiler must assume that
+ * storing the flags might change it. */
+#define UPDATE(bits, value)                                                                                            \
+	do {                                                                                                               \
+		const unsigned to = in->r[0];                                                                                  \
+		set_reg##bits(cpu, to, value);                                                                                 \
+	} while (0)
+
 /* Host address of a memory operand that the fast path serves; false: take the slow one. */
 static always_inline bool fastop_find(struct cpu *cpu, const struct insn *in, bool base_only, unsigned size, bool write, u8 **p)
 {

@@ -20,11 +20,6 @@ static always_inline u32 of_bit(u64 value, unsigned bits)
 	return (u32)(value >> (bits - 1) & 1) << 11;
 }
 
-static always_inline u8 get8(struct cpu *cpu, unsigned slot) { return *reg8(cpu, slot); }
-static always_inline u16 get16(struct cpu *cpu, unsigned slot) { return *reg16(cpu, slot); }
-static always_inline u32 get32(struct cpu *cpu, unsigned slot) { return reg32(cpu, slot); }
-static always_inline u64 get64(struct cpu *cpu, unsigned slot) { return reg64(cpu, slot); }
-
 /* ---- the operations, for each width: from operands to result and flags ---- */
 
 #define OPERATIONS(bits)                                                                                               \
@@ -101,15 +96,15 @@ OPERATIONS(64)
 #define BINARY(op, bits)                                                                                               \
 	OP_FAST(op##_r##bits##_r)                                                                                          \
 	{                                                                                                                  \
-		set_reg##bits(cpu, in->r[0], do_##op##bits(cpu, get##bits(cpu, in->r[0]), get##bits(cpu, in->r[1])));          \
+		UPDATE(bits, do_##op##bits(cpu, get##bits(cpu, to), get##bits(cpu, in->r[1])));                                \
 	}                                                                                                                  \
 	OP_FAST(op##_r##bits##_i)                                                                                          \
 	{                                                                                                                  \
-		set_reg##bits(cpu, in->r[0], do_##op##bits(cpu, get##bits(cpu, in->r[0]), in->imm));                           \
+		UPDATE(bits, do_##op##bits(cpu, get##bits(cpu, to), in->imm));                                                 \
 	}                                                                                                                  \
 	OP_READ(op##_r##bits##_m, bits)                                                                                    \
 	{                                                                                                                  \
-		set_reg##bits(cpu, in->r[0], do_##op##bits(cpu, get##bits(cpu, in->r[0]), m));                                 \
+		UPDATE(bits, do_##op##bits(cpu, get##bits(cpu, to), m));                                                       \
 	}                                                                                                                  \
 	OP_RMW(op##_m##bits##_r, bits) { return do_##op##bits(cpu, m, get##bits(cpu, in->r[1])); }                         \
 	OP_RMW(op##_m##bits##_i, bits) { return do_##op##bits(cpu, m, in->imm); }
@@ -121,7 +116,7 @@ OPERATIONS(64)
 	OP_READ(op##_m##bits##_r, bits) { do_##by##bits(cpu, m, get##bits(cpu, in->r[1])); }                               \
 	OP_READ(op##_m##bits##_i, bits) { do_##by##bits(cpu, m, in->imm); }
 #define UNARY(op, bits)                                                                                                \
-	OP_FAST(op##_r##bits) { set_reg##bits(cpu, in->r[0], do_##op##bits(cpu, get##bits(cpu, in->r[0]))); }              \
+	OP_FAST(op##_r##bits) { UPDATE(bits, do_##op##bits(cpu, get##bits(cpu, to))); }                                    \
 	OP_RMW(op##_m##bits, bits) { return do_##op##bits(cpu, m); }
 
 #define WIDTHS(kind, ...) kind(__VA_ARGS__, 8) kind(__VA_ARGS__, 16) kind(__VA_ARGS__, 32) kind(__VA_ARGS__, 64)
@@ -142,7 +137,7 @@ WIDTHS(UNARY, not)
 /* ---- ADCX, ADOX: chains of their own in CF and OF, all other flags stay ---- */
 
 #define ADX(name, bits, flag, now)                                                                                     \
-	static always_inline void do_##name##bits(struct cpu *cpu, const struct insn *in, u##bits b)                      \
+	static always_inline void do_##name##bits(struct cpu *cpu, const struct insn *in, u##bits b)                       \
 	{                                                                                                                  \
 		u##bits part = get##bits(cpu, in->r[0]) + b, r = part + now(cpu);                                              \
 		bool carry = part < b || r < part;                                                                             \

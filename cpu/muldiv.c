@@ -40,17 +40,17 @@ static always_inline u64 product64(struct cpu *cpu, i64 a, i64 b)
 	return r;
 }
 
-#define IMUL(bits, get)                                                                                                \
+#define IMUL(bits)                                                                                                     \
 	OP_FAST(imul_r##bits##_r)                                                                                          \
 	{                                                                                                                  \
-		set_reg##bits(cpu, in->r[0], product##bits(cpu, get(cpu, in->r[0]), get(cpu, in->r[1])));                      \
+		UPDATE(bits, product##bits(cpu, get##bits(cpu, to), get##bits(cpu, in->r[1])));                                \
 	}                                                                                                                  \
-	OP_FAST(imul_r##bits##_r_i) { set_reg##bits(cpu, in->r[0], product##bits(cpu, get(cpu, in->r[1]), in->imm)); }     \
-	OP_READ(imul_r##bits##_m, bits) { set_reg##bits(cpu, in->r[0], product##bits(cpu, get(cpu, in->r[0]), m)); }       \
-	OP_READ(imul_r##bits##_m_i, bits) { set_reg##bits(cpu, in->r[0], product##bits(cpu, m, in->imm)); }
-IMUL(16, *reg16)
-IMUL(32, reg32)
-IMUL(64, reg64)
+	OP_FAST(imul_r##bits##_r_i) { UPDATE(bits, product##bits(cpu, get##bits(cpu, in->r[1]), in->imm)); }               \
+	OP_READ(imul_r##bits##_m, bits) { UPDATE(bits, product##bits(cpu, get##bits(cpu, to), m)); }                       \
+	OP_READ(imul_r##bits##_m_i, bits) { UPDATE(bits, product##bits(cpu, m, in->imm)); }
+IMUL(16)
+IMUL(32)
+IMUL(64)
 
 /* ---- into the double-width accumulator ---- */
 

@@ -112,11 +112,6 @@ static always_inline void flags_rotated(struct cpu *cpu, u32 cf, u32 of)
 		return r;                                                                                                      \
 	}
 
-static always_inline u8 get8(struct cpu *cpu, unsigned slot) { return *reg8(cpu, slot); }
-static always_inline u16 get16(struct cpu *cpu, unsigned slot) { return *reg16(cpu, slot); }
-static always_inline u32 get32(struct cpu *cpu, unsigned slot) { return reg32(cpu, slot); }
-static always_inline u64 get64(struct cpu *cpu, unsigned slot) { return reg64(cpu, slot); }
-
 OPERATIONS(8)
 OPERATIONS(16)
 OPERATIONS(32)
@@ -136,16 +131,16 @@ DOUBLE_OPERATIONS(64)
 		c &= bits == 64 ? 63 : 31;                                                                                     \
 		return likely(c) ? do_##op##bits(cpu, a, c) : a;                                                               \
 	}                                                                                                                  \
-	OP_FAST(op##_r##bits##_1) { set_reg##bits(cpu, in->r[0], do_##op##bits(cpu, get##bits(cpu, in->r[0]), 1)); }       \
+	OP_FAST(op##_r##bits##_1) { UPDATE(bits, do_##op##bits(cpu, get##bits(cpu, to), 1)); }                             \
 	OP_FAST(op##_r##bits##_i)                                                                                          \
 	{                                                                                                                  \
-		set_reg##bits(cpu, in->r[0], op##_i_##bits(cpu, get##bits(cpu, in->r[0]), in->imm));                           \
+		UPDATE(bits, op##_i_##bits(cpu, get##bits(cpu, to), in->imm));                                                 \
 	}                                                                                                                  \
 	OP_FAST(op##_r##bits##_cl)                                                                                         \
 	{                                                                                                                  \
-		set_reg##bits(cpu, in->r[0], op##_cl_##bits(cpu, get##bits(cpu, in->r[0]), cpu->gpr[RCX]));                    \
+		UPDATE(bits, op##_cl_##bits(cpu, get##bits(cpu, to), cpu->gpr[RCX]));                                          \
 	}                                                                                                                  \
-	OP_RMW(op##_m##bits##_i, bits) { return op##_cl_##bits(cpu, m, in->imm); }                                        \
+	OP_RMW(op##_m##bits##_i, bits) { return op##_cl_##bits(cpu, m, in->imm); }                                         \
 	OP_RMW(op##_m##bits##_cl, bits) { return op##_cl_##bits(cpu, m, cpu->gpr[RCX]); }
 #define DOUBLE_SHIFT(op, bits)                                                                                         \
 	OP_FAST(op##_r##bits##_i)                                                                                          \

@@ -87,32 +87,33 @@ static u128 square(struct softfloat_num x)
 static const struct softfloat_format extended = {64, true, 0, 15, -16382, 16383};
 #define BIAS 16383
 
-static struct f80 as_f80(struct softfloat_num x)
+static struct softfloat_f80 as_f80(struct softfloat_num x)
 {
 	switch (x.kind) {
-	case SOFTFLOAT_FINITE: return (struct f80){.mant = x.sig, .se = x.sign << 15 | (x.sig >> 63 ? x.exp + BIAS : 0)};
-	case SOFTFLOAT_NUL: return (struct f80){.se = x.sign << 15};
-	case SOFTFLOAT_INF: return (struct f80){.mant = BIT(63), .se = x.sign << 15 | 0x7fff};
+	case SOFTFLOAT_FINITE:
+		return (struct softfloat_f80){.mant = x.sig, .se = x.sign << 15 | (x.sig >> 63 ? (x.exp + BIAS) & 0x7fff : 0)};
+	case SOFTFLOAT_NUL: return (struct softfloat_f80){.se = x.sign << 15};
+	case SOFTFLOAT_INF: return (struct softfloat_f80){.mant = BIT(63), .se = x.sign << 15 | 0x7fff};
 	default: return softfloat_f80_indefinite();
 	}
 }
 
 /* Round; whatever the bits say, the result is inexact. */
-static struct f80 inexact(struct softfloat_env *env, struct softfloat_num x)
+static struct softfloat_f80 inexact(struct softfloat_env *env, struct softfloat_num x)
 {
 	env->flags |= SOFTFLOAT_PE | (x.exp < extended.exp_min ? SOFTFLOAT_UE : 0);
 	return as_f80(softfloat_finish(env, x, &extended));
 }
 
-static struct f80 invalid(struct softfloat_env *env)
+static struct softfloat_f80 invalid(struct softfloat_env *env)
 {
 	return as_f80(softfloat_invalid(env));
 }
 
-static struct f80 zero(bool sign) { return (struct f80){.se = sign << 15}; }
-static struct f80 infinity(bool sign) { return (struct f80){.mant = BIT(63), .se = sign << 15 | 0x7fff}; }
+static struct softfloat_f80 zero(bool sign) { return (struct softfloat_f80){.se = sign << 15}; }
+static struct softfloat_f80 infinity(bool sign) { return (struct softfloat_f80){.mant = BIT(63), .se = sign << 15 | 0x7fff}; }
 
-static struct softfloat_num unpack(struct f80 a)
+static struct softfloat_num unpack(struct softfloat_f80 a)
 {
 	i32 e = a.se & 0x7fff;
 	bool sign = a.se >> 15;
@@ -167,9 +168,9 @@ static struct softfloat_num cosine_of(struct softfloat_num r)
 	return make(0 - (series(square(r), cosine, terms(r), true) + 1), -1, false);
 }
 
-bool softfloat_f80_sincos(struct softfloat_env *env, struct f80 a, struct f80 *s, struct f80 *c)
+bool softfloat_f80_sincos(struct softfloat_env *env, struct softfloat_f80 a, struct softfloat_f80 *s, struct softfloat_f80 *c)
 {
-	struct f80 r;
+	struct softfloat_f80 r;
 	unsigned n;
 
 	if (softfloat_f80_special(env, a, a, &r) || softfloat_f80_is_infinity(a)) {
@@ -186,7 +187,7 @@ bool softfloat_f80_sincos(struct softfloat_env *env, struct f80 a, struct f80 *s
 		if (s)
 			*s = a;
 		if (c)
-			*c = (struct f80){.mant = BIT(63), .se = BIAS};
+			*c = (struct softfloat_f80){.mant = BIT(63), .se = BIAS};
 		return true;
 	}
 	if (x.exp > 62)
@@ -206,7 +207,7 @@ bool softfloat_f80_sincos(struct softfloat_env *env, struct f80 a, struct f80 *s
 	return true;
 }
 
-bool softfloat_f80_tan(struct softfloat_env *env, struct f80 a, struct f80 *t)
+bool softfloat_f80_tan(struct softfloat_env *env, struct softfloat_f80 a, struct softfloat_f80 *t)
 {
 	unsigned n;
 
@@ -266,9 +267,9 @@ static struct softfloat_num arctan_of(struct softfloat_num b, struct softfloat_n
 	return make(u.sign ? arctan[i] - m : arctan[i] + m, -1, false);
 }
 
-struct f80 softfloat_f80_atan2(struct softfloat_env *env, struct f80 y, struct f80 x)
+struct softfloat_f80 softfloat_f80_atan2(struct softfloat_env *env, struct softfloat_f80 y, struct softfloat_f80 x)
 {
-	struct f80 r;
+	struct softfloat_f80 r;
 
 	if (softfloat_f80_special(env, y, x, &r))
 		return r;
@@ -302,9 +303,9 @@ struct f80 softfloat_f80_atan2(struct softfloat_env *env, struct f80 y, struct f
 
 /* ---- powers and logarithms of 2 ---- */
 
-struct f80 softfloat_f80_exp2m1(struct softfloat_env *env, struct f80 a)
+struct softfloat_f80 softfloat_f80_exp2m1(struct softfloat_env *env, struct softfloat_f80 a)
 {
-	struct f80 r;
+	struct softfloat_f80 r;
 
 	if (softfloat_f80_special(env, a, a, &r))
 		return r;
@@ -312,7 +313,7 @@ struct f80 softfloat_f80_exp2m1(struct softfloat_env *env, struct f80 a)
 	if (x.kind == SOFTFLOAT_NUL)
 		return a;
 	if (x.kind == SOFTFLOAT_INF)
-		return x.sign ? (struct f80){.mant = BIT(63), .se = 0x8000 | BIAS} : a;
+		return x.sign ? (struct softfloat_f80){.mant = BIT(63), .se = 0x8000 | BIAS} : a;
 	softfloat_denormals(env, x.denormal);
 	if (x.exp >= 0) {
 		if (x.exp == 0 && x.sig == BIT(63) && x.sign)
@@ -362,14 +363,14 @@ static struct softfloat_num log_of(struct softfloat_num x)
 	return make(sum < 0 ? 0 - (u128)sum : (u128)sum, 127 - 112, sum < 0);
 }
 
-static struct f80 scaled(struct softfloat_env *env, struct softfloat_num l, struct softfloat_num y)
+static struct softfloat_f80 scaled(struct softfloat_env *env, struct softfloat_num l, struct softfloat_num y)
 {
 	return inexact(env, make(mulhi(mantissa(l), (u128)y.sig << 64), l.exp + y.exp + 1, l.sign != y.sign));
 }
 
-struct f80 softfloat_f80_ylog2(struct softfloat_env *env, struct f80 a, struct f80 b)
+struct softfloat_f80 softfloat_f80_ylog2(struct softfloat_env *env, struct softfloat_f80 a, struct softfloat_f80 b)
 {
-	struct f80 r;
+	struct softfloat_f80 r;
 
 	if (softfloat_f80_special(env, a, b, &r))
 		return r;
@@ -393,10 +394,10 @@ struct f80 softfloat_f80_ylog2(struct softfloat_env *env, struct f80 a, struct f
 	return scaled(env, log_of(x), y);
 }
 
-struct f80 softfloat_f80_ylog2p1(struct softfloat_env *env, struct f80 a, struct f80 b)
+struct softfloat_f80 softfloat_f80_ylog2p1(struct softfloat_env *env, struct softfloat_f80 a, struct softfloat_f80 b)
 {
 	struct softfloat_env quiet = {0};
-	struct f80 r;
+	struct softfloat_f80 r;
 
 	if (softfloat_f80_special(env, a, b, &r))
 		return r;

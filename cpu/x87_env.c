@@ -13,7 +13,7 @@ u16 x87_tag_word(const struct cpu *cpu)
 	u16 tags = 0;
 
 	for (unsigned i = 0; i < 8; i++) {
-		struct f80 v = cpu->x87.r[i];
+		struct softfloat_f80 v = {cpu->x87.r[i].mant, cpu->x87.r[i].se};
 		unsigned e = v.se & 0x7fff, tag = 0;
 		if (!(cpu->x87.valid >> i & 1))
 			tag = 3;
@@ -215,8 +215,8 @@ OP(fnsave)
 	x87_check_nowait(cpu);
 	put_env(cpu, in, image);
 	for (unsigned i = 0; i < 8; i++, size += 10) {
-		store64(image + size, x87_st(cpu, i)->mant);
-		store16(image + size + 8, x87_st(cpu, i)->se);
+		store64(image + size, x87_st(cpu, i).mant);
+		store16(image + size + 8, x87_st(cpu, i).se);
 	}
 	access_write_bytes(cpu, ea_linear(cpu, in, size, true), image, size, in->seg);
 	x87_init(cpu);
@@ -231,7 +231,7 @@ OP(frstor)
 	read_image(cpu, in, image, at + 80);
 	load_env(cpu, in, image);
 	for (unsigned i = 0; i < 8; i++, at += 10)
-		*x87_st(cpu, i) = (struct f80){.mant = load64(image + at), .se = load16(image + at + 8)};
+		cpu->x87.r[(x87_top(cpu) + i) & 7] = (struct f80){.mant = load64(image + at), .se = load16(image + at + 8)};
 }
 
 static const struct form table[] = {

@@ -108,9 +108,12 @@ static void environment_sse(struct rng *rng, struct fx *fp)
 		fp->mxcsr |= rng_next(rng) & 0x3f;
 }
 
-static void stack_x87(struct rng *rng, struct fx *fp, unsigned from)
+/* which: bit per ST(i) to be drawn. */
+static void stack_x87(struct rng *rng, struct fx *fp, unsigned which)
 {
-	for (unsigned i = from; i < 8; i++) {
+	for (unsigned i = 0; i < 8; i++) {
+		if (!(which >> i & 1))
+			continue;
 		fp->st[i] = value_f80(rng);
 		if (rng_one_in(rng, 16)) { /* what MMX leaves */
 			fp->st[i].se = 0xffff;
@@ -119,7 +122,7 @@ static void stack_x87(struct rng *rng, struct fx *fp, unsigned from)
 	}
 	if (rng_one_in(rng, 3)) { /* relatives: equal, negated, a bit apart */
 		unsigned a = rng_below(rng, 8), b = rng_below(rng, 3);
-		if (a >= from && b >= from) {
+		if ((which >> a & 1) && (which >> b & 1)) {
 			fp->st[a] = fp->st[b];
 			fp->st[a].se ^= (rng_next(rng) & 1) << 15;
 			fp->st[a].mant += rng_below(rng, 3) - 1;
@@ -133,6 +136,7 @@ static void stack_x87(struct rng *rng, struct fx *fp, unsigned from)
 struct touches {
 	u32 gpr;  /* bit per register, address registers included */
 	u32 xmm;
+	u8 st, mm; /* bit per ST(i), MMi */
 	bool x87, mmx, sse, stack;
 	enum value_kind kind; /* of its vector operands */
 	bool aligned; /* a 16-byte memory operand that may have to be aligned */
@@ -146,8 +150,8 @@ static void touch(struct touches *t, ZydisRegister reg)
 	case ZYDIS_REGCLASS_GPR8: t->gpr |= 1u << (id < 4 ? id : id < 8 ? id - 4 : id - 4); break;
 	case ZYDIS_REGCLASS_GPR16: case ZYDIS_REGCLASS_GPR32: case ZYDIS_REGCLASS_GPR64: t->gpr |= 1u << id; break;
 	case ZYDIS_REGCLASS_XMM: t->xmm |= 1u << (id & 15); t->sse = true; break;
-	case ZYDIS_REGCLASS_MMX: t->mmx = t->x87 = true; break;
-	case ZYDIS_REGCLASS_X87: t->x87 = true; break;
+	case ZYDIS_REGCLASS_MMX: t->mmx = t->x87 = true, t->mm |= 1u << (id & 7); break;
+	case ZYDIS_REGCLASS_X87: t->x87 = true, t->st |= 1u << (id & 7); break;
 	default: break;
 	}
 }
@@ -176,6 +180,8 @@ static struct touches look(const struct instance *in)
 			kind = op->type == ZYDIS_OPERAND_TYPE_REGISTER || t.kind == V_F32 || t.kind == V_F64;
 		}
 	}
+	if (t.st)
+		t.st |= 3;
 	switch (in->z.meta.isa_ext) {
 	case ZYDIS_ISA_EXT_X87: t.x87 = true; break;
 	case ZYDIS_ISA_EXT_MMX: t.mmx = t.x87 = true; break;
@@ -415,9 +421,11 @@ static void draw(struct rng *rng, struct test *t, const struct touches *touched,
 		s->rflags |= F_ID;
 	if (touched->x87 || (!plain && rng_one_in(rng, 8))) {
 		environment_x87(rng, &s->fp);
-		stack_x87(rng, &s->fp, 0);
+		unsigned top = s->fp.fsw >> 11 & 7;
+		stack_x87(rng, &s->fp, plain ? touched->st : 0xff);
 		for (unsigned i = 0; touched->mmx && i < 8; i++)
-			value_fill(rng, touched->kind <= V_F32 ? touched->kind : V_BITS, &s->fp.st[i].mant, 8);
+			if (!plain || (touched->mm >> ((top + i) & 7) & 1))
+				value_fill(rng, touched->kind <= V_F32 ? touched->kind : V_BITS, &s->fp.st[i].mant, 8);
 	}
 	if (touched->sse || touched->mmx || (!plain && rng_one_in(rng, 8)))
 		environment_sse(rng, &s->fp);

@@ -123,6 +123,7 @@ static void forms(void **state)
 	prot_set(u, SCRATCH, prot_descriptor(0, POINTER_AT + 4, A_DATA));
 	prot_load(u, SEG_DS, SCRATCH);
 	mode_update(cpu);
+	pointer(u, 0x1234, K_CODE);
 	FAULTS(u, JMP_FAR, EXC_GP, 0);
 	cpu_unit_free(u);
 
@@ -494,6 +495,11 @@ static void long_gates(void **state)
 	assert_int_equal(cpu->gpr[RSP], STACK0_AT - 16);
 	store64(prot_at(u, POINTER_AT), 0x800000001234);
 	FAULTS(u, "\x48\xff\x2b", EXC_GP, 0);
+	store16(prot_at(u, POINTER_AT + 8), K_CODE);
+	RUNS(u, "\x48\xff\x2b"); /* to compatibility mode: cut */
+	assert_int_equal(cpu->rip, 0x1234);
+	prot_load(u, SEG_CS, K_CODE64);
+	mode_update(cpu);
 	/* RET to a null SS: 64-bit code of levels 0 to 2 may have one, but not when the level grows to 3 */
 	cpu->gpr[RSP] = STACK0_AT - 32;
 	static const u64 bad[] = {0x1000, U_CODE64, STACK3_AT, 0};

@@ -20,7 +20,7 @@ enum { C0 = 1 << 8, C1 = 1 << 9, C2 = 1 << 10, C3 = 1 << 14, CC = C0 | C1 | C2 |
 /* One case. control: MXCSR, or FCW for x87. status: exception flags, for x87 also condition codes. */
 struct softfloat_case {
 	u32 control;
-	struct f80 a, b, r;
+	struct softfloat_f80 a, b, r;
 	u32 status;
 };
 
@@ -41,7 +41,7 @@ struct operation {
 		struct softfloat_env e = {c->control};                                                                         \
 		u64 a = c->a.mant, b = c->b.mant;                                                                              \
 		(void)a, (void)b;                                                                                              \
-		c->r = (struct f80){.mant = value};                                                                            \
+		c->r = (struct softfloat_f80){.mant = value};                                                                            \
 		c->status = softfloat_sse_flags(&e);                                                                           \
 	}
 #define SSE_OPS(X)                                                                                                     \
@@ -94,7 +94,7 @@ SSE_OPS(SOFT_SSE)
 	{                                                                                                                  \
 		struct softfloat_env e = {(c->control & 0x3f) << 7 | (c->control >> 10 & 3) << 13};                            \
 		unsigned pc MAYBE_UNUSED = c->control >> 8 & 3, cc = 0;                                                        \
-		struct f80 a = c->a, b MAYBE_UNUSED = c->b;                                                                    \
+		struct softfloat_f80 a = c->a, b MAYBE_UNUSED = c->b;                                                                    \
 		c->r = value;                                                                                                  \
 		c->status = softfloat_sse_flags(&e) | (e.up && !(softfloat_traps(&e) & SOFTFLOAT_BEFORE) ? C1 : 0) | cc;       \
 	}
@@ -127,23 +127,23 @@ SSE_OPS(SOFT_SSE)
 	X(fistpll, as_f80(softfloat_f80_to_int(&e, a, softfloat_rc(&e), 64)), "fistpll %0")                                \
 	X(fbstp, bcd(&e, a), "fbstp %0")
 
-static struct f80 as_f80(u64 v) { return (struct f80){.mant = v}; }
-static struct f80 bcd(struct softfloat_env *e, struct f80 a)
+static struct softfloat_f80 as_f80(u64 v) { return (struct softfloat_f80){.mant = v}; }
+static struct softfloat_f80 bcd(struct softfloat_env *e, struct softfloat_f80 a)
 {
 	u8 b[10];
 
 	softfloat_f80_to_bcd(e, a, b);
-	return (struct f80){.mant = load64(b), .se = load16(b + 8)};
+	return (struct softfloat_f80){.mant = load64(b), .se = load16(b + 8)};
 }
-static struct f80 cmp_cc(enum softfloat_order o, struct f80 a, unsigned *cc)
+static struct softfloat_f80 cmp_cc(enum softfloat_order o, struct softfloat_f80 a, unsigned *cc)
 {
 	*cc = order(o) << 8;
 	return a;
 }
-static struct f80 rest(struct softfloat_env *e, struct f80 a, struct f80 b, bool nearest, unsigned *cc)
+static struct softfloat_f80 rest(struct softfloat_env *e, struct softfloat_f80 a, struct softfloat_f80 b, bool nearest, unsigned *cc)
 {
 	int q;
-	struct f80 r = softfloat_f80_rem(e, a, b, nearest, &q);
+	struct softfloat_f80 r = softfloat_f80_rem(e, a, b, nearest, &q);
 
 	if (softfloat_traps(e) & SOFTFLOAT_BEFORE)
 		return r;
@@ -153,17 +153,17 @@ static struct f80 rest(struct softfloat_env *e, struct f80 a, struct f80 b, bool
 		*cc = (q & 4 ? C0 : 0) | (q & 2 ? C3 : 0) | (q & 1 ? C1 : 0);
 	return r;
 }
-static struct f80 sine_cosine(struct softfloat_env *e, struct f80 a, bool sine, unsigned *cc)
+static struct softfloat_f80 sine_cosine(struct softfloat_env *e, struct softfloat_f80 a, bool sine, unsigned *cc)
 {
-	struct f80 r = a;
+	struct softfloat_f80 r = a;
 
 	if (!softfloat_f80_sincos(e, a, sine ? &r : NULL, sine ? NULL : &r))
 		*cc = C2;
 	return r;
 }
-static struct f80 tangent(struct softfloat_env *e, struct f80 a, unsigned *cc)
+static struct softfloat_f80 tangent(struct softfloat_env *e, struct softfloat_f80 a, unsigned *cc)
 {
-	struct f80 r = a;
+	struct softfloat_f80 r = a;
 
 	if (!softfloat_f80_tan(e, a, &r))
 		*cc = C2;
@@ -189,7 +189,7 @@ STORE_OPS(SOFT_STORE)
 		                 "\n stmxcsr %4\n ldmxcsr %3\n movq %%xmm0, %0"                                                \
 		                 : "=r"(r) : "r"(c->a.mant), "r"(c->b.mant), "m"(saved), "m"(raised), "m"(c->control)          \
 		                 : "rax", "xmm0", "xmm1", "memory", "cc");                                                     \
-		c->r = (struct f80){.mant = r};                                                                                \
+		c->r = (struct softfloat_f80){.mant = r};                                                                                \
 		c->status = raised & SOFTFLOAT_FLAGS;                                                                          \
 	}
 SSE_OPS(HOST_SSE)
@@ -201,7 +201,7 @@ SSE_OPS(HOST_SSE)
 	static void host_##name(struct softfloat_case *c)                                                                  \
 	{                                                                                                                  \
 		u16 status = 0, fcw = c->control;                                                                              \
-		struct f80 r = {0};                                                                                            \
+		struct softfloat_f80 r = {0};                                                                                            \
 		__asm__ volatile("fninit\n fldcw %2\n fldt %4\n fldt %3\n" text "\n" STATUS "\n fstpt %0\n fninit"             \
 		                 : "=m"(r), "+a"(status) : "m"(fcw), "m"(c->a), "m"(c->b) : "rdx", "st", "st(1)", "cc");       \
 		c->r = r;                                                                                                      \
@@ -213,7 +213,7 @@ X87_OPS(HOST_X87)
 	static void host_##name(struct softfloat_case *c)                                                                  \
 	{                                                                                                                  \
 		u16 status, fcw = c->control;                                                                                  \
-		struct f80 r = {0};                                                                                            \
+		struct softfloat_f80 r = {0};                                                                                            \
 		__asm__ volatile("fninit\n fldcw %2\n fldt %3\n" text "\n fnstsw %1\n fninit"                                  \
 		                 : "+m"(r), "=m"(status) : "m"(fcw), "m"(c->a) : "st", "memory");                              \
 		c->r = r;                                                                                                      \
@@ -265,7 +265,7 @@ static unsigned exponent(u64 *seed, unsigned max, unsigned near, unsigned precis
 	}
 }
 
-static struct f80 operand(u64 *seed, enum kind kind, struct f80 near)
+static struct softfloat_f80 operand(u64 *seed, enum kind kind, struct softfloat_f80 near)
 {
 	u64 sign = pick(seed, 2), v;
 
@@ -284,7 +284,7 @@ static struct f80 operand(u64 *seed, enum kind kind, struct f80 near)
 		break;
 	}
 	unsigned e = exponent(seed, 0x7fff, near.se & 0x7fff, 64);
-	struct f80 x = {.mant = fraction(seed, 63) | BIT(63), .se = sign << 15 | e};
+	struct softfloat_f80 x = {.mant = fraction(seed, 63) | BIT(63), .se = sign << 15 | e};
 	if (pick(seed, 24) == 0 || (e == 0 && pick(seed, 4)))
 		x.mant &= ~BIT(63); /* denormals, and what the 387 refuses */
 	return x;
@@ -343,7 +343,7 @@ static bool equal(const struct operation *op, const struct softfloat_case *soft,
 
 static void complain(const struct operation *op, const struct softfloat_case *soft, const struct softfloat_case *expected)
 {
-	fail_msg("%s control %#x a %04x:%016" PRIx64 " b %04x:%016" PRIx64 ": %04x:%016" PRIx64 " status %#x, expected %04x:%016" PRIx64
+	fail_msg("%s control %#x a %04" PRIx64 ":%016" PRIx64 " b %04" PRIx64 ":%016" PRIx64 ": %04" PRIx64 ":%016" PRIx64 " status %#x, expected %04" PRIx64 ":%016" PRIx64
 	         " status %#x", op->name, soft->control, soft->a.se, soft->a.mant, soft->b.se, soft->b.mant, soft->r.se, soft->r.mant,
 	         soft->status, expected->r.se, expected->r.mant, expected->status);
 }
@@ -428,6 +428,7 @@ static void digests(void **state)
 			fail_msg("%s: another digest", recorded[i].name);
 }
 
+#define PAIR "%#" PRIx64 ", %#" PRIx64
 static int record(const char *path)
 {
 	FILE *to = fopen(path, "w");
@@ -442,8 +443,8 @@ static int record(const char *path)
 		for (unsigned n = 0; n < VECTORS; n++) {
 			struct softfloat_case c = random_case(&seed, op);
 			(op->trans || !op->host ? op->soft : op->host)(&c);
-			fprintf(to, "\t{%#x, {%#" PRIx64 ", %#x}, {%#" PRIx64 ", %#x}, {%#" PRIx64 ", %#x}, %#x},\n", c.control, c.a.mant,
-			        c.a.se, c.b.mant, c.b.se, c.r.mant, c.r.se, c.status);
+			fprintf(to, "\t{%#x, {" PAIR "}, {" PAIR "}, {" PAIR "}, %#x},\n", c.control, c.a.mant, c.a.se, c.b.mant, c.b.se,
+			        c.r.mant, c.r.se, c.status);
 		}
 		fprintf(to, "}},\n");
 	}

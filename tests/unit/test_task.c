@@ -12,7 +12,11 @@
 #define IRET "\xcf"
 #define HANDLER 0x4321u
 
-enum tss32 { T_LINK = 0, T_CR3 = 28, T_EIP = 32, T_FLAGS = 36, T_GPR = 40, T_ES = 72, T_CS = 76, T_SS = 80, T_DS = 84, T_LDT = 96, T_TRAP = 100 };
+/* Offsets in a 32-bit TSS. */
+enum tss32 {
+	T_LINK = 0, T_CR3 = 28, T_EIP = 32, T_FLAGS = 36, T_GPR = 40, T_ES = 72, T_CS = 76, T_SS = 80, T_DS = 84, T_LDT = 96,
+	T_TRAP = 100
+};
 
 static void poke32(struct cpu_unit *u, u32 at, u32 value)
 {
@@ -147,8 +151,8 @@ static void narrow(void **state)
 	new_task(u, NEW);
 	prot_set(u, NEW, prot_descriptor(NEW_AT, 0x2b, SEG_P | SYS_TSS16));
 	memset(prot_at(u, NEW_AT), 0, 0x68);
-	const u16 image[] = {0, 0, 0, 0, 0, 0, 0, 0x7777, FLAG_IF | FLAG_SF, 1, 2, 3, 4, 0x8000, 6, 7, 8, K_DATA, K_CODE, K_DATA, K_DATA,
-	                     LDT_SEL};
+	const u16 image[] = {0, 0, 0, 0, 0, 0, 0, 0x7777, FLAG_IF | FLAG_SF, 1, 2, 3, 4, 0x8000, 6, 7, 8,
+	                     K_DATA, K_CODE, K_DATA, K_DATA, LDT_SEL};
 	memcpy(prot_at(u, NEW_AT), image, sizeof image);
 	RUNS(u, CALL_FAR);
 	assert_int_equal(cpu->rip, 0x7777);
