@@ -16,7 +16,7 @@ static const struct softfloat_format formats[4] = {
 
 /* ---- apart and together ---- */
 
-static always_inline struct softfloat_num unpack(struct softfloat_f80 a)
+static always_inline struct softfloat_num unpack(struct x80 a)
 {
 	struct softfloat_num x = {.sig = a.mant, .exp = (a.se & 0x7fff) - BIAS, .kind = SOFTFLOAT_FINITE, .sign = a.se >> 15};
 
@@ -36,29 +36,29 @@ static always_inline struct softfloat_num unpack(struct softfloat_f80 a)
 }
 
 /* A number that softfloat_finish made, or an exact one in range. */
-static always_inline struct softfloat_f80 assemble(struct softfloat_num x)
+static always_inline struct x80 assemble(struct softfloat_num x)
 {
-	struct softfloat_f80 r = {.mant = x.sig, .se = x.sign << 15};
+	struct x80 r = {.mant = x.sig, .se = x.sign << 15};
 
 	if (likely(x.kind == SOFTFLOAT_FINITE))
 		r.se |= x.sig >> 63 ? (x.exp + BIAS) & 0x7fff : 0;
 	else if (x.kind == SOFTFLOAT_NUL)
 		r.mant = 0;
 	else if (x.kind == SOFTFLOAT_INF)
-		r = (struct softfloat_f80){.mant = BIT(63), .se = r.se | 0x7fff};
+		r = (struct x80){.mant = BIT(63), .se = r.se | 0x7fff};
 	else
 		r = softfloat_f80_indefinite();
 	return r;
 }
 
-static always_inline struct softfloat_f80 pack(struct softfloat_env *env, struct softfloat_num x, unsigned pc)
+static always_inline struct x80 pack(struct softfloat_env *env, struct softfloat_num x, unsigned pc)
 {
 	return assemble(softfloat_finish(env, x, &formats[pc & 3]));
 }
 
 /* ---- NaNs ---- */
 
-static noinline struct softfloat_f80 choose_nan(struct softfloat_env *env, struct softfloat_f80 a, struct softfloat_f80 b)
+static noinline struct x80 choose_nan(struct softfloat_env *env, struct x80 a, struct x80 b)
 {
 	const u64 quiet = BIT(62);
 
@@ -79,18 +79,18 @@ static noinline struct softfloat_f80 choose_nan(struct softfloat_env *env, struc
 		second = b.mant > a.mant;
 	else
 		second = a.se > b.se; /* the positive one */
-	struct softfloat_f80 r = second ? b : a;
+	struct x80 r = second ? b : a;
 	r.mant |= quiet;
 	return r;
 }
 
 /* Cheap: only the largest exponent and a missing integer bit need a closer look. */
-static always_inline bool maybe_special(struct softfloat_f80 a)
+static always_inline bool maybe_special(struct x80 a)
 {
 	return (a.se & 0x7fff) == 0x7fff || softfloat_f80_unsupported(a);
 }
 
-bool softfloat_f80_special(struct softfloat_env *env, struct softfloat_f80 a, struct softfloat_f80 b, struct softfloat_f80 *result)
+bool softfloat_f80_special(struct softfloat_env *env, struct x80 a, struct x80 b, struct x80 *result)
 {
 	if (softfloat_f80_unsupported(a) || softfloat_f80_is_nan(a) || softfloat_f80_unsupported(b) ||
 	    softfloat_f80_is_nan(b)) {
@@ -103,9 +103,9 @@ bool softfloat_f80_special(struct softfloat_env *env, struct softfloat_f80 a, st
 /* ---- arithmetic ---- */
 
 #define ARITH(name, operation)                                                                                         \
-	struct softfloat_f80 softfloat_f80_##name(struct softfloat_env *env, struct softfloat_f80 a, struct softfloat_f80 b, unsigned pc)               \
+	struct x80 softfloat_f80_##name(struct softfloat_env *env, struct x80 a, struct x80 b, unsigned pc)                \
 	{                                                                                                                  \
-		struct softfloat_f80 r;                                                                                                  \
+		struct x80 r;                                                                                                  \
 		if (unlikely(maybe_special(a) || maybe_special(b)) && softfloat_f80_special(env, a, b, &r))                    \
 			return r;                                                                                                  \
 		struct softfloat_num x = unpack(a), y = unpack(b);                                                             \
@@ -116,19 +116,19 @@ ARITH(sub, (y.sign ^= 1, softfloat_num_add(env, x, y)))
 ARITH(mul, softfloat_num_mul(env, x, y))
 ARITH(div, softfloat_num_div(env, x, y))
 
-struct softfloat_f80 softfloat_f80_sqrt(struct softfloat_env *env, struct softfloat_f80 a, unsigned pc)
+struct x80 softfloat_f80_sqrt(struct softfloat_env *env, struct x80 a, unsigned pc)
 {
-	struct softfloat_f80 r;
+	struct x80 r;
 
 	if (softfloat_f80_special(env, a, a, &r))
 		return r;
 	return pack(env, softfloat_num_sqrt(env, unpack(a)), pc);
 }
 
-enum softfloat_order softfloat_f80_cmp(struct softfloat_env *env, struct softfloat_f80 a, struct softfloat_f80 b, bool signalling)
+enum softfloat_order softfloat_f80_cmp(struct softfloat_env *env, struct x80 a, struct x80 b, bool signalling)
 {
 	if (unlikely(maybe_special(a) || maybe_special(b))) {
-		struct softfloat_f80 r;
+		struct x80 r;
 		if (softfloat_f80_special(env, a, b, &r)) {
 			if (signalling)
 				env->flags |= SOFTFLOAT_IE;
@@ -150,9 +150,9 @@ enum softfloat_order softfloat_f80_cmp(struct softfloat_env *env, struct softflo
 	return less == !(a.se >> 15) ? SOFTFLOAT_LESS : SOFTFLOAT_GREATER;
 }
 
-struct softfloat_f80 softfloat_f80_round(struct softfloat_env *env, struct softfloat_f80 a)
+struct x80 softfloat_f80_round(struct softfloat_env *env, struct x80 a)
 {
-	struct softfloat_f80 r;
+	struct x80 r;
 	bool inexact, up;
 
 	if (softfloat_f80_special(env, a, a, &r))
@@ -178,17 +178,17 @@ struct softfloat_f80 softfloat_f80_round(struct softfloat_env *env, struct softf
 }
 
 /* The value as it is, a denormal even with underflow unmasked; a pseudo-denormal gets its proper exponent. */
-static struct softfloat_f80 unchanged(struct softfloat_f80 a)
+static struct x80 unchanged(struct x80 a)
 {
 	if ((a.se & 0x7fff) == 0 && a.mant >> 63)
 		a.se |= 1;
 	return a;
 }
 
-struct softfloat_f80 softfloat_f80_scale(struct softfloat_env *env, struct softfloat_f80 a, struct softfloat_f80 b)
+struct x80 softfloat_f80_scale(struct softfloat_env *env, struct x80 a, struct x80 b)
 {
 	const i32 far = 1 << 17; /* out of range even with a wrapped exponent */
-	struct softfloat_f80 r;
+	struct x80 r;
 
 	if (softfloat_f80_special(env, a, b, &r))
 		return r;
@@ -216,9 +216,9 @@ struct softfloat_f80 softfloat_f80_scale(struct softfloat_env *env, struct softf
 	return assemble(x);
 }
 
-struct softfloat_f80 softfloat_f80_extract(struct softfloat_env *env, struct softfloat_f80 a, struct softfloat_f80 *exponent)
+struct x80 softfloat_f80_extract(struct softfloat_env *env, struct x80 a, struct x80 *exponent)
 {
-	struct softfloat_f80 r;
+	struct x80 r;
 
 	if (softfloat_f80_special(env, a, a, &r)) {
 		*exponent = r;
@@ -228,9 +228,9 @@ struct softfloat_f80 softfloat_f80_extract(struct softfloat_env *env, struct sof
 	softfloat_denormals(env, x.denormal);
 	if (x.kind == SOFTFLOAT_NUL) {
 		env->flags |= SOFTFLOAT_ZE;
-		*exponent = (struct softfloat_f80){.mant = BIT(63), .se = 0xffff};
+		*exponent = (struct x80){.mant = BIT(63), .se = 0xffff};
 	} else if (x.kind == SOFTFLOAT_INF) {
-		*exponent = (struct softfloat_f80){.mant = BIT(63), .se = 0x7fff};
+		*exponent = (struct x80){.mant = BIT(63), .se = 0x7fff};
 	} else {
 		*exponent = softfloat_f80_from_i64(x.exp);
 		x.exp = 0;
@@ -238,9 +238,9 @@ struct softfloat_f80 softfloat_f80_extract(struct softfloat_env *env, struct sof
 	return assemble(x);
 }
 
-struct softfloat_f80 softfloat_f80_rem(struct softfloat_env *env, struct softfloat_f80 a, struct softfloat_f80 b, bool nearest, int *quotient)
+struct x80 softfloat_f80_rem(struct softfloat_env *env, struct x80 a, struct x80 b, bool nearest, int *quotient)
 {
-	struct softfloat_f80 r;
+	struct x80 r;
 	u64 rest, q = 0;
 
 	*quotient = SOFTFLOAT_NO_QUOTIENT;
@@ -293,73 +293,73 @@ struct softfloat_f80 softfloat_f80_rem(struct softfloat_env *env, struct softflo
 
 /* ---- conversions ---- */
 
-struct softfloat_f80 softfloat_f80_from_f32(u32 a, bool *denormal)
+struct x80 softfloat_f80_from_f32(u32 a, bool *denormal)
 {
 	u64 mant = a & 0x7fffff;
 	unsigned e = a >> 23 & 0xff, sign = a >> 31 << 15;
 
 	*denormal = e == 0 && mant;
 	if (likely(e - 1 < 254))
-		return (struct softfloat_f80){.mant = BIT(63) | mant << 40, .se = sign | (e + BIAS - 127)};
+		return (struct x80){.mant = BIT(63) | mant << 40, .se = sign | (e + BIAS - 127)};
 	if (e)
-		return (struct softfloat_f80){.mant = BIT(63) | mant << 40, .se = sign | 0x7fff};
+		return (struct x80){.mant = BIT(63) | mant << 40, .se = sign | 0x7fff};
 	if (mant == 0)
-		return (struct softfloat_f80){.se = sign};
+		return (struct x80){.se = sign};
 	unsigned lz = __builtin_clzll(mant);
-	return (struct softfloat_f80){.mant = mant << lz, .se = sign | (BIAS - 126 - (lz - 40))};
+	return (struct x80){.mant = mant << lz, .se = sign | (BIAS - 126 - (lz - 40))};
 }
 
-struct softfloat_f80 softfloat_f80_from_f64(u64 a, bool *denormal)
+struct x80 softfloat_f80_from_f64(u64 a, bool *denormal)
 {
 	u64 mant = a & (BIT(52) - 1);
 	unsigned e = a >> 52 & 0x7ff, sign = a >> 63 << 15;
 
 	*denormal = e == 0 && mant;
 	if (likely(e - 1 < 2046))
-		return (struct softfloat_f80){.mant = BIT(63) | mant << 11, .se = sign | (e + BIAS - 1023)};
+		return (struct x80){.mant = BIT(63) | mant << 11, .se = sign | (e + BIAS - 1023)};
 	if (e)
-		return (struct softfloat_f80){.mant = BIT(63) | mant << 11, .se = sign | 0x7fff};
+		return (struct x80){.mant = BIT(63) | mant << 11, .se = sign | 0x7fff};
 	if (mant == 0)
-		return (struct softfloat_f80){.se = sign};
+		return (struct x80){.se = sign};
 	unsigned lz = __builtin_clzll(mant);
-	return (struct softfloat_f80){.mant = mant << lz, .se = sign | (BIAS - 1022 - (lz - 11))};
+	return (struct x80){.mant = mant << lz, .se = sign | (BIAS - 1022 - (lz - 11))};
 }
 
-struct softfloat_f80 softfloat_f80_from_i64(i64 v)
+struct x80 softfloat_f80_from_i64(i64 v)
 {
 	return assemble(softfloat_num_from(v));
 }
 
-struct softfloat_f80 softfloat_f80_from_bcd(const u8 bcd[10])
+struct x80 softfloat_f80_from_bcd(const u8 bcd[10])
 {
 	u64 v = 0;
 
 	for (int i = 8; i >= 0; i--)
 		v = v * 100 + (bcd[i] >> 4) * 10 + (bcd[i] & 15);
-	struct softfloat_f80 r = softfloat_f80_from_i64(v);
+	struct x80 r = softfloat_f80_from_i64(v);
 	r.se |= bcd[9] >> 7 << 15;
 	return r;
 }
 
-u32 softfloat_f80_to_f32(struct softfloat_env *env, struct softfloat_f80 a)
+u32 softfloat_f80_to_f32(struct softfloat_env *env, struct x80 a)
 {
-	struct softfloat_f80 r;
+	struct x80 r;
 
 	if (unlikely(maybe_special(a)) && softfloat_f80_special(env, a, a, &r))
 		return (u32)(r.se >> 15) << 31 | 0x7f800000 | (r.mant >> 40 & 0x7fffff);
 	return softfloat_pack(env, unpack(a), &softfloat_f32);
 }
 
-u64 softfloat_f80_to_f64(struct softfloat_env *env, struct softfloat_f80 a)
+u64 softfloat_f80_to_f64(struct softfloat_env *env, struct x80 a)
 {
-	struct softfloat_f80 r;
+	struct x80 r;
 
 	if (unlikely(maybe_special(a)) && softfloat_f80_special(env, a, a, &r))
 		return (u64)(r.se >> 15) << 63 | 0x7ffull << 52 | (r.mant >> 11 & (BIT(52) - 1));
 	return softfloat_pack(env, unpack(a), &softfloat_f64);
 }
 
-i64 softfloat_f80_to_int(struct softfloat_env *env, struct softfloat_f80 a, enum softfloat_rounding rc, unsigned bits)
+i64 softfloat_f80_to_int(struct softfloat_env *env, struct x80 a, enum softfloat_rounding rc, unsigned bits)
 {
 	i64 v;
 
@@ -370,7 +370,7 @@ i64 softfloat_f80_to_int(struct softfloat_env *env, struct softfloat_f80 a, enum
 	return v;
 }
 
-void softfloat_f80_to_bcd(struct softfloat_env *env, struct softfloat_f80 a, u8 bcd[10])
+void softfloat_f80_to_bcd(struct softfloat_env *env, struct x80 a, u8 bcd[10])
 {
 	struct softfloat_env e = *env;
 	i64 v = softfloat_f80_to_int(&e, a, softfloat_rc(env), 64);

@@ -87,33 +87,33 @@ static u128 square(struct softfloat_num x)
 static const struct softfloat_format extended = {64, true, 0, 15, -16382, 16383};
 #define BIAS 16383
 
-static struct softfloat_f80 as_f80(struct softfloat_num x)
+static struct x80 as_f80(struct softfloat_num x)
 {
 	switch (x.kind) {
 	case SOFTFLOAT_FINITE:
-		return (struct softfloat_f80){.mant = x.sig, .se = x.sign << 15 | (x.sig >> 63 ? (x.exp + BIAS) & 0x7fff : 0)};
-	case SOFTFLOAT_NUL: return (struct softfloat_f80){.se = x.sign << 15};
-	case SOFTFLOAT_INF: return (struct softfloat_f80){.mant = BIT(63), .se = x.sign << 15 | 0x7fff};
+		return (struct x80){.mant = x.sig, .se = x.sign << 15 | (x.sig >> 63 ? (x.exp + BIAS) & 0x7fff : 0)};
+	case SOFTFLOAT_NUL: return (struct x80){.se = x.sign << 15};
+	case SOFTFLOAT_INF: return (struct x80){.mant = BIT(63), .se = x.sign << 15 | 0x7fff};
 	default: return softfloat_f80_indefinite();
 	}
 }
 
 /* Round; whatever the bits say, the result is inexact. */
-static struct softfloat_f80 inexact(struct softfloat_env *env, struct softfloat_num x)
+static struct x80 inexact(struct softfloat_env *env, struct softfloat_num x)
 {
 	env->flags |= SOFTFLOAT_PE | (x.exp < extended.exp_min ? SOFTFLOAT_UE : 0);
 	return as_f80(softfloat_finish(env, x, &extended));
 }
 
-static struct softfloat_f80 invalid(struct softfloat_env *env)
+static struct x80 invalid(struct softfloat_env *env)
 {
 	return as_f80(softfloat_invalid(env));
 }
 
-static struct softfloat_f80 zero(bool sign) { return (struct softfloat_f80){.se = sign << 15}; }
-static struct softfloat_f80 infinity(bool sign) { return (struct softfloat_f80){.mant = BIT(63), .se = sign << 15 | 0x7fff}; }
+static struct x80 zero(bool sign) { return (struct x80){.se = sign << 15}; }
+static struct x80 infinity(bool sign) { return (struct x80){.mant = BIT(63), .se = sign << 15 | 0x7fff}; }
 
-static struct softfloat_num unpack(struct softfloat_f80 a)
+static struct softfloat_num unpack(struct x80 a)
 {
 	i32 e = a.se & 0x7fff;
 	bool sign = a.se >> 15;
@@ -168,9 +168,9 @@ static struct softfloat_num cosine_of(struct softfloat_num r)
 	return make(0 - (series(square(r), cosine, terms(r), true) + 1), -1, false);
 }
 
-bool softfloat_f80_sincos(struct softfloat_env *env, struct softfloat_f80 a, struct softfloat_f80 *s, struct softfloat_f80 *c)
+bool softfloat_f80_sincos(struct softfloat_env *env, struct x80 a, struct x80 *s, struct x80 *c)
 {
-	struct softfloat_f80 r;
+	struct x80 r;
 	unsigned n;
 
 	if (softfloat_f80_special(env, a, a, &r) || softfloat_f80_is_infinity(a)) {
@@ -187,7 +187,7 @@ bool softfloat_f80_sincos(struct softfloat_env *env, struct softfloat_f80 a, str
 		if (s)
 			*s = a;
 		if (c)
-			*c = (struct softfloat_f80){.mant = BIT(63), .se = BIAS};
+			*c = (struct x80){.mant = BIT(63), .se = BIAS};
 		return true;
 	}
 	if (x.exp > 62)
@@ -207,7 +207,7 @@ bool softfloat_f80_sincos(struct softfloat_env *env, struct softfloat_f80 a, str
 	return true;
 }
 
-bool softfloat_f80_tan(struct softfloat_env *env, struct softfloat_f80 a, struct softfloat_f80 *t)
+bool softfloat_f80_tan(struct softfloat_env *env, struct x80 a, struct x80 *t)
 {
 	unsigned n;
 
@@ -267,9 +267,9 @@ static struct softfloat_num arctan_of(struct softfloat_num b, struct softfloat_n
 	return make(u.sign ? arctan[i] - m : arctan[i] + m, -1, false);
 }
 
-struct softfloat_f80 softfloat_f80_atan2(struct softfloat_env *env, struct softfloat_f80 y, struct softfloat_f80 x)
+struct x80 softfloat_f80_atan2(struct softfloat_env *env, struct x80 y, struct x80 x)
 {
-	struct softfloat_f80 r;
+	struct x80 r;
 
 	if (softfloat_f80_special(env, y, x, &r))
 		return r;
@@ -303,9 +303,9 @@ struct softfloat_f80 softfloat_f80_atan2(struct softfloat_env *env, struct softf
 
 /* ---- powers and logarithms of 2 ---- */
 
-struct softfloat_f80 softfloat_f80_exp2m1(struct softfloat_env *env, struct softfloat_f80 a)
+struct x80 softfloat_f80_exp2m1(struct softfloat_env *env, struct x80 a)
 {
-	struct softfloat_f80 r;
+	struct x80 r;
 
 	if (softfloat_f80_special(env, a, a, &r))
 		return r;
@@ -313,7 +313,7 @@ struct softfloat_f80 softfloat_f80_exp2m1(struct softfloat_env *env, struct soft
 	if (x.kind == SOFTFLOAT_NUL)
 		return a;
 	if (x.kind == SOFTFLOAT_INF)
-		return x.sign ? (struct softfloat_f80){.mant = BIT(63), .se = 0x8000 | BIAS} : a;
+		return x.sign ? (struct x80){.mant = BIT(63), .se = 0x8000 | BIAS} : a;
 	softfloat_denormals(env, x.denormal);
 	if (x.exp >= 0) {
 		if (x.exp == 0 && x.sig == BIT(63) && x.sign)
@@ -363,14 +363,14 @@ static struct softfloat_num log_of(struct softfloat_num x)
 	return make(sum < 0 ? 0 - (u128)sum : (u128)sum, 127 - 112, sum < 0);
 }
 
-static struct softfloat_f80 scaled(struct softfloat_env *env, struct softfloat_num l, struct softfloat_num y)
+static struct x80 scaled(struct softfloat_env *env, struct softfloat_num l, struct softfloat_num y)
 {
 	return inexact(env, make(mulhi(mantissa(l), (u128)y.sig << 64), l.exp + y.exp + 1, l.sign != y.sign));
 }
 
-struct softfloat_f80 softfloat_f80_ylog2(struct softfloat_env *env, struct softfloat_f80 a, struct softfloat_f80 b)
+struct x80 softfloat_f80_ylog2(struct softfloat_env *env, struct x80 a, struct x80 b)
 {
-	struct softfloat_f80 r;
+	struct x80 r;
 
 	if (softfloat_f80_special(env, a, b, &r))
 		return r;
@@ -394,10 +394,10 @@ struct softfloat_f80 softfloat_f80_ylog2(struct softfloat_env *env, struct softf
 	return scaled(env, log_of(x), y);
 }
 
-struct softfloat_f80 softfloat_f80_ylog2p1(struct softfloat_env *env, struct softfloat_f80 a, struct softfloat_f80 b)
+struct x80 softfloat_f80_ylog2p1(struct softfloat_env *env, struct x80 a, struct x80 b)
 {
 	struct softfloat_env quiet = {0};
-	struct softfloat_f80 r;
+	struct x80 r;
 
 	if (softfloat_f80_special(env, a, b, &r))
 		return r;

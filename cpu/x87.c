@@ -74,7 +74,7 @@ void x87_underflow(struct cpu *cpu, const struct insn *in, unsigned i, unsigned 
 
 /* ---- loads ---- */
 
-static always_inline void push(struct cpu *cpu, const struct insn *in, struct softfloat_f80 v, const struct softfloat_env *env)
+static always_inline void push(struct cpu *cpu, const struct insn *in, struct x80 v, const struct softfloat_env *env)
 {
 	if (unlikely(x87_full(cpu, 7))) {
 		if (x87_stack_fault(cpu, in, true))
@@ -88,7 +88,7 @@ static always_inline void push(struct cpu *cpu, const struct insn *in, struct so
 }
 
 /* A value from memory of 32 or 64 bits: a signalling NaN is invalid, a denormal is told. */
-static always_inline void load_real(struct cpu *cpu, const struct insn *in, struct softfloat_f80 v, bool denormal)
+static always_inline void load_real(struct cpu *cpu, const struct insn *in, struct x80 v, bool denormal)
 {
 	struct softfloat_env env = x87_env(cpu);
 
@@ -106,7 +106,7 @@ OP(fld_m32)
 	bool denormal;
 
 	x87_check(cpu);
-	struct softfloat_f80 v = softfloat_f80_from_f32(mem_read32(cpu, in), &denormal);
+	struct x80 v = softfloat_f80_from_f32(mem_read32(cpu, in), &denormal);
 	load_real(cpu, in, v, denormal);
 }
 OP(fld_m64)
@@ -114,7 +114,7 @@ OP(fld_m64)
 	bool denormal;
 
 	x87_check(cpu);
-	struct softfloat_f80 v = softfloat_f80_from_f64(mem_read64(cpu, in), &denormal);
+	struct x80 v = softfloat_f80_from_f64(mem_read64(cpu, in), &denormal);
 	load_real(cpu, in, v, denormal);
 }
 
@@ -123,7 +123,7 @@ OP(fld_m64)
 	{                                                                                                                  \
 		struct softfloat_env env = {0};                                                                                \
 		x87_check(cpu);                                                                                                \
-		struct softfloat_f80 v = value;                                                                                          \
+		struct x80 v = value;                                                                                          \
 		push(cpu, in, v, &env);                                                                                        \
 	}
 LOAD(fld_m80, x87_read80(cpu, in))
@@ -137,7 +137,7 @@ OP(fbld)
 	u8 bcd[10];
 
 	x87_check(cpu);
-	struct softfloat_f80 v = x87_read80(cpu, in);
+	struct x80 v = x87_read80(cpu, in);
 	store64(bcd, v.mant);
 	store16(bcd + 8, v.se);
 	push(cpu, in, softfloat_f80_from_bcd(bcd), &env);
@@ -153,7 +153,7 @@ OP(fld_st)
 			x87_push(cpu, softfloat_f80_indefinite());
 		return;
 	}
-	struct softfloat_f80 v = x87_st(cpu, in->r[0]);
+	struct x80 v = x87_st(cpu, in->r[0]);
 	push(cpu, in, v, &env);
 }
 
@@ -166,7 +166,7 @@ static always_inline void load_constant(struct cpu *cpu, const struct insn *in, 
 	x87_check(cpu);
 	if (nearest < 2)
 		mant += rc == SOFTFLOAT_UP || (rc == SOFTFLOAT_NEAREST && nearest);
-	push(cpu, in, (struct softfloat_f80){.mant = mant, .se = se}, &env);
+	push(cpu, in, (struct x80){.mant = mant, .se = se}, &env);
 }
 #define EXACT 2
 OP(fld1) { load_constant(cpu, in, BIT(63), 0x3fff, EXACT); }
@@ -206,7 +206,7 @@ static always_inline void stored(struct cpu *cpu, const struct insn *in, struct 
 				x87_pop(cpu);                                                                                          \
 			return;                                                                                                    \
 		}                                                                                                              \
-		struct softfloat_f80 a = x87_st(cpu, 0);                                                                                \
+		struct x80 a = x87_st(cpu, 0);                                                                                 \
 		u##bits v = value;                                                                                             \
 		if (likely(x87_stores(&env, true)))                                                                            \
 			mem_write##bits(cpu, in, v);                                                                               \
@@ -248,7 +248,7 @@ OP(fbstp)
 	bool full = x87_full(cpu, 0);
 	softfloat_f80_to_bcd(&env, full ? x87_st(cpu, 0) : softfloat_f80_indefinite(), bcd);
 	if (x87_stores(&env, true))
-		x87_write80(cpu, in, (struct softfloat_f80){.mant = load64(bcd), .se = load16(bcd + 8)});
+		x87_write80(cpu, in, (struct x80){.mant = load64(bcd), .se = load16(bcd + 8)});
 	if (full)
 		stored(cpu, in, &env, true);
 	else if (x87_stack_fault(cpu, in, false))
@@ -263,7 +263,7 @@ static always_inline void store_st(struct cpu *cpu, const struct insn *in, unsig
 		x87_underflow(cpu, in, in->r[0], pops);
 		return;
 	}
-	struct softfloat_f80 v = x87_st(cpu, 0);
+	struct x80 v = x87_st(cpu, 0);
 	x87_quiet(cpu, in);
 	x87_put(cpu, in->r[0], v);
 	if (pops)
@@ -289,7 +289,7 @@ OP(fxch)
 	unsigned i = in->r[0];
 
 	x87_check(cpu);
-	struct softfloat_f80 a = x87_st(cpu, 0), b = x87_st(cpu, i);
+	struct x80 a = x87_st(cpu, 0), b = x87_st(cpu, i);
 	if (unlikely(!x87_full(cpu, 0) || !x87_full(cpu, i))) {
 		if (!x87_full(cpu, 0))
 			a = softfloat_f80_indefinite();
@@ -361,7 +361,7 @@ static always_inline u16 order_cc(enum softfloat_order order)
 }
 
 /* ST(0) with v; full: v came from memory or a register that is not empty. */
-static always_inline void compare(struct cpu *cpu, const struct insn *in, struct softfloat_f80 v, bool full, bool denormal,
+static always_inline void compare(struct cpu *cpu, const struct insn *in, struct x80 v, bool full, bool denormal,
                                   bool signalling, unsigned pops)
 {
 	struct softfloat_env env = x87_env(cpu);
@@ -387,7 +387,7 @@ static always_inline void compare(struct cpu *cpu, const struct insn *in, struct
 	OP(name)                                                                                                           \
 	{                                                                                                                  \
 		x87_check(cpu);                                                                                                \
-		compare(cpu, in, x87_st(cpu, i), x87_full(cpu, i), false, signalling, pops);                                  \
+		compare(cpu, in, x87_st(cpu, i), x87_full(cpu, i), false, signalling, pops);                                   \
 	}
 COMPARE_ST(fcom_st, in->r[0], true, 0)
 COMPARE_ST(fcomp_st, in->r[0], true, 1)
@@ -401,7 +401,7 @@ COMPARE_ST(fucompp, 1, false, 2)
 	{                                                                                                                  \
 		bool denormal = false;                                                                                         \
 		x87_check(cpu);                                                                                                \
-		struct softfloat_f80 v = value;                                                                                          \
+		struct x80 v = value;                                                                                          \
 		compare(cpu, in, v, true, denormal, true, pops);                                                               \
 	}
 COMPARE_MEM(fcom_m32, softfloat_f80_from_f32(mem_read32(cpu, in), &denormal), 0)
@@ -416,7 +416,7 @@ COMPARE_MEM(ficomp_m32, softfloat_f80_from_i64((i32)mem_read32(cpu, in)), 1)
 OP(ftst)
 {
 	x87_check(cpu);
-	compare(cpu, in, (struct softfloat_f80){0}, true, false, true, 0);
+	compare(cpu, in, (struct x80){0}, true, false, true, 0);
 }
 
 /* C1 keeps its value. */
@@ -451,7 +451,7 @@ OP(fxam)
 	u16 class;
 
 	x87_check(cpu);
-	struct softfloat_f80 a = x87_st(cpu, 0);
+	struct x80 a = x87_st(cpu, 0);
 	if (!x87_full(cpu, 0))
 		class = FSW_C3 | FSW_C0;
 	else if (softfloat_f80_unsupported(a))

@@ -10,7 +10,7 @@
 
 enum arith { ADD, MUL, SUB, SUBR, DIV, DIVR };
 
-static always_inline struct softfloat_f80 compute(struct softfloat_env *env, enum arith op, struct softfloat_f80 a, struct softfloat_f80 b,
+static always_inline struct x80 compute(struct softfloat_env *env, enum arith op, struct x80 a, struct x80 b,
                                         unsigned pc)
 {
 	switch (op) {
@@ -24,14 +24,14 @@ static always_inline struct softfloat_f80 compute(struct softfloat_env *env, enu
 }
 
 /* ST(0) op= v from memory. denormal: v was one before it was widened. */
-static always_inline void arith_mem(struct cpu *cpu, const struct insn *in, enum arith op, struct softfloat_f80 v, bool denormal)
+static always_inline void arith_mem(struct cpu *cpu, const struct insn *in, enum arith op, struct x80 v, bool denormal)
 {
 	if (unlikely(!x87_full(cpu, 0))) {
 		x87_underflow(cpu, in, 0, 0);
 		return;
 	}
 	struct softfloat_env env = x87_env(cpu);
-	struct softfloat_f80 r = compute(&env, op, x87_st(cpu, 0), v, x87_pc(cpu));
+	struct x80 r = compute(&env, op, x87_st(cpu, 0), v, x87_pc(cpu));
 	if (unlikely(denormal) && !(env.flags & (SOFTFLOAT_IE | SOFTFLOAT_ZE)) && !softfloat_f80_is_nan(r))
 		env.flags |= SOFTFLOAT_DE;
 	x87_settle(cpu, in, &env);
@@ -50,7 +50,7 @@ static always_inline void arith_st(struct cpu *cpu, const struct insn *in, enum 
 		return;
 	}
 	struct softfloat_env env = x87_env(cpu);
-	struct softfloat_f80 r = compute(&env, op, x87_st(cpu, to), x87_st(cpu, from), x87_pc(cpu));
+	struct x80 r = compute(&env, op, x87_st(cpu, to), x87_st(cpu, from), x87_pc(cpu));
 	x87_settle(cpu, in, &env);
 	if (unlikely(!x87_stores(&env, false)))
 		return;
@@ -64,14 +64,14 @@ static always_inline void arith_st(struct cpu *cpu, const struct insn *in, enum 
 	{                                                                                                                  \
 		bool denormal;                                                                                                 \
 		x87_check(cpu);                                                                                                \
-		struct softfloat_f80 v = softfloat_f80_from_f32(mem_read32(cpu, in), &denormal);                                         \
+		struct x80 v = softfloat_f80_from_f32(mem_read32(cpu, in), &denormal);                                         \
 		arith_mem(cpu, in, op, v, denormal);                                                                           \
 	}                                                                                                                  \
 	OP(f##name##_m64)                                                                                                  \
 	{                                                                                                                  \
 		bool denormal;                                                                                                 \
 		x87_check(cpu);                                                                                                \
-		struct softfloat_f80 v = softfloat_f80_from_f64(mem_read64(cpu, in), &denormal);                                         \
+		struct x80 v = softfloat_f80_from_f64(mem_read64(cpu, in), &denormal);                                         \
 		arith_mem(cpu, in, op, v, denormal);                                                                           \
 	}                                                                                                                  \
 	OP(fi##name##_m16)                                                                                                 \
@@ -104,7 +104,7 @@ ARITH(divr, DIVR)
 			return;                                                                                                    \
 		}                                                                                                              \
 		struct softfloat_env env = x87_env(cpu);                                                                       \
-		struct softfloat_f80 a = x87_st(cpu, 0), b INSN_UNUSED = x87_st(cpu, 1), r = value;                                    \
+		struct x80 a = x87_st(cpu, 0), b INSN_UNUSED = x87_st(cpu, 1), r = value;                                      \
 		x87_settle(cpu, in, &env);                                                                                     \
 		if (likely(x87_stores(&env, false)))                                                                           \
 			x87_put(cpu, 0, r);                                                                                        \
@@ -112,8 +112,8 @@ ARITH(divr, DIVR)
 UNARY(fsqrt, x87_full(cpu, 0), softfloat_f80_sqrt(&env, a, x87_pc(cpu)))
 UNARY(frndint, x87_full(cpu, 0), softfloat_f80_round(&env, a))
 UNARY(fscale, x87_full(cpu, 0) && x87_full(cpu, 1), softfloat_f80_scale(&env, a, b))
-UNARY(fchs, x87_full(cpu, 0), ((struct softfloat_f80){.mant = a.mant, .se = a.se ^ 0x8000}))
-UNARY(fabs_, x87_full(cpu, 0), ((struct softfloat_f80){.mant = a.mant, .se = a.se & 0x7fff}))
+UNARY(fchs, x87_full(cpu, 0), ((struct x80){.mant = a.mant, .se = a.se ^ 0x8000}))
+UNARY(fabs_, x87_full(cpu, 0), ((struct x80){.mant = a.mant, .se = a.se & 0x7fff}))
 
 static always_inline void remainder_of(struct cpu *cpu, const struct insn *in, bool nearest)
 {
@@ -126,7 +126,7 @@ static always_inline void remainder_of(struct cpu *cpu, const struct insn *in, b
 		return;
 	}
 	struct softfloat_env env = x87_env(cpu);
-	struct softfloat_f80 r = softfloat_f80_rem(&env, x87_st(cpu, 0), x87_st(cpu, 1), nearest, &q);
+	struct x80 r = softfloat_f80_rem(&env, x87_st(cpu, 0), x87_st(cpu, 1), nearest, &q);
 	x87_settle(cpu, in, &env);
 	if (unlikely(!x87_stores(&env, false)))
 		return;
@@ -144,7 +144,7 @@ OP(fxtract)
 {
 	x87_check(cpu);
 	bool full = x87_full(cpu, 0);
-	struct softfloat_f80 exponent = softfloat_f80_indefinite(), significand = exponent;
+	struct x80 exponent = softfloat_f80_indefinite(), significand = exponent;
 	if (unlikely(!full || x87_full(cpu, 7))) {
 		if (!x87_stack_fault(cpu, in, full))
 			return;

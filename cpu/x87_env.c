@@ -13,7 +13,7 @@ u16 x87_tag_word(const struct cpu *cpu)
 	u16 tags = 0;
 
 	for (unsigned i = 0; i < 8; i++) {
-		struct softfloat_f80 v = {cpu->x87.r[i].mant, cpu->x87.r[i].se};
+		struct x80 v = {cpu->x87.r[i].mant, cpu->x87.r[i].se};
 		unsigned e = v.se & 0x7fff, tag = 0;
 		if (!(cpu->x87.valid >> i & 1))
 			tag = 3;

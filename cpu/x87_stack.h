@@ -11,17 +11,17 @@
 #include "cpu/softfloat_f80.h"
 #include "cpu/x87.h"
 
-static always_inline struct softfloat_f80 x87_st(const struct cpu *cpu, unsigned i)
+static always_inline struct x80 x87_st(const struct cpu *cpu, unsigned i)
 {
 	const struct f80 *r = &cpu->x87.r[((cpu->x87.fsw >> FSW_TOP_SHIFT) + i) & 7];
 
-	return (struct softfloat_f80){.mant = r->mant, .se = r->se};
+	return (struct x80){.mant = r->mant, .se = r->se};
 }
 static always_inline bool x87_full(const struct cpu *cpu, unsigned i)
 {
 	return cpu->x87.valid >> (((cpu->x87.fsw >> FSW_TOP_SHIFT) + i) & 7) & 1;
 }
-static always_inline void x87_put(struct cpu *cpu, unsigned i, struct softfloat_f80 v)
+static always_inline void x87_put(struct cpu *cpu, unsigned i, struct x80 v)
 {
 	unsigned r = ((cpu->x87.fsw >> FSW_TOP_SHIFT) + i) & 7;
 
@@ -29,7 +29,7 @@ static always_inline void x87_put(struct cpu *cpu, unsigned i, struct softfloat_
 	cpu->x87.r[r].se = v.se;
 	cpu->x87.valid |= 1 << r;
 }
-static always_inline void x87_push(struct cpu *cpu, struct softfloat_f80 v)
+static always_inline void x87_push(struct cpu *cpu, struct x80 v)
 {
 	x87_set_top(cpu, x87_top(cpu) - 1);
 	x87_put(cpu, 0, v);
@@ -81,20 +81,20 @@ bool x87_stack_fault(struct cpu *cpu, const struct insn *in, bool overflow);
 /* Underflow of an instruction whose result goes to ST(i) (and pops). */
 void x87_underflow(struct cpu *cpu, const struct insn *in, unsigned i, unsigned pops);
 
-/* 80-bit operands are two accesses, of 8 and 2 bytes: the first is done, or faults, before the limit of the second is looked
- * at; what it stored stays. */
-static always_inline struct softfloat_f80 x87_read80(struct cpu *cpu, const struct insn *in)
+/* 80-bit operands are two accesses, of 8 and 2 bytes: the first is done, or faults, before the limit of the second is
+ * looked at; what it stored stays. */
+static always_inline struct x80 x87_read80(struct cpu *cpu, const struct insn *in)
 {
 	u64 la = ea_linear(cpu, in, 8, false);
 	u8 *p = access_fast(cpu, la, 10, false);
 
 	if (likely(p && in->ea == EA_LONG))
-		return (struct softfloat_f80){.mant = load64(p), .se = load16(p + 8)};
+		return (struct x80){.mant = load64(p), .se = load16(p + 8)};
 	u64 mant = lin_read64(cpu, la, in->seg);
 	ea_linear(cpu, in, 10, false);
-	return (struct softfloat_f80){.mant = mant, .se = lin_read16(cpu, insn_wrap(cpu, la + 8), in->seg)};
+	return (struct x80){.mant = mant, .se = lin_read16(cpu, insn_wrap(cpu, la + 8), in->seg)};
 }
-static always_inline void x87_write80(struct cpu *cpu, const struct insn *in, struct softfloat_f80 v)
+static always_inline void x87_write80(struct cpu *cpu, const struct insn *in, struct x80 v)
 {
 	u64 la = ea_linear(cpu, in, 8, true);
 	u8 *p = access_fast(cpu, la, 10, true);

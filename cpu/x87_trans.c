@@ -16,7 +16,7 @@ static void out_of_range(struct cpu *cpu, const struct insn *in)
 
 static always_inline void angle(struct cpu *cpu, const struct insn *in, bool sine)
 {
-	struct softfloat_f80 r;
+	struct x80 r;
 
 	x87_check(cpu);
 	cpu->x87.fsw &= ~FSW_C2;
@@ -39,7 +39,7 @@ OP(fcos) { angle(cpu, in, false); }
 /* Those that replace ST(0) and push. */
 static always_inline void angle_push(struct cpu *cpu, const struct insn *in, bool tangent)
 {
-	struct softfloat_f80 first = softfloat_f80_indefinite(), second = first;
+	struct x80 first = softfloat_f80_indefinite(), second = first;
 
 	x87_check(cpu);
 	cpu->x87.fsw &= ~FSW_C2;
@@ -49,7 +49,7 @@ static always_inline void angle_push(struct cpu *cpu, const struct insn *in, boo
 			return;
 	} else {
 		struct softfloat_env env = x87_env(cpu);
-		struct softfloat_f80 a = x87_st(cpu, 0);
+		struct x80 a = x87_st(cpu, 0);
 		bool ok = tangent ? softfloat_f80_tan(&env, a, &first) : softfloat_f80_sincos(&env, a, &first, &second);
 		if (!ok) {
 			out_of_range(cpu, in);
@@ -75,7 +75,7 @@ OP(f2xm1)
 		return;
 	}
 	struct softfloat_env env = x87_env(cpu);
-	struct softfloat_f80 r = softfloat_f80_exp2m1(&env, x87_st(cpu, 0));
+	struct x80 r = softfloat_f80_exp2m1(&env, x87_st(cpu, 0));
 	x87_settle(cpu, in, &env);
 	if (x87_stores(&env, false))
 		x87_put(cpu, 0, r);
@@ -91,7 +91,7 @@ OP(f2xm1)
 			return;                                                                                                    \
 		}                                                                                                              \
 		struct softfloat_env env = x87_env(cpu);                                                                       \
-		struct softfloat_f80 a = x87_st(cpu, 0), b = x87_st(cpu, 1), r = value;                                                \
+		struct x80 a = x87_st(cpu, 0), b = x87_st(cpu, 1), r = value;                                                  \
 		x87_settle(cpu, in, &env);                                                                                     \
 		if (!x87_stores(&env, false))                                                                                  \
 			return;                                                                                                    \

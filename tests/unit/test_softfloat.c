@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* cpu/softfloat*: bits and flags of every operation.
  *
- * On any host: recorded vectors (softfloat_vectors.inc: what an x86-64 CPU answered) and digests of many more random cases.
- * On x86-64 hosts also: random and edge operands, every rounding, precision and mask, against the CPU running the tests.
+ * On any host: recorded vectors (softfloat_vectors.inc: what an x86-64 CPU answered) and digests of many more random
+ * cases. On x86-64 hosts also: random and edge operands, every rounding, precision and mask, against the CPU running
+ * the tests.
  * Transcendental functions may differ from the CPU by one unit in the last place; their vectors are our own results.
  *
  * test-softfloat --record FILE writes a new softfloat_vectors.inc, after the comparison has passed. */
@@ -20,7 +21,7 @@ enum { C0 = 1 << 8, C1 = 1 << 9, C2 = 1 << 10, C3 = 1 << 14, CC = C0 | C1 | C2 |
 /* One case. control: MXCSR, or FCW for x87. status: exception flags, for x87 also condition codes. */
 struct softfloat_case {
 	u32 control;
-	struct softfloat_f80 a, b, r;
+	struct x80 a, b, r;
 	u32 status;
 };
 
@@ -41,7 +42,7 @@ struct operation {
 		struct softfloat_env e = {c->control};                                                                         \
 		u64 a = c->a.mant, b = c->b.mant;                                                                              \
 		(void)a, (void)b;                                                                                              \
-		c->r = (struct softfloat_f80){.mant = value};                                                                            \
+		c->r = (struct x80){.mant = value};                                                                            \
 		c->status = softfloat_sse_flags(&e);                                                                           \
 	}
 #define SSE_OPS(X)                                                                                                     \
@@ -94,7 +95,7 @@ SSE_OPS(SOFT_SSE)
 	{                                                                                                                  \
 		struct softfloat_env e = {(c->control & 0x3f) << 7 | (c->control >> 10 & 3) << 13};                            \
 		unsigned pc MAYBE_UNUSED = c->control >> 8 & 3, cc = 0;                                                        \
-		struct softfloat_f80 a = c->a, b MAYBE_UNUSED = c->b;                                                                    \
+		struct x80 a = c->a, b MAYBE_UNUSED = c->b;                                                                    \
 		c->r = value;                                                                                                  \
 		c->status = softfloat_sse_flags(&e) | (e.up && !(softfloat_traps(&e) & SOFTFLOAT_BEFORE) ? C1 : 0) | cc;       \
 	}
@@ -127,23 +128,23 @@ SSE_OPS(SOFT_SSE)
 	X(fistpll, as_f80(softfloat_f80_to_int(&e, a, softfloat_rc(&e), 64)), "fistpll %0")                                \
 	X(fbstp, bcd(&e, a), "fbstp %0")
 
-static struct softfloat_f80 as_f80(u64 v) { return (struct softfloat_f80){.mant = v}; }
-static struct softfloat_f80 bcd(struct softfloat_env *e, struct softfloat_f80 a)
+static struct x80 as_f80(u64 v) { return (struct x80){.mant = v}; }
+static struct x80 bcd(struct softfloat_env *e, struct x80 a)
 {
 	u8 b[10];
 
 	softfloat_f80_to_bcd(e, a, b);
-	return (struct softfloat_f80){.mant = load64(b), .se = load16(b + 8)};
+	return (struct x80){.mant = load64(b), .se = load16(b + 8)};
 }
-static struct softfloat_f80 cmp_cc(enum softfloat_order o, struct softfloat_f80 a, unsigned *cc)
+static struct x80 cmp_cc(enum softfloat_order o, struct x80 a, unsigned *cc)
 {
 	*cc = order(o) << 8;
 	return a;
 }
-static struct softfloat_f80 rest(struct softfloat_env *e, struct softfloat_f80 a, struct softfloat_f80 b, bool nearest, unsigned *cc)
+static struct x80 rest(struct softfloat_env *e, struct x80 a, struct x80 b, bool nearest, unsigned *cc)
 {
 	int q;
-	struct softfloat_f80 r = softfloat_f80_rem(e, a, b, nearest, &q);
+	struct x80 r = softfloat_f80_rem(e, a, b, nearest, &q);
 
 	if (softfloat_traps(e) & SOFTFLOAT_BEFORE)
 		return r;
@@ -153,17 +154,17 @@ static struct softfloat_f80 rest(struct softfloat_env *e, struct softfloat_f80 a
 		*cc = (q & 4 ? C0 : 0) | (q & 2 ? C3 : 0) | (q & 1 ? C1 : 0);
 	return r;
 }
-static struct softfloat_f80 sine_cosine(struct softfloat_env *e, struct softfloat_f80 a, bool sine, unsigned *cc)
+static struct x80 sine_cosine(struct softfloat_env *e, struct x80 a, bool sine, unsigned *cc)
 {
-	struct softfloat_f80 r = a;
+	struct x80 r = a;
 
 	if (!softfloat_f80_sincos(e, a, sine ? &r : NULL, sine ? NULL : &r))
 		*cc = C2;
 	return r;
 }
-static struct softfloat_f80 tangent(struct softfloat_env *e, struct softfloat_f80 a, unsigned *cc)
+static struct x80 tangent(struct softfloat_env *e, struct x80 a, unsigned *cc)
 {
-	struct softfloat_f80 r = a;
+	struct x80 r = a;
 
 	if (!softfloat_f80_tan(e, a, &r))
 		*cc = C2;
@@ -189,19 +190,19 @@ STORE_OPS(SOFT_STORE)
 		                 "\n stmxcsr %4\n ldmxcsr %3\n movq %%xmm0, %0"                                                \
 		                 : "=r"(r) : "r"(c->a.mant), "r"(c->b.mant), "m"(saved), "m"(raised), "m"(c->control)          \
 		                 : "rax", "xmm0", "xmm1", "memory", "cc");                                                     \
-		c->r = (struct softfloat_f80){.mant = r};                                                                                \
+		c->r = (struct x80){.mant = r};                                                                                \
 		c->status = raised & SOFTFLOAT_FLAGS;                                                                          \
 	}
 SSE_OPS(HOST_SSE)
 
-/* Exceptions become pending, but none is delivered: no waiting instruction comes before FNCLEX. STATUS adds to AX, as an
- * operation may have to look at it first. */
+/* Exceptions become pending, but none is delivered: no waiting instruction comes before FNCLEX. STATUS adds to AX, as
+ * an operation may have to look at it first. */
 #define STATUS "mov %%eax, %%edx\n fnstsw %%ax\n fnclex\n or %%edx, %%eax"
 #define HOST_X87(name, trans, value, text)                                                                             \
 	static void host_##name(struct softfloat_case *c)                                                                  \
 	{                                                                                                                  \
 		u16 status = 0, fcw = c->control;                                                                              \
-		struct softfloat_f80 r = {0};                                                                                            \
+		struct x80 r = {0};                                                                                            \
 		__asm__ volatile("fninit\n fldcw %2\n fldt %4\n fldt %3\n" text "\n" STATUS "\n fstpt %0\n fninit"             \
 		                 : "=m"(r), "+a"(status) : "m"(fcw), "m"(c->a), "m"(c->b) : "rdx", "st", "st(1)", "cc");       \
 		c->r = r;                                                                                                      \
@@ -213,7 +214,7 @@ X87_OPS(HOST_X87)
 	static void host_##name(struct softfloat_case *c)                                                                  \
 	{                                                                                                                  \
 		u16 status, fcw = c->control;                                                                                  \
-		struct softfloat_f80 r = {0};                                                                                            \
+		struct x80 r = {0};                                                                                            \
 		__asm__ volatile("fninit\n fldcw %2\n fldt %3\n" text "\n fnstsw %1\n fninit"                                  \
 		                 : "+m"(r), "=m"(status) : "m"(fcw), "m"(c->a) : "st", "memory");                              \
 		c->r = r;                                                                                                      \
@@ -265,7 +266,7 @@ static unsigned exponent(u64 *seed, unsigned max, unsigned near, unsigned precis
 	}
 }
 
-static struct softfloat_f80 operand(u64 *seed, enum kind kind, struct softfloat_f80 near)
+static struct x80 operand(u64 *seed, enum kind kind, struct x80 near)
 {
 	u64 sign = pick(seed, 2), v;
 
@@ -284,7 +285,7 @@ static struct softfloat_f80 operand(u64 *seed, enum kind kind, struct softfloat_
 		break;
 	}
 	unsigned e = exponent(seed, 0x7fff, near.se & 0x7fff, 64);
-	struct softfloat_f80 x = {.mant = fraction(seed, 63) | BIT(63), .se = sign << 15 | e};
+	struct x80 x = {.mant = fraction(seed, 63) | BIT(63), .se = sign << 15 | e};
 	if (pick(seed, 24) == 0 || (e == 0 && pick(seed, 4)))
 		x.mant &= ~BIT(63); /* denormals, and what the 387 refuses */
 	return x;
@@ -327,7 +328,8 @@ static u32 status_mask(const struct operation *op, const struct softfloat_case *
 	return SOFTFLOAT_FLAGS | (op->trans ? CC & ~C1 : CC);
 }
 
-static bool equal(const struct operation *op, const struct softfloat_case *soft, const struct softfloat_case *host, bool near)
+static bool equal(const struct operation *op, const struct softfloat_case *soft, const struct softfloat_case *host,
+                  bool near)
 {
 	u32 mask = status_mask(op, host);
 
@@ -341,11 +343,12 @@ static bool equal(const struct operation *op, const struct softfloat_case *soft,
 	return near && op->trans && (x > y ? x - y : y - x) <= 1;
 }
 
-static void complain(const struct operation *op, const struct softfloat_case *soft, const struct softfloat_case *expected)
+#define VALUE "%04" PRIx64 ":%016" PRIx64
+static void complain(const struct operation *op, const struct softfloat_case *c, const struct softfloat_case *expected)
 {
-	fail_msg("%s control %#x a %04" PRIx64 ":%016" PRIx64 " b %04" PRIx64 ":%016" PRIx64 ": %04" PRIx64 ":%016" PRIx64 " status %#x, expected %04" PRIx64 ":%016" PRIx64
-	         " status %#x", op->name, soft->control, soft->a.se, soft->a.mant, soft->b.se, soft->b.mant, soft->r.se, soft->r.mant,
-	         soft->status, expected->r.se, expected->r.mant, expected->status);
+	fail_msg("%s control %#x a " VALUE " b " VALUE ": " VALUE " status %#x, expected " VALUE " status %#x", op->name,
+	         c->control, c->a.se, c->a.mant, c->b.se, c->b.mant, c->r.se, c->r.mant, c->status, expected->r.se,
+	         expected->r.mant, expected->status);
 }
 
 static void against_cpu(void **state)
