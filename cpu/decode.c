@@ -58,11 +58,11 @@ static void catalogue_init(void)
 	unsigned count = 0;
 
 	for (unsigned t = 0; t < ARRAY_LEN(tables); t++)
-		count += tables[t] ? tables[t]->count : 0;
+		count += tables[t]->count;
 	const struct form **order = err_alloc(count * sizeof *order);
 	catalogue.form = err_alloc(count * sizeof *catalogue.form);
 	for (unsigned t = 0; t < ARRAY_LEN(tables); t++)
-		for (unsigned i = 0; tables[t] && i < tables[t]->count; i++)
+		for (unsigned i = 0; i < tables[t]->count; i++)
 			order[catalogue.count++] = &tables[t]->forms[i];
 	qsort(order, count, sizeof *order, by_mnemonic);
 	for (unsigned i = 0; i < count; i++)

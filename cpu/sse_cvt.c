@@ -156,19 +156,21 @@ OP(dq2pd)
 PACKED_TO_INT(round, softfloat_rc(&env))
 PACKED_TO_INT(truncate, SOFTFLOAT_ZERO)
 
+/* From memory these two do not touch the MMX state. */
 OP(pi2ps)
 {
 	sse_check(cpu);
-	x87_mmx_check(cpu);
+	if (!in->ea)
+		x87_mmx_check(cpu);
 	union lanes64 v = {.q = {mmx_source(cpu, in)}};
 	SSE_ENV;
 	for (unsigned i = 0; i < 2; i++)
 		v.d[i] = softfloat_i32_to_f32(&env, v.sd[i]);
 	sse_finish(cpu, &env);
-	x87_mmx_enter(cpu);
+	if (!in->ea)
+		x87_mmx_enter(cpu);
 	cpu->v[in->r[0]].q[0] = v.q[0];
 }
-/* From memory CVTPI2PD does not touch the MMX state (SDM vol. 2). */
 OP(pi2pd)
 {
 	sse_check(cpu);

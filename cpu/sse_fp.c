@@ -106,7 +106,8 @@ HORIZONTAL(hadd, softfloat_add)
 HORIZONTAL(hsub, softfloat_sub)
 
 /* Dot product: the immediate's high half chooses the products, the low half where the sum goes. The products are rounded and
- * their exceptions are delivered before the sums begin (SDM vol. 2, DPPS). */
+ * their exceptions are delivered before the sums begin (SDM vol. 2, DPPS). Every lane adds for itself, in the order of Intel's
+ * CPUs, which shows where several products are NaNs. */
 OP(dpps)
 {
 	sse_check(cpu);
@@ -116,12 +117,15 @@ OP(dpps)
 		if (in->imm >> (4 + i) & 1)
 			t.d[i] = softfloat_mul32(&env, a.d[i], b.d[i]);
 	sse_finish(cpu, &env);
-	u32 low = softfloat_add32(&env, t.d[0], t.d[1]), high = softfloat_add32(&env, t.d[2], t.d[3]);
-	sse_finish(cpu, &env);
-	u32 sum = softfloat_add32(&env, low, high);
-	sse_finish(cpu, &env);
+	union lanes128 s;
 	for (unsigned i = 0; i < 4; i++)
+		s.d[i] = softfloat_add32(&env, t.d[i ^ 1], t.d[i]);
+	sse_finish(cpu, &env);
+	for (unsigned i = 0; i < 4; i++) {
+		u32 sum = softfloat_add32(&env, s.d[i], s.d[i ^ 2]);
 		r.d[i] = in->imm >> i & 1 ? sum : 0;
+	}
+	sse_finish(cpu, &env);
 	sse_set(cpu, in->r[0], r);
 }
 OP(dppd)
@@ -133,10 +137,11 @@ OP(dppd)
 		if (in->imm >> (4 + i) & 1)
 			t.q[i] = softfloat_mul64(&env, a.q[i], b.q[i]);
 	sse_finish(cpu, &env);
-	u64 sum = softfloat_add64(&env, t.q[0], t.q[1]);
-	sse_finish(cpu, &env);
-	for (unsigned i = 0; i < 2; i++)
+	for (unsigned i = 0; i < 2; i++) {
+		u64 sum = softfloat_add64(&env, t.q[i ^ 1], t.q[i]);
 		r.q[i] = in->imm >> i & 1 ? sum : 0;
+	}
+	sse_finish(cpu, &env);
 	sse_set(cpu, in->r[0], r);
 }
 
