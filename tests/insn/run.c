@@ -333,5 +333,8 @@ int main(int argc, char **argv)
 	bus_free(&bus);
 	ram_free(ram);
 	loop_free(loop);
+	clock_free(virtual_clock);
+	free(source.data);
+	free(elf.data);
 	return failures != 0;
 }
