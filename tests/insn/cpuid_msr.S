@@ -31,7 +31,8 @@ test:
 	mov $1, %eax
 	cpuid
 	SAVE %ecx                      //! & 0x8000000 = 0
-	SAVE %edx                      /* FPU, DE, PSE, TSC, MSR, PAE, MCE, CX8, SEP, PGE, CMOV, CLFLUSH, MMX, FXSR, SSE, SSE2 */ //! & 0x0788a97d = 0x0788a97d
+	/* FPU, DE, PSE, TSC, MSR, PAE, MCE, CX8, SEP, PGE, CMOV, PSE-36, CLFLUSH, MMX, FXSR, SSE, SSE2 */
+	SAVE %edx                      //! & 0x0788a97d = 0x0788a97d
 	mov %cr4, %eax
 	bts $18, %eax
 	mov %eax, %cr4

@@ -67,6 +67,24 @@ wrote:	nop
 	xor %eax, %eax
 	mov %eax, %dr7
 
+	/* one that MOV SS hits waits for the next instruction, TF or not */
+	movl $0, hits
+	mov %eax, %dr6
+	mov $ss_value, %eax
+	mov %eax, %dr1
+	mov $0x00700408, %eax
+	mov %eax, %dr7
+	mov ss_value, %ss
+	nop
+ss_at:	xor %eax, %eax
+	mov %eax, %dr7
+	mov hits, %ecx
+	mov %ecx, result + 104
+	mov first_eip, %ecx
+	mov %ecx, result + 112
+	mov last_dr6, %ecx
+	mov %ecx, result + 120
+
 	/* GD: touching a debug register faults */
 	movl $0, hits
 	mov %eax, %dr6
@@ -100,6 +118,8 @@ own_db:
 	iret
 
 	.data
+ss_value: .word DATA
+	.align 4
 hits:	.long 0
 first_eip: .long 0
 last_dr6: .long 0
@@ -120,3 +140,6 @@ last_dr6: .long 0
 //! mem32 result+80 = 0xffff0ff2
 //! mem32 result+88 = 1
 //! mem32 result+96 = 0xffff2ff0
+//! mem32 result+104 = 1
+//! mem32 result+112 = ss_at
+//! mem32 result+120 = 0xffff0ff2

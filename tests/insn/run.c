@@ -152,7 +152,9 @@ static int acknowledge(void *opaque)
 
 static u64 reg(const char *name, const char *line)
 {
-	static const char *const gpr[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"};
+	static const char *const gpr[] = {
+		"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+	};
 	static const char *const seg[] = {"es", "cs", "ss", "ds", "fs", "gs"};
 	const struct {
 		const char *name;
@@ -296,7 +298,10 @@ int main(int argc, char **argv)
 	cpu = cpu_new(&model, &bus, virtual_clock, 0, 1);
 	cpu->intc.acknowledge = acknowledge;
 	clock_count_instructions(virtual_clock, &cpu->instructions, 0);
-	struct boot_request request = {.kernel = {argv[2], elf.data, elf.size, NULL}, .cmdline = "", .e820 = map, .e820_count = 2, .ram_below_4g = RAM_SIZE};
+	struct boot_request request = {
+		.kernel = {argv[2], elf.data, elf.size, NULL}, .cmdline = "", .e820 = map, .e820_count = ARRAY_LEN(map),
+		.ram_below_4g = RAM_SIZE,
+	};
 	if (!boot_load(&bus, &request, &entry, &err)) {
 		fprintf(stderr, "%s\n", err.text);
 		return 2;
@@ -307,7 +312,8 @@ int main(int argc, char **argv)
 	enter(&entry);
 	enum engine_stop stop = interp_engine.run(cpu, BUDGET);
 	if (stop == ENGINE_BUDGET) {
-		printf("still running after %d instructions, at %04x:%llx\n", BUDGET, cpu->seg[SEG_CS].selector, (unsigned long long)cpu->rip);
+		printf("still running after %d instructions, at %04x:%llx\n", BUDGET, cpu->seg[SEG_CS].selector,
+		       (unsigned long long)cpu->rip);
 		failures++;
 	}
 	unsigned expectations = 0;
