@@ -95,6 +95,12 @@ ARITH(divr, DIVR)
 
 /* ---- of ST(0), or of ST(0) and ST(1) ---- */
 
+/* Of any encoding, even a NaN. */
+static always_inline struct x80 with_sign(struct x80 a, u64 se)
+{
+	return (struct x80){.mant = a.mant, .se = se};
+}
+
 #define UNARY(name, operands_full, value)                                                                              \
 	OP(name)                                                                                                           \
 	{                                                                                                                  \
@@ -112,8 +118,8 @@ ARITH(divr, DIVR)
 UNARY(fsqrt, x87_full(cpu, 0), softfloat_f80_sqrt(&env, a, x87_pc(cpu)))
 UNARY(frndint, x87_full(cpu, 0), softfloat_f80_round(&env, a))
 UNARY(fscale, x87_full(cpu, 0) && x87_full(cpu, 1), softfloat_f80_scale(&env, a, b))
-UNARY(fchs, x87_full(cpu, 0), ((struct x80){.mant = a.mant, .se = a.se ^ 0x8000}))
-UNARY(fabs_, x87_full(cpu, 0), ((struct x80){.mant = a.mant, .se = a.se & 0x7fff}))
+UNARY(fchs, x87_full(cpu, 0), with_sign(a, a.se ^ 0x8000))
+UNARY(fabs_, x87_full(cpu, 0), with_sign(a, a.se & 0x7fff))
 
 static always_inline void remainder_of(struct cpu *cpu, const struct insn *in, bool nearest)
 {

@@ -204,7 +204,7 @@ SSE_OPS(HOST_SSE)
 		u16 status = 0, fcw = c->control;                                                                              \
 		struct x80 r = {0};                                                                                            \
 		__asm__ volatile("fninit\n fldcw %2\n fldt %4\n fldt %3\n" text "\n" STATUS "\n fstpt %0\n fninit"             \
-		                 : "=m"(r), "+a"(status) : "m"(fcw), "m"(c->a), "m"(c->b) : "rdx", "st", "st(1)", "cc");       \
+		                 : "+m"(r), "+a"(status) : "m"(fcw), "m"(c->a), "m"(c->b) : "rdx", "st", "st(1)", "cc");       \
 		c->r = r;                                                                                                      \
 		c->status = status & (SOFTFLOAT_FLAGS | CC);                                                                   \
 	}
