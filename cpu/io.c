@@ -247,9 +247,9 @@ static always_inline void string_io(struct cpu *cpu, const struct insn *in, enum
 	i64 step = cpu->rflags & FLAG_DF ? -(i64)in->osize : in->osize;
 
 	cpu->rip = next;
+	check_port(cpu, port, in->osize); /* even when nothing will be moved */
 	if (!count)
 		return;
-	check_port(cpu, port, in->osize);
 	for (;;) {
 		u64 offset = cpu->gpr[pointer] & mask;
 		u64 done = input ? ins_some(cpu, in, port, offset, count) : outs_some(cpu, in, port, offset, count);

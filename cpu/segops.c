@@ -183,16 +183,15 @@ OP(verw)
 
 OP(arpl)
 {
-	u64 la = 0;
-
 	protected_only(cpu);
-	u16 to = in->ea ? mem_rmw16(cpu, in, &la) : *reg16(cpu, in->r[0]);
+	/* memory is written, and must be writable, only if the selector changes */
+	u16 to = in->ea ? mem_read16(cpu, in) : *reg16(cpu, in->r[0]);
 	u16 rpl = *reg16(cpu, in->r[1]) & SELECTOR_RPL;
 	bool raise = (to & SELECTOR_RPL) < rpl;
 	if (raise) {
 		to = (to & ~SELECTOR_RPL) | rpl;
 		if (in->ea)
-			mem_store16(cpu, in, la, to);
+			mem_write16(cpu, in, to);
 		else
 			set_reg16(cpu, in->r[0], to);
 	}

@@ -128,10 +128,22 @@ WHOLE(punpckhbw, for (unsigned i = 0; i < N / 2; i++) { r.b[2 * i] = a->b[i + N 
 WHOLE(punpckhwd, for (unsigned i = 0; i < N / 4; i++) { r.w[2 * i] = a->w[i + N / 4]; r.w[2 * i + 1] = b->w[i + N / 4]; })
 WHOLE(punpckhdq, for (unsigned i = 0; i < N / 8; i++) { r.d[2 * i] = a->d[i + N / 8]; r.d[2 * i + 1] = b->d[i + N / 8]; })
 WHOLE(pshufb, for (unsigned i = 0; i < N; i++) r.b[i] = b->b[i] & 0x80 ? 0 : a->b[b->b[i] & (N - 1)];)
-WHOLE(phaddw, for (unsigned i = 0; i < N / 4; i++) { r.w[i] = a->w[2 * i] + a->w[2 * i + 1]; r.w[i + N / 4] = b->w[2 * i] + b->w[2 * i + 1]; })
-WHOLE(phaddd, for (unsigned i = 0; i < N / 8; i++) { r.d[i] = a->d[2 * i] + a->d[2 * i + 1]; r.d[i + N / 8] = b->d[2 * i] + b->d[2 * i + 1]; })
-WHOLE(phsubw, for (unsigned i = 0; i < N / 4; i++) { r.w[i] = a->w[2 * i] - a->w[2 * i + 1]; r.w[i + N / 4] = b->w[2 * i] - b->w[2 * i + 1]; })
-WHOLE(phsubd, for (unsigned i = 0; i < N / 8; i++) { r.d[i] = a->d[2 * i] - a->d[2 * i + 1]; r.d[i + N / 8] = b->d[2 * i] - b->d[2 * i + 1]; })
+WHOLE(phaddw, for (unsigned i = 0; i < N / 4; i++) {
+	r.w[i] = a->w[2 * i] + a->w[2 * i + 1];
+	r.w[i + N / 4] = b->w[2 * i] + b->w[2 * i + 1];
+})
+WHOLE(phaddd, for (unsigned i = 0; i < N / 8; i++) {
+	r.d[i] = a->d[2 * i] + a->d[2 * i + 1];
+	r.d[i + N / 8] = b->d[2 * i] + b->d[2 * i + 1];
+})
+WHOLE(phsubw, for (unsigned i = 0; i < N / 4; i++) {
+	r.w[i] = a->w[2 * i] - a->w[2 * i + 1];
+	r.w[i + N / 4] = b->w[2 * i] - b->w[2 * i + 1];
+})
+WHOLE(phsubd, for (unsigned i = 0; i < N / 8; i++) {
+	r.d[i] = a->d[2 * i] - a->d[2 * i + 1];
+	r.d[i + N / 8] = b->d[2 * i] - b->d[2 * i + 1];
+})
 WHOLE(phaddsw, for (unsigned i = 0; i < N / 4; i++) {
 	r.sw[i] = sat_i16(a->sw[2 * i] + a->sw[2 * i + 1]);
 	r.sw[i + N / 4] = sat_i16(b->sw[2 * i] + b->sw[2 * i + 1]);
