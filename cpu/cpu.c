@@ -111,7 +111,7 @@ const struct field cpu_fields[] = {
 	FIELD(struct cpu, debugctl, "IA32_DEBUGCTL"),
 	FIELD_SUB(struct cpu, x87, x87_fields, "x87 FPU"),
 	FIELD(struct cpu, mxcsr, "SSE control and status"),
-	FIELD(struct cpu, cpuid_pad, "-"),
+	FIELD_ARRAY(struct cpu, v_pad, "-"),
 	FIELD_SUBS(struct cpu, v, vreg_fields, "vector registers"),
 	FIELD_ARRAY(struct cpu, k, "mask registers"),
 	FIELD(struct cpu, activity, "0 running, 1 halted, 2 waiting for SIPI, 3 shutdown"),

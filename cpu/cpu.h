@@ -196,7 +196,7 @@ struct cpu {
 	u64 smbase, feature_control, debugctl;
 	struct x87 x87;
 	u32 mxcsr;
-	u32 cpuid_pad;
+	u32 v_pad[3];    /* so that no vector register straddles cache lines (sse.h) */
 	union vreg v[32];
 	u64 k[8];
 	u8 activity;     /* enum cpu_activity */

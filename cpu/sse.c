@@ -12,6 +12,11 @@ const struct insn *sse_refuse(struct cpu *cpu, const struct insn *in)
 	exception_raise(cpu, cpu->sse_fault);
 }
 
+struct m128 sse_slow_read(struct cpu *cpu, const struct insn *in, bool aligned)
+{
+	return mem_read128(cpu, in, aligned);
+}
+
 /* ---- whole registers ---- */
 SSE_REG(mov_x_x) { sse_set(cpu, in->r[0], sse_reg(cpu, in->r[1])); }
 SSE_LOAD128(mova_load, true) { sse_set(cpu, in->r[0], m); }
@@ -48,12 +53,12 @@ SSE_OP(movsldup) { return (union lanes128){.vd = {b.vd[0], b.vd[0], b.vd[2], b.v
 SSE_OP(movshdup) { return (union lanes128){.vd = {b.vd[1], b.vd[1], b.vd[3], b.vd[3]}}; }
 
 /* ---- shuffles ---- */
-SSE_OP(shufps)
+SSE_PICK(shufps)
 {
 	const unsigned i = in->imm;
-	return (union lanes128){.d = {a.d[i & 3], a.d[i >> 2 & 3], b.d[i >> 4 & 3], b.d[i >> 6 & 3]}};
+	return (union lanes128){.vd = {a->d[i & 3], a->d[i >> 2 & 3], b->d[i >> 4 & 3], b->d[i >> 6 & 3]}};
 }
-SSE_OP(shufpd) { return (union lanes128){.vq = {a.q[in->imm & 1], b.q[in->imm >> 1 & 1]}}; }
+SSE_PICK(shufpd) { return (union lanes128){.vq = {a->q[in->imm & 1], b->q[in->imm >> 1 & 1]}}; }
 SSE_OP(unpcklps) { return (union lanes128){.vd = {a.vd[0], b.vd[0], a.vd[1], b.vd[1]}}; }
 SSE_OP(unpckhps) { return (union lanes128){.vd = {a.vd[2], b.vd[2], a.vd[3], b.vd[3]}}; }
 SSE_OP(unpcklpd) { return (union lanes128){.vq = {a.vq[0], b.vq[0]}}; }
@@ -96,7 +101,7 @@ OP(maskmovdqu)
 OP(maskmovq)
 {
 	x87_mmx_check(cpu);
-	union lanes64 a = {.o = x87_mm(cpu, in->r[0])}, mask = {.o = x87_mm(cpu, in->r[1])};
+	union lanes128 a = {.q = {x87_mm(cpu, in->r[0])}}, mask = {.q = {x87_mm(cpu, in->r[1])}};
 	store_masked(cpu, in, a.b, mask.b, 8);
 	x87_mmx_enter(cpu);
 }
