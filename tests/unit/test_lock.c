@@ -9,7 +9,8 @@
 #define AT 0x10000u
 
 struct worker {
-	struct cpu_unit u; /* a CPU of its own, everything else shared */
+	struct cpu_unit *u; /* shared */
+	struct cpu *cpu;
 	const char *bytes;
 	unsigned len;
 	void (*prepare)(struct cpu *cpu);
@@ -19,7 +20,7 @@ struct worker {
 
 static void rounds(struct worker *w, const struct insn *in)
 {
-	struct cpu *cpu = w->u.cpu;
+	struct cpu *cpu = w->cpu;
 
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		do {
@@ -34,7 +35,7 @@ static void rounds(struct worker *w, const struct insn *in)
 static void *work(void *opaque)
 {
 	struct worker *w = opaque;
-	struct cpu *cpu = w->u.cpu;
+	struct cpu *cpu = w->cpu;
 	struct insn in[2] = {0};
 	bool ends;
 	jmp_buf env;
@@ -50,13 +51,6 @@ static void *work(void *opaque)
 	return NULL;
 }
 
-static void clone(struct cpu_unit *to, struct cpu_unit *u)
-{
-	*to = *u;
-	to->cpu = cpu_new(&u->model, &u->bus, u->clock, 1, 2);
-	cpu_unit_long(to);
-}
-
 static void race(struct worker w[2], const char *bytes, unsigned len, void (*prepare)(struct cpu *), bool retry)
 {
 	pthread_t thread[2];
@@ -67,8 +61,8 @@ static void race(struct worker w[2], const char *bytes, unsigned len, void (*pre
 		w[i].prepare = prepare;
 		w[i].retry = retry;
 		w[i].sum = 0;
-		memset(w[i].u.cpu->gpr, 0, 16 * sizeof(u64));
-		w[i].u.cpu->gpr[RDI] = AT;
+		memset(w[i].cpu->gpr, 0, 16 * sizeof(u64));
+		w[i].cpu->gpr[RDI] = AT;
 		assert_int_equal(pthread_create(&thread[i], NULL, work, &w[i]), 0);
 	}
 	for (unsigned i = 0; i < 2; i++) {
@@ -103,10 +97,12 @@ static int setup(void **state)
 	struct worker *w = err_alloc(2 * sizeof *w);
 	struct cpu_unit *u = cpu_unit_new("max");
 
+	w[0].cpu = u->cpu;
+	u->cpu = w[1].cpu = cpu_new(&u->model, &u->bus, u->clock, 1, 2);
 	cpu_unit_long(u);
-	w[0].u = *u;
-	clone(&w[1].u, u);
-	free(u);
+	u->cpu = w[0].cpu;
+	cpu_unit_long(u);
+	w[0].u = w[1].u = u;
 	*state = w;
 	return 0;
 }
@@ -114,11 +110,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct worker *w = *state;
-	struct cpu_unit *u = err_alloc(sizeof *u);
 
-	cpu_free(w[1].u.cpu);
-	*u = w[0].u;
-	cpu_unit_free(u);
+	cpu_free(w[1].cpu);
+	cpu_unit_free(w[0].u);
 	free(w);
 	return 0;
 }
@@ -126,7 +120,7 @@ static int teardown(void **state)
 static void counts(void **state)
 {
 	struct worker *w = *state;
-	u8 *at = w[0].u.ram->hva + AT;
+	u8 *at = w[0].u->ram->hva + AT;
 
 	RACE(w, "\xf0\x48\xff\x07", nothing, false); /* inc qword [rdi] */
 	assert_int_equal(load64(at), 2 * ROUNDS);
@@ -144,7 +138,7 @@ static void counts(void **state)
 	store64(at, 0);
 	/* across a cache line, and unaligned: the slow path */
 	for (unsigned i = 0; i < 2; i++)
-		w[i].u.cpu->gpr[RDI] = AT;
+		w[i].cpu->gpr[RDI] = AT;
 	RACE(w, "\xf0\xff\x47\x3e", nothing, false);
 	assert_int_equal(load32(at + 0x3e), 2 * ROUNDS);
 }
@@ -152,7 +146,7 @@ static void counts(void **state)
 static void compares(void **state)
 {
 	struct worker *w = *state;
-	u8 *at = w[0].u.ram->hva + AT;
+	u8 *at = w[0].u->ram->hva + AT;
 
 	RACE(w, "\xf0\x48\x0f\xb1\x1f", increment, true); /* cmpxchg [rdi], rbx */
 	assert_int_equal(load64(at), 2 * ROUNDS);
@@ -170,17 +164,17 @@ static void compares(void **state)
 static void exchange(void **state)
 {
 	struct worker *w = *state;
-	u8 *at = w[0].u.ram->hva + AT;
+	u8 *at = w[0].u->ram->hva + AT;
 
 	store64(at, 1000);
 	RACE(w, "\x48\x87\x1f", nothing, false); /* xchg [rdi], rbx */
-	assert_int_equal(load64(at) + w[0].u.cpu->gpr[RBX] + w[1].u.cpu->gpr[RBX], 1000);
+	assert_int_equal(load64(at) + w[0].cpu->gpr[RBX] + w[1].cpu->gpr[RBX], 1000);
 }
 
 static void bit_strings(void **state)
 {
 	struct worker *w = *state;
-	u8 *at = w[0].u.ram->hva + AT;
+	u8 *at = w[0].u->ram->hva + AT;
 
 	store64(at, 0);
 	RACE(w, "\xf0\x0f\xba\x3f\x07", nothing, false); /* btc dword [rdi], 7: an even number of times */
