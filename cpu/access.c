@@ -301,14 +301,28 @@ static void find(struct cpu *cpu, u64 linear, bool write, enum tlb_index as, str
 	fill(cpu, linear, write ? ACCESS_WRITE : ACCESS_READ, as, place);
 }
 
+static always_inline u64 load_sized(const u8 *p, unsigned size)
+{
+	return size == 8 ? load64(p) : size == 4 ? load32(p) : size == 2 ? load16(p) : *p;
+}
+
+static always_inline void store_sized(u8 *p, u64 value, unsigned size)
+{
+	if (size == 8)
+		store64(p, value);
+	else if (size == 4)
+		store32(p, value);
+	else if (size == 2)
+		store16(p, value);
+	else
+		*p = value;
+}
+
 static u64 place_read(struct cpu *cpu, const struct place *place, unsigned size)
 {
-	u64 value = 0;
-
 	if (!place->hva)
 		return device_read(cpu, place->gpa, size);
-	memcpy(&value, place->hva, size);
-	return value;
+	return load_sized(place->hva, size);
 }
 
 static void place_write(struct cpu *cpu, const struct place *place, u64 value, unsigned size)
@@ -320,7 +334,7 @@ static void place_write(struct cpu *cpu, const struct place *place, u64 value, u
 	} else {
 		if (place->page && watched(place->page))
 			dirty_write(cpu->bus, place->hva, place->page->watch, size);
-		memcpy(place->hva, &value, size);
+		store_sized(place->hva, value, size);
 	}
 }
 
@@ -706,6 +720,9 @@ u64 stack_pop(struct cpu *cpu, unsigned size)
 u64 sys_read(struct cpu *cpu, u64 linear, unsigned size)
 {
 	linear = cpu->long_mode ? linear : (u32)linear;
+	const struct tlb_entry *e = tlb_slot(&cpu->tlbs[TLB_SUPER], linear);
+	if (likely(linear - e->read <= PAGE_SIZE - size))
+		return load_sized((const u8 *)(linear + e->addend), size);
 	return read_as(cpu, linear, size, TLB_SUPER);
 }
 
