@@ -85,7 +85,8 @@ static u64 reach(const struct cpu *cpu, const struct insn *in, unsigned seg, con
 }
 
 /* Elements that can be done at once, as far as this side knows. */
-static always_inline u64 side_open(struct cpu *cpu, const struct insn *in, struct side *side, unsigned seg, unsigned size, bool write)
+static always_inline u64 side_open(struct cpu *cpu, const struct insn *in, struct side *side, unsigned seg, unsigned size,
+                                   bool write)
 {
 	bool down = cpu->rflags & FLAG_DF;
 
