@@ -268,6 +268,14 @@ static void gate_inner(void **state)
 	assert_int_equal(cpu->seg[SEG_ES].selector, U_DATA);
 	assert_int_equal(cpu->seg[SEG_FS].selector, CONFORMING);
 	assert_int_equal(cpu->seg[SEG_GS].selector, 0);
+	prot_set(u, SCRATCH3, prot_descriptor(0, 0xff, A_DATA | SEG_DC));
+	prot_load(u, SEG_DS, SCRATCH3);
+	mode_update(cpu);
+	cpu->cpl = 0;
+	u32 out[] = {0x1234, U_CODE, STACK3_AT, U_DATA};
+	memcpy(prot_at(u, 0x30000), out, sizeof out);
+	RUNS(u, "\xcb");
+	assert_int_equal(cpu->seg[SEG_DS].selector, 0);
 
 	/* 16-bit gate, 31 parameters, and a 16-bit stack */
 	prot_level(u, 3);

@@ -32,6 +32,7 @@ static void data_segments(void **state)
 		{SCRATCH, A_DATA | A_DPL(3), -1},
 		{SCRATCH | 3, A_DATA | A_DPL(3), -1},
 		{SCRATCH, A_DATA | A_DPL(2), EXC_GP},            /* CPL 3 > DPL */
+		{SCRATCH, A_DATA | A_DPL(2) | SEG_DC, EXC_GP},
 		{SCRATCH, A_CODE | A_DPL(2), EXC_GP},
 		{SCRATCH, A_CODE | A_DPL(0) | SEG_DC, -1},       /* conforming: for everyone */
 		{SCRATCH, (A_CODE | A_DPL(3)) & ~SEG_RW, EXC_GP}, /* execute-only */
@@ -397,6 +398,7 @@ static void looking(void **state)
 		{A_DATA, 0, 0, LAR | LSL | VERR | VERW, LAR | LSL | VERR | VERW},
 		{A_DATA & ~SEG_P, 0, 0, LAR | LSL | VERR | VERW, LAR | LSL | VERR | VERW},
 		{A_DATA, 3, 0, 0, 0},
+		{A_DATA | SEG_DC, 3, 0, 0, 0}, /* expand down is not conforming */
 		{A_DATA, 0, 1, 0, 0},
 		{A_DATA | A_DPL(3), 3, 3, LAR | LSL | VERR | VERW, LAR | LSL | VERR | VERW},
 		{A_DATA & ~SEG_RW, 0, 0, LAR | LSL | VERR, LAR | LSL | VERR},
