@@ -138,7 +138,7 @@ OP(dppd)
 			t.q[i] = softfloat_mul64(&env, a.q[i], b.q[i]);
 	sse_finish(cpu, &env);
 	for (unsigned i = 0; i < 2; i++) {
-		u64 sum = softfloat_add64(&env, t.q[i ^ 1], t.q[i]);
+		u64 sum = softfloat_add64(&env, t.q[i], t.q[i ^ 1]);
 		r.q[i] = in->imm >> i & 1 ? sum : 0;
 	}
 	sse_finish(cpu, &env);
