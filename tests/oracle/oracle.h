@@ -232,7 +232,7 @@ struct tolerance {
 	u64 gpr[16];          /* bits not compared */
 	u16 fsw;
 	u32 mxcsr;
-	u8 xmm;               /* 1 + register not compared at all */
+	u8 any_nan;           /* 1 single, 2 double: lanes of the destination may be NaNs of different payload */
 	u8 st_ulps;           /* ST(0), ST(1): units in the last place of difference allowed */
 	u8 rcp;               /* 1 RCP, 2 RSQRT: relative error of 1.5 * 2^-12 from the exact result */
 	bool mmx_entered;     /* TOP and the tags may be as before or as an MMX instruction leaves them */
