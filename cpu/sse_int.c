@@ -1,79 +1,76 @@
 /* SPDX-License-Identifier: MIT */
-/* Packed integers: the arithmetic, comparisons, shifts, packs and shuffles that exist both for MMX and XMM registers (MMX, SSE2,
- * SSSE3), from one definition each. Intel SDM vol. 2. What only XMM registers have is in sse_int4.c. */
+/* Packed integers: the arithmetic, comparisons, shifts, packs and shuffles that exist both for MMX and XMM registers (MMX, SSE,
+ * SSE2, SSSE3), from one definition each. Intel SDM vol. 2. What only XMM registers have is in sse4.c.
+ *
+ * The definitions see n bytes of a register, 8 or 16, in a lanes128; with 8 the upper half of their result is ignored. */
 #include <Zydis/Mnemonic.h>
 #include <Zydis/SharedTypes.h>
 
 #include "cpu/sse.h"
 
-/* ---- saturation ---- */
 static always_inline i8 sat_i8(i32 v) { return v < -128 ? -128 : v > 127 ? 127 : v; }
 static always_inline u8 sat_u8(i32 v) { return v < 0 ? 0 : v > 255 ? 255 : v; }
 static always_inline i16 sat_i16(i32 v) { return v < -32768 ? -32768 : v > 32767 ? 32767 : v; }
 static always_inline u16 sat_u16(i32 v) { return v < 0 ? 0 : v > 65535 ? 65535 : v; }
 
-/* An instruction on whole registers: BODY is a function of two operands for each width, `name##_v(a, b, n)` with n bytes. */
+/* BOTH(name) { return v; }: v of a (destination) and b (source), n bytes each. Defines name_x, name_m for XMM registers, name_mm
+ * for MMX. */
+#define BOTH_BODY(name)                                                                                                \
+	static always_inline union lanes128 name##_n(const struct insn *in INSN_UNUSED, union lanes128 a INSN_UNUSED,      \
+	                                             union lanes128 b INSN_UNUSED, const unsigned n INSN_UNUSED)
 #define BOTH(name)                                                                                                     \
-	OP(name##_x)                                                                                                       \
-	{                                                                                                                  \
-		sse_check(cpu);                                                                                                \
-		union lanes128 a = sse_reg(cpu, in->r[0]), b = sse_source(cpu, in);                                            \
-		name##_x_v(&a, &b);                                                                                            \
-		sse_set(cpu, in->r[0], a);                                                                                     \
-	}                                                                                                                  \
-	OP(name##_m)                                                                                                       \
+	BOTH_BODY(name);                                                                                                   \
+	SSE_OP(name) { return name##_n(in, a, b, 16); }                                                                    \
+	MMX_OP(name, mmx_source(cpu, in))                                                                                  \
+	BOTH_BODY(name)
+#define MMX_OP(name, source)                                                                                           \
+	OP(name##_mm)                                                                                                      \
 	{                                                                                                                  \
 		x87_mmx_check(cpu);                                                                                            \
-		union lanes64 b = {.q = {mmx_source(cpu, in)}}, a = {.q = {x87_mm(cpu, in->r[0])}};                            \
-		name##_m_v(&a, &b);                                                                                            \
+		const union lanes128 b = {.vq = {source, 0}}, a = {.vq = {x87_mm(cpu, in->r[0]), 0}};                          \
 		x87_mmx_enter(cpu);                                                                                            \
-		x87_mm_set(cpu, in->r[0], a.q[0]);                                                                             \
+		x87_mm_set(cpu, in->r[0], name##_n(in, a, b, 8).q[0]);                                                         \
 	}
 
-/* Lane by lane: expression of x (destination) and y (source) of lane kind L. */
+/* Lane by lane: an expression of x (destination) and y (source), of lane kind L. */
 #define LANEWISE(name, L, expr)                                                                                        \
-	static always_inline void name##_x_v(union lanes128 *a, const union lanes128 *b)                                  \
+	BOTH(name)                                                                                                         \
 	{                                                                                                                  \
-		for (unsigned i = 0; i < ARRAY_LEN(a->L); i++) {                                                               \
-			__typeof__(a->L[0]) x = a->L[i], y = b->L[i];                                                              \
-			a->L[i] = (expr);                                                                                          \
+		for (unsigned i = 0; i < ARRAY_LEN(a.L); i++) {                                                                \
+			const __typeof__(a.L[0]) x = a.L[i], y = b.L[i];                                                           \
+			(void)x;                                                                                                   \
+			a.L[i] = (expr);                                                                                           \
 		}                                                                                                              \
-	}                                                                                                                  \
-	static always_inline void name##_m_v(union lanes64 *a, const union lanes64 *b)                                    \
+		return a;                                                                                                      \
+	}
+/* The same where GCC's vectors can say it. */
+#define VECTORWISE(name, expr)                                                                                         \
+	BOTH(name)                                                                                                         \
 	{                                                                                                                  \
-		for (unsigned i = 0; i < ARRAY_LEN(a->L); i++) {                                                               \
-			__typeof__(a->L[0]) x = a->L[i], y = b->L[i];                                                              \
-			a->L[i] = (expr);                                                                                          \
-		}                                                                                                              \
-	}                                                                                                                  \
-	BOTH(name)
+		expr;                                                                                                          \
+		return a;                                                                                                      \
+	}
 
-/* The same code for both widths, written with the lanes of `a` and `b` and N = bytes of a register. */
-#define WHOLE(name, ...)                                                                                               \
-	static always_inline void name##_x_v(union lanes128 *a, const union lanes128 *b)                                  \
-	{                                                                                                                  \
-		enum { N = 16 };                                                                                               \
-		union lanes128 r;                                                                                              \
-		__VA_ARGS__                                                                                                    \
-		*a = r;                                                                                                        \
-	}                                                                                                                  \
-	static always_inline void name##_m_v(union lanes64 *a, const union lanes64 *b)                                    \
-	{                                                                                                                  \
-		enum { N = 8 };                                                                                                \
-		union lanes64 r;                                                                                               \
-		__VA_ARGS__                                                                                                    \
-		*a = r;                                                                                                        \
-	}                                                                                                                  \
-	BOTH(name)
+VECTORWISE(paddb, a.vb += b.vb)
+VECTORWISE(paddw, a.vw += b.vw)
+VECTORWISE(paddd, a.vd += b.vd)
+VECTORWISE(paddq, a.vq += b.vq)
+VECTORWISE(psubb, a.vb -= b.vb)
+VECTORWISE(psubw, a.vw -= b.vw)
+VECTORWISE(psubd, a.vd -= b.vd)
+VECTORWISE(psubq, a.vq -= b.vq)
+VECTORWISE(pmullw, a.vw *= b.vw)
+VECTORWISE(pand, a.vq &= b.vq)
+VECTORWISE(pandn, a.vq = ~a.vq & b.vq)
+VECTORWISE(por, a.vq |= b.vq)
+VECTORWISE(pxor, a.vq ^= b.vq)
+VECTORWISE(pcmpeqb, a.vsb = a.vsb == b.vsb)
+VECTORWISE(pcmpeqw, a.vsw = a.vsw == b.vsw)
+VECTORWISE(pcmpeqd, a.vsd = a.vsd == b.vsd)
+VECTORWISE(pcmpgtb, a.vsb = a.vsb > b.vsb)
+VECTORWISE(pcmpgtw, a.vsw = a.vsw > b.vsw)
+VECTORWISE(pcmpgtd, a.vsd = a.vsd > b.vsd)
 
-LANEWISE(paddb, b, x + y)
-LANEWISE(paddw, w, x + y)
-LANEWISE(paddd, d, x + y)
-LANEWISE(paddq, q, x + y)
-LANEWISE(psubb, b, x - y)
-LANEWISE(psubw, w, x - y)
-LANEWISE(psubd, d, x - y)
-LANEWISE(psubq, q, x - y)
 LANEWISE(paddsb, sb, sat_i8(x + y))
 LANEWISE(paddsw, sw, sat_i16(x + y))
 LANEWISE(paddusb, b, sat_u8(x + y))
@@ -82,20 +79,9 @@ LANEWISE(psubsb, sb, sat_i8(x - y))
 LANEWISE(psubsw, sw, sat_i16(x - y))
 LANEWISE(psubusb, b, x > y ? x - y : 0)
 LANEWISE(psubusw, w, x > y ? x - y : 0)
-LANEWISE(pmullw, sw, (i32)x * y)
-LANEWISE(pmulhw, sw, ((i32)x * y) >> 16)
-LANEWISE(pmulhuw, w, ((u32)x * y) >> 16)
-LANEWISE(pmulhrsw, sw, (((((i32)x * y) >> 14) + 1) >> 1))
-LANEWISE(pand, q, x &y)
-LANEWISE(pandn, q, ~x &y)
-LANEWISE(por, q, x | y)
-LANEWISE(pxor, q, x ^ y)
-LANEWISE(pcmpeqb, b, x == y ? 0xff : 0)
-LANEWISE(pcmpeqw, w, x == y ? 0xffff : 0)
-LANEWISE(pcmpeqd, d, x == y ? 0xffffffff : 0)
-LANEWISE(pcmpgtb, sb, x > y ? -1 : 0)
-LANEWISE(pcmpgtw, sw, x > y ? -1 : 0)
-LANEWISE(pcmpgtd, sd, x > y ? -1 : 0)
+LANEWISE(pmulhw, sw, x * y >> 16)
+LANEWISE(pmulhuw, w, (u32)x * y >> 16)
+LANEWISE(pmulhrsw, sw, ((x * y >> 14) + 1) >> 1)
 LANEWISE(pminub, b, x < y ? x : y)
 LANEWISE(pmaxub, b, x > y ? x : y)
 LANEWISE(pminsw, sw, x < y ? x : y)
@@ -105,325 +91,284 @@ LANEWISE(pavgw, w, (x + y + 1) >> 1)
 LANEWISE(psignb, sb, y < 0 ? -x : y ? x : 0)
 LANEWISE(psignw, sw, y < 0 ? -x : y ? x : 0)
 LANEWISE(psignd, sd, y < 0 ? (i32)-(u32)x : y ? x : 0)
-/* unary: of the source */
-LANEWISE(pabsb, sb, ((void)x, y < 0 ? -y : y))
-LANEWISE(pabsw, sw, ((void)x, y < 0 ? -y : y))
-LANEWISE(pabsd, sd, ((void)x, y < 0 ? (i32)-(u32)y : y))
+LANEWISE(pabsb, sb, y < 0 ? -y : y)
+LANEWISE(pabsw, sw, y < 0 ? -y : y)
+LANEWISE(pabsd, sd, y < 0 ? (i32)-(u32)y : y)
 
-WHOLE(pmaddwd, for (unsigned i = 0; i < N / 4; i++)
-	r.d[i] = (u32)((i32)a->sw[2 * i] * b->sw[2 * i]) + (u32)((i32)a->sw[2 * i + 1] * b->sw[2 * i + 1]);)
-WHOLE(pmaddubsw, for (unsigned i = 0; i < N / 2; i++)
-	r.sw[i] = sat_i16(a->b[2 * i] * b->sb[2 * i] + a->b[2 * i + 1] * b->sb[2 * i + 1]);)
-WHOLE(pmuludq, for (unsigned i = 0; i < N / 8; i++) r.q[i] = (u64)a->d[2 * i] * b->d[2 * i];)
-WHOLE(psadbw, for (unsigned k = 0; k < N / 8; k++) {
-	u64 sum = 0;
-	for (unsigned i = k * 8; i < k * 8 + 8; i++)
-		sum += a->b[i] > b->b[i] ? a->b[i] - b->b[i] : b->b[i] - a->b[i];
-	r.q[k] = sum;
-})
-WHOLE(packsswb, for (unsigned i = 0; i < N / 2; i++) { r.sb[i] = sat_i8(a->sw[i]); r.sb[i + N / 2] = sat_i8(b->sw[i]); })
-WHOLE(packuswb, for (unsigned i = 0; i < N / 2; i++) { r.b[i] = sat_u8(a->sw[i]); r.b[i + N / 2] = sat_u8(b->sw[i]); })
-WHOLE(packssdw, for (unsigned i = 0; i < N / 4; i++) { r.sw[i] = sat_i16(a->sd[i]); r.sw[i + N / 4] = sat_i16(b->sd[i]); })
-WHOLE(punpckhbw, for (unsigned i = 0; i < N / 2; i++) { r.b[2 * i] = a->b[i + N / 2]; r.b[2 * i + 1] = b->b[i + N / 2]; })
-WHOLE(punpckhwd, for (unsigned i = 0; i < N / 4; i++) { r.w[2 * i] = a->w[i + N / 4]; r.w[2 * i + 1] = b->w[i + N / 4]; })
-WHOLE(punpckhdq, for (unsigned i = 0; i < N / 8; i++) { r.d[2 * i] = a->d[i + N / 8]; r.d[2 * i + 1] = b->d[i + N / 8]; })
-WHOLE(pshufb, for (unsigned i = 0; i < N; i++) r.b[i] = b->b[i] & 0x80 ? 0 : a->b[b->b[i] & (N - 1)];)
-WHOLE(phaddw, for (unsigned i = 0; i < N / 4; i++) {
-	r.w[i] = a->w[2 * i] + a->w[2 * i + 1];
-	r.w[i + N / 4] = b->w[2 * i] + b->w[2 * i + 1];
-})
-WHOLE(phaddd, for (unsigned i = 0; i < N / 8; i++) {
-	r.d[i] = a->d[2 * i] + a->d[2 * i + 1];
-	r.d[i + N / 8] = b->d[2 * i] + b->d[2 * i + 1];
-})
-WHOLE(phsubw, for (unsigned i = 0; i < N / 4; i++) {
-	r.w[i] = a->w[2 * i] - a->w[2 * i + 1];
-	r.w[i + N / 4] = b->w[2 * i] - b->w[2 * i + 1];
-})
-WHOLE(phsubd, for (unsigned i = 0; i < N / 8; i++) {
-	r.d[i] = a->d[2 * i] - a->d[2 * i + 1];
-	r.d[i + N / 8] = b->d[2 * i] - b->d[2 * i + 1];
-})
-WHOLE(phaddsw, for (unsigned i = 0; i < N / 4; i++) {
-	r.sw[i] = sat_i16(a->sw[2 * i] + a->sw[2 * i + 1]);
-	r.sw[i + N / 4] = sat_i16(b->sw[2 * i] + b->sw[2 * i + 1]);
-})
-WHOLE(phsubsw, for (unsigned i = 0; i < N / 4; i++) {
-	r.sw[i] = sat_i16(a->sw[2 * i] - a->sw[2 * i + 1]);
-	r.sw[i + N / 4] = sat_i16(b->sw[2 * i] - b->sw[2 * i + 1]);
-})
+/* ---- products and sums of neighbours ---- */
 
-/* Interleaving low halves: the MMX forms read only 32 bits of memory. */
-#define UNPACK_LOW(name, L, per)                                                                                       \
-	OP(name##_x)                                                                                                       \
-	{                                                                                                                  \
-		sse_check(cpu);                                                                                                \
-		union lanes128 a = sse_reg(cpu, in->r[0]), b = sse_source(cpu, in), r;                                         \
-		for (unsigned i = 0; i < 16 / per / 2; i++) {                                                                  \
-			r.L[2 * i] = a.L[i];                                                                                       \
-			r.L[2 * i + 1] = b.L[i];                                                                                   \
-		}                                                                                                              \
-		sse_set(cpu, in->r[0], r);                                                                                     \
-	}
-#define UNPACK_LOW_MMX(name, L, per)                                                                                   \
-	OP(name##_m)                                                                                                       \
-	{                                                                                                                  \
-		x87_mmx_check(cpu);                                                                                            \
-		union lanes64 b = {.q = {in->ea ? mem_read32(cpu, in) : x87_mm(cpu, in->r[1])}};                               \
-		union lanes64 a = {.q = {x87_mm(cpu, in->r[0])}}, r;                                                           \
-		for (unsigned i = 0; i < 8 / per / 2; i++) {                                                                   \
-			r.L[2 * i] = a.L[i];                                                                                       \
-			r.L[2 * i + 1] = b.L[i];                                                                                   \
-		}                                                                                                              \
-		x87_mmx_enter(cpu);                                                                                            \
-		x87_mm_set(cpu, in->r[0], r.q[0]);                                                                             \
-	}
-UNPACK_LOW(punpcklbw, b, 1)
-UNPACK_LOW(punpcklwd, w, 2)
-UNPACK_LOW(punpckldq, d, 4)
-UNPACK_LOW(punpcklqdq, q, 8)
-UNPACK_LOW_MMX(punpcklbw, b, 1)
-UNPACK_LOW_MMX(punpcklwd, w, 2)
-UNPACK_LOW_MMX(punpckldq, d, 4)
-
-OP(punpckhqdq_x)
+/* From the halves of the products: those of even words, those of odd words, added. */
+BOTH(pmaddwd)
 {
-	sse_check(cpu);
-	union lanes128 b = sse_source(cpu, in);
-	cpu->v[in->r[0]].q[0] = cpu->v[in->r[0]].q[1];
-	cpu->v[in->r[0]].q[1] = b.q[1];
+	union lanes128 high = pmulhw_n(in, a, b, n), low = {.vw = a.vw * b.vw};
+	a.vd = ((low.vd & 0xffff) | high.vd << 16) + (low.vd >> 16 | (high.vd & 0xffff0000));
+	return a;
+}
+BOTH(pmaddubsw)
+{
+	for (unsigned i = 0; i < 8; i++)
+		a.sw[i] = sat_i16((a.w[i] & 0xff) * (i8)b.w[i] + (a.w[i] >> 8) * (b.sw[i] >> 8));
+	return a;
+}
+BOTH(pmuludq)
+{
+	a.vq = (a.vq & 0xffffffff) * (b.vq & 0xffffffff);
+	return a;
+}
+BOTH(psadbw)
+{
+	const u64 even = 0x00ff00ff00ff00ff, ones = 0x0001000100010001;
+	for (unsigned i = 0; i < 16; i++)
+		a.b[i] = (a.b[i] > b.b[i] ? a.b[i] - b.b[i] : 0) | (b.b[i] > a.b[i] ? b.b[i] - a.b[i] : 0);
+	a.vq = (a.vq & even) + (a.vq >> 8 & even);
+	return (union lanes128){.vq = {a.q[0] * ones >> 48, a.q[1] * ones >> 48}};
 }
 
-/* ---- shifts: the count is a register's low 64 bits, or an immediate ---- */
-#define SHIFT_LANES(v, L, bits, left, arithmetic)                                                                      \
-	for (unsigned i = 0; i < ARRAY_LEN((v).L); i++) {                                                                  \
-		if (arithmetic)                                                                                                \
-			(v).s##L[i] = (v).s##L[i] >> (count < bits ? count : bits - 1);                                            \
-		else if (count >= bits)                                                                                        \
-			(v).L[i] = 0;                                                                                              \
-		else                                                                                                           \
-			(v).L[i] = left ? (v).L[i] << count : (v).L[i] >> count;                                                   \
+/* The even and the odd lanes of a and b in one row. */
+static always_inline union lanes128 words_of(union lanes128 a, union lanes128 b, const unsigned odd, const unsigned n)
+{
+	union lanes128 r = {0};
+	for (unsigned i = 0; i < n / 4; i++) {
+		r.w[i] = a.w[2 * i + odd];
+		r.w[i + n / 4] = b.w[2 * i + odd];
 	}
-#define SHIFT(name, L, bits, left, arithmetic)                                                                         \
-	OP(name##_x)                                                                                                       \
-	{                                                                                                                  \
-		sse_check(cpu);                                                                                                \
-		u64 count = sse_source(cpu, in).q[0];                                                                          \
-		union lanes128 a = sse_reg(cpu, in->r[0]);                                                                     \
-		SHIFT_LANES(a, L, bits, left, arithmetic)                                                                      \
-		sse_set(cpu, in->r[0], a);                                                                                     \
+	return r;
+}
+static always_inline union lanes128 dwords_of(union lanes128 a, union lanes128 b, const unsigned odd, const unsigned n)
+{
+	if (n == 8)
+		return (union lanes128){.vd = {a.vd[odd], b.vd[odd], 0, 0}};
+	return (union lanes128){.vd = {a.vd[odd], a.vd[2 + odd], b.vd[odd], b.vd[2 + odd]}};
+}
+BOTH(phaddw) { return paddw_n(in, words_of(a, b, 0, n), words_of(a, b, 1, n), n); }
+BOTH(phaddd) { return paddd_n(in, dwords_of(a, b, 0, n), dwords_of(a, b, 1, n), n); }
+BOTH(phaddsw) { return paddsw_n(in, words_of(a, b, 0, n), words_of(a, b, 1, n), n); }
+BOTH(phsubw) { return psubw_n(in, words_of(a, b, 0, n), words_of(a, b, 1, n), n); }
+BOTH(phsubd) { return psubd_n(in, dwords_of(a, b, 0, n), dwords_of(a, b, 1, n), n); }
+BOTH(phsubsw) { return psubsw_n(in, words_of(a, b, 0, n), words_of(a, b, 1, n), n); }
+
+/* ---- packs and unpacks ---- */
+BOTH(packsswb)
+{
+	union lanes128 r = {0};
+	for (unsigned i = 0; i < n / 2; i++) {
+		r.sb[i] = sat_i8(a.sw[i]);
+		r.sb[i + n / 2] = sat_i8(b.sw[i]);
+	}
+	return r;
+}
+BOTH(packuswb)
+{
+	union lanes128 r = {0};
+	for (unsigned i = 0; i < n / 2; i++) {
+		r.b[i] = sat_u8(a.sw[i]);
+		r.b[i + n / 2] = sat_u8(b.sw[i]);
+	}
+	return r;
+}
+BOTH(packssdw)
+{
+	union lanes128 r = {0};
+	for (unsigned i = 0; i < n / 4; i++) {
+		r.sw[i] = sat_i16(a.sd[i]);
+		r.sw[i + n / 4] = sat_i16(b.sd[i]);
+	}
+	return r;
+}
+
+/* Interleave the lanes of kind L from lane `from` on; `step` is their number in a register. */
+#define UNPACK(L, from, step)                                                                                          \
+	union lanes128 r = {0};                                                                                            \
+	for (unsigned i = 0; i < (step) / 2; i++) {                                                                        \
+		r.L[2 * i] = a.L[(from) + i];                                                                                  \
+		r.L[2 * i + 1] = b.L[(from) + i];                                                                              \
 	}                                                                                                                  \
-	OP(name##_xi)                                                                                                      \
+	return r
+BOTH(punpckhbw) { UNPACK(b, n / 2, n); }
+BOTH(punpckhwd) { UNPACK(w, n / 4, n / 2); }
+BOTH(punpckhdq) { UNPACK(d, n / 8, n / 4); }
+/* The MMX forms read only 32 bits of memory. */
+#define BOTH_LOW(name)                                                                                                 \
+	BOTH_BODY(name);                                                                                                   \
+	SSE_OP(name) { return name##_n(in, a, b, 16); }                                                                    \
+	MMX_OP(name, in->ea ? mem_read32(cpu, in) : x87_mm(cpu, in->r[1]))                                                 \
+	BOTH_BODY(name)
+BOTH_LOW(punpcklbw) { UNPACK(b, 0, n); }
+BOTH_LOW(punpcklwd) { UNPACK(w, 0, n / 2); }
+BOTH_LOW(punpckldq) { UNPACK(d, 0, n / 4); }
+SSE_OP(punpcklqdq) { return (union lanes128){.vq = {a.vq[0], b.vq[0]}}; }
+SSE_OP(punpckhqdq) { return (union lanes128){.vq = {a.vq[1], b.vq[1]}}; }
+
+/* ---- shifts: the count is the source's low 64 bits, or an immediate; all bits of it count ---- */
+#define SHIFT(name, V, type, bits, expr, beyond)                                                                       \
+	static always_inline union lanes128 name##_by(union lanes128 a, u64 by)                                            \
 	{                                                                                                                  \
-		sse_check(cpu);                                                                                                \
-		u64 count = (u8)in->imm;                                                                                       \
-		union lanes128 a = sse_reg(cpu, in->r[0]);                                                                     \
-		SHIFT_LANES(a, L, bits, left, arithmetic)                                                                      \
-		sse_set(cpu, in->r[0], a);                                                                                     \
+		if (by > (bits) - 1)                                                                                           \
+			beyond;                                                                                                    \
+		const type c = (type)by;                                                                                       \
+		a.V = expr;                                                                                                    \
+		return a;                                                                                                      \
 	}                                                                                                                  \
-	OP(name##_m)                                                                                                       \
+	BOTH(name) { return name##_by(a, b.q[0]); }                                                                        \
+	SSE_REG(name##_xi)                                                                                                 \
 	{                                                                                                                  \
-		x87_mmx_check(cpu);                                                                                            \
-		u64 count = mmx_source(cpu, in);                                                                               \
-		union lanes64 a = {.q = {x87_mm(cpu, in->r[0])}};                                                              \
-		SHIFT_LANES(a, L, bits, left, arithmetic)                                                                      \
-		x87_mmx_enter(cpu);                                                                                            \
-		x87_mm_set(cpu, in->r[0], a.q[0]);                                                                             \
+		const unsigned to = in->r[0];                                                                                  \
+		sse_set(cpu, to, name##_by(sse_reg(cpu, to), (u8)in->imm));                                                    \
 	}                                                                                                                  \
 	OP(name##_mi)                                                                                                      \
 	{                                                                                                                  \
 		x87_mmx_check(cpu);                                                                                            \
-		u64 count = (u8)in->imm;                                                                                       \
-		union lanes64 a = {.q = {x87_mm(cpu, in->r[0])}};                                                              \
-		SHIFT_LANES(a, L, bits, left, arithmetic)                                                                      \
+		const union lanes128 a = {.vq = {x87_mm(cpu, in->r[0]), 0}};                                                   \
 		x87_mmx_enter(cpu);                                                                                            \
-		x87_mm_set(cpu, in->r[0], a.q[0]);                                                                             \
+		x87_mm_set(cpu, in->r[0], name##_by(a, (u8)in->imm).q[0]);                                                     \
 	}
-SHIFT(psllw, w, 16, true, false)
-SHIFT(pslld, d, 32, true, false)
-SHIFT(psllq, q, 64, true, false)
-SHIFT(psrlw, w, 16, false, false)
-SHIFT(psrld, d, 32, false, false)
-SHIFT(psrlq, q, 64, false, false)
-SHIFT(psraw, w, 16, false, true)
-SHIFT(psrad, d, 32, false, true)
+#define GONE return (union lanes128){0}
+SHIFT(psllw, vw, u16, 16, a.vw << c, GONE)
+SHIFT(pslld, vd, u32, 32, a.vd << c, GONE)
+SHIFT(psllq, vq, u64, 64, a.vq << c, GONE)
+SHIFT(psrlw, vw, u16, 16, a.vw >> c, GONE)
+SHIFT(psrld, vd, u32, 32, a.vd >> c, GONE)
+SHIFT(psrlq, vq, u64, 64, a.vq >> c, GONE)
+SHIFT(psraw, vsw, i16, 16, a.vsw >> c, by = 15)
+SHIFT(psrad, vsd, i32, 32, a.vsd >> c, by = 31)
 
-OP(pslldq)
+SSE_REG(pslldq)
 {
-	sse_check(cpu);
-	unsigned n = MIN((u8)in->imm, 16u);
-	union lanes128 a = sse_reg(cpu, in->r[0]), r = {0};
-	for (unsigned i = n; i < 16; i++)
-		r.b[i] = a.b[i - n];
-	sse_set(cpu, in->r[0], r);
+	const unsigned n = (u8)in->imm, to = in->r[0];
+	sse_set(cpu, to, (union lanes128){.o = n > 15 ? 0 : sse_reg(cpu, to).o << n * 8});
 }
-OP(psrldq)
+SSE_REG(psrldq)
 {
-	sse_check(cpu);
-	unsigned n = MIN((u8)in->imm, 16u);
-	union lanes128 a = sse_reg(cpu, in->r[0]), r = {0};
-	for (unsigned i = n; i < 16; i++)
-		r.b[i - n] = a.b[i];
-	sse_set(cpu, in->r[0], r);
+	const unsigned n = (u8)in->imm, to = in->r[0];
+	sse_set(cpu, to, (union lanes128){.o = n > 15 ? 0 : sse_reg(cpu, to).o >> n * 8});
 }
-
-OP(palignr_x)
+/* The destination above the source, shifted right by bytes. */
+SSE_OP(palignr)
 {
-	sse_check(cpu);
-	union lanes128 a = sse_reg(cpu, in->r[0]), b = sse_source(cpu, in), r = {0};
-	unsigned n = (u8)in->imm;
-	for (unsigned i = 0; i < 16 && i + n < 32; i++)
-		r.b[i] = i + n < 16 ? b.b[i + n] : a.b[i + n - 16];
-	sse_set(cpu, in->r[0], r);
+	const unsigned by = (u8)in->imm * 8;
+	if (by == 0)
+		return b;
+	if (by >= 128)
+		return (union lanes128){.o = by >= 256 ? 0 : a.o >> (by - 128)};
+	return (union lanes128){.o = b.o >> by | a.o << (128 - by)};
 }
-OP(palignr_m)
+OP(palignr_mm)
 {
 	x87_mmx_check(cpu);
-	union lanes64 b = {.q = {mmx_source(cpu, in)}}, a = {.q = {x87_mm(cpu, in->r[0])}}, r = {0};
-	unsigned n = (u8)in->imm;
-	for (unsigned i = 0; i < 8 && i + n < 16; i++)
-		r.b[i] = i + n < 8 ? b.b[i + n] : a.b[i + n - 8];
+	const u64 low = mmx_source(cpu, in), high = x87_mm(cpu, in->r[0]);
+	const unsigned by = (u8)in->imm * 8;
 	x87_mmx_enter(cpu);
-	x87_mm_set(cpu, in->r[0], r.q[0]);
+	x87_mm_set(cpu, in->r[0], by >= 128 ? 0 : ((u128)high << 64 | low) >> by);
 }
 
-/* ---- shuffles by immediate ---- */
-OP(pshufd)
+/* ---- shuffles ---- */
+static always_inline union lanes128 pick_bytes(const union lanes128 *a, union lanes128 b, const unsigned n)
 {
-	sse_check(cpu);
-	union lanes128 b = sse_source(cpu, in), r;
-	for (unsigned i = 0; i < 4; i++)
-		r.d[i] = b.d[in->imm >> i * 2 & 3];
-	sse_set(cpu, in->r[0], r);
+	u64 r[2] = {0};
+	for (unsigned i = 0; i < n; i++)
+		r[i / 8] |= (u64)a->b[b.b[i] & (n - 1)] << i % 8 * 8;
+	return (union lanes128){.vq = (union lanes128){.vq = {r[0], r[1]}}.vq & ~(union lanes128){.vsb = b.vsb < 0}.vq};
 }
-OP(pshuflw)
+SSE_PICK(pshufb) { return pick_bytes(a, *b, 16); }
+OP(pshufb_mm)
 {
-	sse_check(cpu);
-	union lanes128 b = sse_source(cpu, in), r = b;
-	for (unsigned i = 0; i < 4; i++)
-		r.w[i] = b.w[in->imm >> i * 2 & 3];
-	sse_set(cpu, in->r[0], r);
+	x87_mmx_check(cpu);
+	const union lanes128 b = {.q = {mmx_source(cpu, in)}}, a = {.q = {x87_mm(cpu, in->r[0])}};
+	x87_mmx_enter(cpu);
+	x87_mm_set(cpu, in->r[0], pick_bytes(&a, b, 8).q[0]);
 }
-OP(pshufhw)
+/* Four words chosen by the immediate. */
+static always_inline u64 pick_words(const u16 *w, unsigned imm)
 {
-	sse_check(cpu);
-	union lanes128 b = sse_source(cpu, in), r = b;
-	for (unsigned i = 0; i < 4; i++)
-		r.w[i + 4] = b.w[4 + (in->imm >> i * 2 & 3)];
-	sse_set(cpu, in->r[0], r);
+	return w[imm & 3] | (u32)w[imm >> 2 & 3] << 16 | (u64)w[imm >> 4 & 3] << 32 | (u64)w[imm >> 6 & 3] << 48;
 }
+SSE_PICK(pshufd)
+{
+	const unsigned i = in->imm;
+	return (union lanes128){.vd = {b->d[i & 3], b->d[i >> 2 & 3], b->d[i >> 4 & 3], b->d[i >> 6 & 3]}};
+}
+SSE_PICK(pshuflw) { return (union lanes128){.vq = {pick_words(b->w, in->imm), b->q[1]}}; }
+SSE_PICK(pshufhw) { return (union lanes128){.vq = {b->q[0], pick_words(b->w + 4, in->imm)}}; }
 OP(pshufw)
 {
 	x87_mmx_check(cpu);
-	union lanes64 b = {.q = {mmx_source(cpu, in)}}, r;
-	for (unsigned i = 0; i < 4; i++)
-		r.w[i] = b.w[in->imm >> i * 2 & 3];
+	const union lanes128 b = {.q = {mmx_source(cpu, in)}};
 	x87_mmx_enter(cpu);
-	x87_mm_set(cpu, in->r[0], r.q[0]);
+	x87_mm_set(cpu, in->r[0], pick_words(b.w, in->imm));
 }
 
 /* ---- masks and single words ---- */
-OP(pmovmskb_x)
-{
-	sse_check(cpu);
-	union lanes128 b = sse_reg(cpu, in->r[1]);
-	u32 mask = 0;
-	for (unsigned i = 0; i < 16; i++)
-		mask |= (u32)(b.b[i] >> 7) << i;
-	cpu->gpr[in->r[0]] = mask;
-}
-OP(pmovmskb_m)
+SSE_REG(pmovmskb_x) { set_reg64(cpu, in->r[0], sse_mask8(sse_reg(cpu, in->r[1]))); }
+OP(pmovmskb_mm)
 {
 	x87_mmx_check(cpu);
-	union lanes64 b = {.q = {x87_mm(cpu, in->r[1])}};
-	u32 mask = 0;
-	for (unsigned i = 0; i < 8; i++)
-		mask |= (u32)(b.b[i] >> 7) << i;
+	const union lanes128 b = {.q = {x87_mm(cpu, in->r[1])}};
 	x87_mmx_enter(cpu);
-	cpu->gpr[in->r[0]] = mask;
+	set_reg64(cpu, in->r[0], sse_mask8(b));
 }
-OP(pextrw_x)
-{
-	sse_check(cpu);
-	cpu->gpr[in->r[0]] = cpu->v[in->r[1]].w[in->imm & 7];
-}
-OP(pextrw_m)
+SSE_REG(pextrw_x) { set_reg64(cpu, in->r[0], cpu->v[in->r[1]].w[in->imm & 7]); }
+OP(pextrw_mm)
 {
 	x87_mmx_check(cpu);
-	union lanes64 b = {.q = {x87_mm(cpu, in->r[1])}};
+	const u16 word = x87_mm(cpu, in->r[1]) >> (in->imm & 3) * 16;
 	x87_mmx_enter(cpu);
-	cpu->gpr[in->r[0]] = b.w[in->imm & 3];
+	set_reg64(cpu, in->r[0], word);
 }
-OP(pinsrw_x)
-{
-	sse_check(cpu);
-	cpu->v[in->r[0]].w[in->imm & 7] = in->ea ? mem_read16(cpu, in) : (u16)cpu->gpr[in->r[1]];
-}
-OP(pinsrw_m)
+SSE_REG(pinsrw_x) { cpu->v[in->r[0]].w[in->imm & 7] = reg32(cpu, in->r[1]); }
+SSE_LOAD(pinsrw_m, 16) { cpu->v[in->r[0]].w[in->imm & 7] = m; }
+OP(pinsrw_mm)
 {
 	x87_mmx_check(cpu);
-	u16 word = in->ea ? mem_read16(cpu, in) : (u16)cpu->gpr[in->r[1]];
-	union lanes64 a = {.q = {x87_mm(cpu, in->r[0])}};
-	a.w[in->imm & 3] = word;
+	const u64 word = in->ea ? mem_read16(cpu, in) : (u16)reg32(cpu, in->r[1]), old = x87_mm(cpu, in->r[0]);
+	const unsigned at = (in->imm & 3) * 16;
 	x87_mmx_enter(cpu);
-	x87_mm_set(cpu, in->r[0], a.q[0]);
+	x87_mm_set(cpu, in->r[0], (old & ~(0xffffull << at)) | word << at);
 }
 
 /* ---- the table ---- */
-#define X(mnemonic, fn, feature) {ZYDIS_MNEMONIC_##mnemonic, {O_X, O_XM128}, 0, feature, fn##_x}
-#define M(mnemonic, fn, feature) {ZYDIS_MNEMONIC_##mnemonic, {O_MM, O_MMM64}, 0, feature, fn##_m}
-#define XM(mnemonic, fn, mmx) X(mnemonic, fn, FEAT_SSE2), M(mnemonic, fn, mmx)
-#define XM3(mnemonic, fn) X(mnemonic, fn, FEAT_SSSE3), M(mnemonic, fn, FEAT_SSSE3)
-#define ROW_SHIFT(mnemonic, fn)                                                                                        \
-	XM(mnemonic, fn, FEAT_MMX), {ZYDIS_MNEMONIC_##mnemonic, {O_X, O_I}, 0, FEAT_SSE2, fn##_xi},                        \
-		{ZYDIS_MNEMONIC_##mnemonic, {O_MM, O_I}, 0, FEAT_MMX, fn##_mi}
+#define X SSE_ROW_OP
+#define M(mnemonic, feature, fn) SSE_ROW(mnemonic, O_MM, O_MMM64, feature, fn##_mm)
+#define XM(mnemonic, mmx, fn) X(mnemonic, FEAT_SSE2, fn), M(mnemonic, mmx, fn)
+#define XM3(mnemonic, fn) X(mnemonic, FEAT_SSSE3, fn), M(mnemonic, FEAT_SSSE3, fn)
+#define XM_LOW(mnemonic, fn) X(mnemonic, FEAT_SSE2, fn), SSE_ROW(mnemonic, O_MM, O_MMM32, FEAT_MMX, fn##_mm)
+#define ROWS_SHIFT(mnemonic, fn)                                                                                       \
+	XM(mnemonic, FEAT_MMX, fn), SSE_ROW(mnemonic, O_X, O_I, FEAT_SSE2, fn##_xi), SSE_ROW(mnemonic, O_MM, O_I, FEAT_MMX, fn##_mi)
+#define R SSE_ROW
+#define RI SSE_ROW_I
 static const struct form table[] = {
-	XM(PADDB, paddb, FEAT_MMX), XM(PADDW, paddw, FEAT_MMX), XM(PADDD, paddd, FEAT_MMX), XM(PADDQ, paddq, FEAT_SSE2),
-	XM(PSUBB, psubb, FEAT_MMX), XM(PSUBW, psubw, FEAT_MMX), XM(PSUBD, psubd, FEAT_MMX), XM(PSUBQ, psubq, FEAT_SSE2),
-	XM(PADDSB, paddsb, FEAT_MMX), XM(PADDSW, paddsw, FEAT_MMX), XM(PADDUSB, paddusb, FEAT_MMX), XM(PADDUSW, paddusw, FEAT_MMX),
-	XM(PSUBSB, psubsb, FEAT_MMX), XM(PSUBSW, psubsw, FEAT_MMX), XM(PSUBUSB, psubusb, FEAT_MMX), XM(PSUBUSW, psubusw, FEAT_MMX),
-	XM(PMULLW, pmullw, FEAT_MMX), XM(PMULHW, pmulhw, FEAT_MMX), XM(PMULHUW, pmulhuw, FEAT_SSE), XM(PMADDWD, pmaddwd, FEAT_MMX),
-	XM(PMULUDQ, pmuludq, FEAT_SSE2), XM(PSADBW, psadbw, FEAT_SSE),
-	XM(PAND, pand, FEAT_MMX), XM(PANDN, pandn, FEAT_MMX), XM(POR, por, FEAT_MMX), XM(PXOR, pxor, FEAT_MMX),
-	X(ANDPS, pand, FEAT_SSE), X(ANDPD, pand, FEAT_SSE2), X(ANDNPS, pandn, FEAT_SSE), X(ANDNPD, pandn, FEAT_SSE2),
-	X(ORPS, por, FEAT_SSE), X(ORPD, por, FEAT_SSE2), X(XORPS, pxor, FEAT_SSE), X(XORPD, pxor, FEAT_SSE2),
-	XM(PCMPEQB, pcmpeqb, FEAT_MMX), XM(PCMPEQW, pcmpeqw, FEAT_MMX), XM(PCMPEQD, pcmpeqd, FEAT_MMX),
-	XM(PCMPGTB, pcmpgtb, FEAT_MMX), XM(PCMPGTW, pcmpgtw, FEAT_MMX), XM(PCMPGTD, pcmpgtd, FEAT_MMX),
-	XM(PMINUB, pminub, FEAT_SSE), XM(PMAXUB, pmaxub, FEAT_SSE), XM(PMINSW, pminsw, FEAT_SSE), XM(PMAXSW, pmaxsw, FEAT_SSE),
-	XM(PAVGB, pavgb, FEAT_SSE), XM(PAVGW, pavgw, FEAT_SSE),
+	XM(PADDB, FEAT_MMX, paddb), XM(PADDW, FEAT_MMX, paddw), XM(PADDD, FEAT_MMX, paddd), XM(PADDQ, FEAT_SSE2, paddq),
+	XM(PSUBB, FEAT_MMX, psubb), XM(PSUBW, FEAT_MMX, psubw), XM(PSUBD, FEAT_MMX, psubd), XM(PSUBQ, FEAT_SSE2, psubq),
+	XM(PADDSB, FEAT_MMX, paddsb), XM(PADDSW, FEAT_MMX, paddsw), XM(PADDUSB, FEAT_MMX, paddusb), XM(PADDUSW, FEAT_MMX, paddusw),
+	XM(PSUBSB, FEAT_MMX, psubsb), XM(PSUBSW, FEAT_MMX, psubsw), XM(PSUBUSB, FEAT_MMX, psubusb), XM(PSUBUSW, FEAT_MMX, psubusw),
+	XM(PMULLW, FEAT_MMX, pmullw), XM(PMULHW, FEAT_MMX, pmulhw), XM(PMULHUW, FEAT_SSE, pmulhuw), XM(PMADDWD, FEAT_MMX, pmaddwd),
+	XM(PMULUDQ, FEAT_SSE2, pmuludq), XM(PSADBW, FEAT_SSE, psadbw),
+	XM(PAND, FEAT_MMX, pand), XM(PANDN, FEAT_MMX, pandn), XM(POR, FEAT_MMX, por), XM(PXOR, FEAT_MMX, pxor),
+	X(ANDPS, FEAT_SSE, pand), X(ANDPD, FEAT_SSE2, pand), X(ANDNPS, FEAT_SSE, pandn), X(ANDNPD, FEAT_SSE2, pandn),
+	X(ORPS, FEAT_SSE, por), X(ORPD, FEAT_SSE2, por), X(XORPS, FEAT_SSE, pxor), X(XORPD, FEAT_SSE2, pxor),
+	XM(PCMPEQB, FEAT_MMX, pcmpeqb), XM(PCMPEQW, FEAT_MMX, pcmpeqw), XM(PCMPEQD, FEAT_MMX, pcmpeqd),
+	XM(PCMPGTB, FEAT_MMX, pcmpgtb), XM(PCMPGTW, FEAT_MMX, pcmpgtw), XM(PCMPGTD, FEAT_MMX, pcmpgtd),
+	XM(PMINUB, FEAT_SSE, pminub), XM(PMAXUB, FEAT_SSE, pmaxub), XM(PMINSW, FEAT_SSE, pminsw), XM(PMAXSW, FEAT_SSE, pmaxsw),
+	XM(PAVGB, FEAT_SSE, pavgb), XM(PAVGW, FEAT_SSE, pavgw),
 	XM3(PSIGNB, psignb), XM3(PSIGNW, psignw), XM3(PSIGND, psignd), XM3(PABSB, pabsb), XM3(PABSW, pabsw), XM3(PABSD, pabsd),
 	XM3(PMULHRSW, pmulhrsw), XM3(PMADDUBSW, pmaddubsw), XM3(PSHUFB, pshufb), XM3(PHADDW, phaddw), XM3(PHADDD, phaddd),
 	XM3(PHSUBW, phsubw), XM3(PHSUBD, phsubd), XM3(PHADDSW, phaddsw), XM3(PHSUBSW, phsubsw),
-	XM(PACKSSWB, packsswb, FEAT_MMX), XM(PACKUSWB, packuswb, FEAT_MMX), XM(PACKSSDW, packssdw, FEAT_MMX),
-	XM(PUNPCKHBW, punpckhbw, FEAT_MMX), XM(PUNPCKHWD, punpckhwd, FEAT_MMX), XM(PUNPCKHDQ, punpckhdq, FEAT_MMX),
-	X(PUNPCKLBW, punpcklbw, FEAT_SSE2), X(PUNPCKLWD, punpcklwd, FEAT_SSE2), X(PUNPCKLDQ, punpckldq, FEAT_SSE2),
-	X(PUNPCKLQDQ, punpcklqdq, FEAT_SSE2), X(PUNPCKHQDQ, punpckhqdq, FEAT_SSE2),
-	{ZYDIS_MNEMONIC_PUNPCKLBW, {O_MM, O_MMM32}, 0, FEAT_MMX, punpcklbw_m},
-	{ZYDIS_MNEMONIC_PUNPCKLWD, {O_MM, O_MMM32}, 0, FEAT_MMX, punpcklwd_m},
-	{ZYDIS_MNEMONIC_PUNPCKLDQ, {O_MM, O_MMM32}, 0, FEAT_MMX, punpckldq_m},
-	ROW_SHIFT(PSLLW, psllw), ROW_SHIFT(PSLLD, pslld), ROW_SHIFT(PSLLQ, psllq), ROW_SHIFT(PSRLW, psrlw), ROW_SHIFT(PSRLD, psrld),
-	ROW_SHIFT(PSRLQ, psrlq), ROW_SHIFT(PSRAW, psraw), ROW_SHIFT(PSRAD, psrad),
-	{ZYDIS_MNEMONIC_PSLLDQ, {O_X, O_I}, 0, FEAT_SSE2, pslldq},
-	{ZYDIS_MNEMONIC_PSRLDQ, {O_X, O_I}, 0, FEAT_SSE2, psrldq},
-	{ZYDIS_MNEMONIC_PALIGNR, {O_X, O_XM128, O_I}, 0, FEAT_SSSE3, palignr_x},
-	{ZYDIS_MNEMONIC_PALIGNR, {O_MM, O_MMM64, O_I}, 0, FEAT_SSSE3, palignr_m},
-	{ZYDIS_MNEMONIC_PSHUFD, {O_X, O_XM128, O_I}, 0, FEAT_SSE2, pshufd},
-	{ZYDIS_MNEMONIC_PSHUFLW, {O_X, O_XM128, O_I}, 0, FEAT_SSE2, pshuflw},
-	{ZYDIS_MNEMONIC_PSHUFHW, {O_X, O_XM128, O_I}, 0, FEAT_SSE2, pshufhw},
-	{ZYDIS_MNEMONIC_PSHUFW, {O_MM, O_MMM64, O_I}, 0, FEAT_SSE, pshufw},
-	{ZYDIS_MNEMONIC_PMOVMSKB, {O_R32, O_X}, 0, FEAT_SSE2, pmovmskb_x},
-	{ZYDIS_MNEMONIC_PMOVMSKB, {O_R64, O_X}, 0, FEAT_SSE2, pmovmskb_x},
-	{ZYDIS_MNEMONIC_PMOVMSKB, {O_R32, O_MM}, 0, FEAT_SSE, pmovmskb_m},
-	{ZYDIS_MNEMONIC_PMOVMSKB, {O_R64, O_MM}, 0, FEAT_SSE, pmovmskb_m},
-	{ZYDIS_MNEMONIC_PEXTRW, {O_R32, O_X, O_I}, 0, FEAT_SSE2, pextrw_x},
-	{ZYDIS_MNEMONIC_PEXTRW, {O_R64, O_X, O_I}, 0, FEAT_SSE2, pextrw_x},
-	{ZYDIS_MNEMONIC_PEXTRW, {O_R32, O_MM, O_I}, 0, FEAT_SSE, pextrw_m},
-	{ZYDIS_MNEMONIC_PEXTRW, {O_R64, O_MM, O_I}, 0, FEAT_SSE, pextrw_m},
-	{ZYDIS_MNEMONIC_PINSRW, {O_X, O_R32, O_I}, 0, FEAT_SSE2, pinsrw_x},
-	{ZYDIS_MNEMONIC_PINSRW, {O_X, O_R64, O_I}, 0, FEAT_SSE2, pinsrw_x},
-	{ZYDIS_MNEMONIC_PINSRW, {O_X, O_M16, O_I}, 0, FEAT_SSE2, pinsrw_x},
-	{ZYDIS_MNEMONIC_PINSRW, {O_MM, O_R32, O_I}, 0, FEAT_SSE, pinsrw_m},
-	{ZYDIS_MNEMONIC_PINSRW, {O_MM, O_R64, O_I}, 0, FEAT_SSE, pinsrw_m},
-	{ZYDIS_MNEMONIC_PINSRW, {O_MM, O_M16, O_I}, 0, FEAT_SSE, pinsrw_m},
+	XM(PACKSSWB, FEAT_MMX, packsswb), XM(PACKUSWB, FEAT_MMX, packuswb), XM(PACKSSDW, FEAT_MMX, packssdw),
+	XM(PUNPCKHBW, FEAT_MMX, punpckhbw), XM(PUNPCKHWD, FEAT_MMX, punpckhwd), XM(PUNPCKHDQ, FEAT_MMX, punpckhdq),
+	XM_LOW(PUNPCKLBW, punpcklbw), XM_LOW(PUNPCKLWD, punpcklwd), XM_LOW(PUNPCKLDQ, punpckldq),
+	X(PUNPCKLQDQ, FEAT_SSE2, punpcklqdq), X(PUNPCKHQDQ, FEAT_SSE2, punpckhqdq),
+	ROWS_SHIFT(PSLLW, psllw), ROWS_SHIFT(PSLLD, pslld), ROWS_SHIFT(PSLLQ, psllq), ROWS_SHIFT(PSRLW, psrlw),
+	ROWS_SHIFT(PSRLD, psrld), ROWS_SHIFT(PSRLQ, psrlq), ROWS_SHIFT(PSRAW, psraw), ROWS_SHIFT(PSRAD, psrad),
+	R(PSLLDQ, O_X, O_I, FEAT_SSE2, pslldq), R(PSRLDQ, O_X, O_I, FEAT_SSE2, psrldq),
+	SSE_ROW_OP_I(PALIGNR, FEAT_SSSE3, palignr), RI(PALIGNR, O_MM, O_MMM64, FEAT_SSSE3, palignr_mm),
+	SSE_ROW_OP_I(PSHUFD, FEAT_SSE2, pshufd), SSE_ROW_OP_I(PSHUFLW, FEAT_SSE2, pshuflw), SSE_ROW_OP_I(PSHUFHW, FEAT_SSE2, pshufhw),
+	RI(PSHUFW, O_MM, O_MMM64, FEAT_SSE, pshufw),
+	R(PMOVMSKB, O_R32, O_X, FEAT_SSE2, pmovmskb_x), R(PMOVMSKB, O_R64, O_X, FEAT_SSE2, pmovmskb_x),
+	R(PMOVMSKB, O_R32, O_MM, FEAT_SSE, pmovmskb_mm), R(PMOVMSKB, O_R64, O_MM, FEAT_SSE, pmovmskb_mm),
+	RI(PEXTRW, O_R32, O_X, FEAT_SSE2, pextrw_x), RI(PEXTRW, O_R64, O_X, FEAT_SSE2, pextrw_x),
+	RI(PEXTRW, O_R32, O_MM, FEAT_SSE, pextrw_mm), RI(PEXTRW, O_R64, O_MM, FEAT_SSE, pextrw_mm),
+	RI(PINSRW, O_X, O_R32, FEAT_SSE2, pinsrw_x), RI(PINSRW, O_X, O_R64, FEAT_SSE2, pinsrw_x),
+	RI(PINSRW, O_X, O_M16, FEAT_SSE2, pinsrw_m),
+	RI(PINSRW, O_MM, O_R32, FEAT_SSE, pinsrw_mm), RI(PINSRW, O_MM, O_R64, FEAT_SSE, pinsrw_mm),
+	RI(PINSRW, O_MM, O_M16, FEAT_SSE, pinsrw_mm),
 };
 const struct form_table sse_int_forms = {table, ARRAY_LEN(table)};
