@@ -67,8 +67,8 @@ static void far_same(struct cpu *cpu, const struct insn *in, struct far_pointer 
 	struct transfer_stack stack = transfer_stack_now(cpu);
 	struct transfer_frame frame = {.size = size};
 
-	if (size == 8) /* a gate leads from compatibility to 64-bit mode */
-		stack.width = 8;
+	/* between 64-bit and compatibility mode: the return address is pushed as the new mode does */
+	stack.width = transfer_to_64(cpu, cs) ? 8 : cpu->seg[SEG_SS].attr & SEG_DB ? 4 : 2;
 	if (kind == FAR_CALL) {
 		transfer_add(&frame, cpu->seg[SEG_CS].selector);
 		transfer_add(&frame, insn_next_rip(cpu, in));

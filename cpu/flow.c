@@ -118,13 +118,18 @@ static const struct insn *call_rel(struct cpu *cpu, const struct insn *in)
 
 static always_inline void call_to(struct cpu *cpu, const struct insn *in, u64 target)
 {
-	target = check_target(cpu, target, in->osize);
 	if (in->osize == 8) {
 		u64 sp = cpu->gpr[RSP] - 8;
 		lin_write64(cpu, sp, cpu->gpr[GPR_PAGE] + in->off + in->len, SEG_SS);
+		target = check_target(cpu, target, 8); /* after the push, as on hardware: #SS goes before #GP */
 		cpu->gpr[RSP] = sp;
 	} else {
+		u64 before = cpu->gpr[RSP], after;
 		stack_push(cpu, insn_next_rip(cpu, in), in->osize);
+		after = cpu->gpr[RSP];
+		cpu->gpr[RSP] = before;
+		target = check_target(cpu, target, in->osize);
+		cpu->gpr[RSP] = after;
 	}
 	cpu->rip = target;
 }
