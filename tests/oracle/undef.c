@@ -302,9 +302,13 @@ static void parts(const struct test *t, const struct outcome *ref, enum vendor v
 	case M(BOUND): /* the upper bound need not be read when the lower one is violated */
 		tol->fault_either = mapped(recipe_address(t, 1)) != mapped(recipe_address(t, 1) + t->in.op[1].size / 8 - 1);
 		break;
-	case M(CALL): /* the return address has been stored when a non-canonical target is noticed; RSP has not moved */
-		if (ref->vector == 13)
+	case M(CALL): /* the return address may have been stored, in part, when it faults; a far one is pushed in the new mode */
+		if (ref->vector != NO_FAULT) {
 			ignore_memory(tol, sp - 16, 16);
+			ignore_memory(tol, t->s.gpr[R_SP] - 16, 16);
+			ignore_memory(tol, (u32)t->s.gpr[R_SP] - 16, 16);
+		}
+		tol->fault_either = t->in.z.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR && ref->vector == 14 && !mapped(sp - 1 - 2 * size);
 		break;
 	default:
 		break;
