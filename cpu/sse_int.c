@@ -11,7 +11,6 @@
 static always_inline i8 sat_i8(i32 v) { return v < -128 ? -128 : v > 127 ? 127 : v; }
 static always_inline u8 sat_u8(i32 v) { return v < 0 ? 0 : v > 255 ? 255 : v; }
 static always_inline i16 sat_i16(i32 v) { return v < -32768 ? -32768 : v > 32767 ? 32767 : v; }
-static always_inline u16 sat_u16(i32 v) { return v < 0 ? 0 : v > 65535 ? 65535 : v; }
 
 /* BOTH(name) { return v; }: v of a (destination) and b (source), n bytes each. Defines name_x, name_m for XMM registers, name_mm
  * for MMX. */
@@ -71,17 +70,25 @@ VECTORWISE(pcmpgtb, a.vsb = a.vsb > b.vsb)
 VECTORWISE(pcmpgtw, a.vsw = a.vsw > b.vsw)
 VECTORWISE(pcmpgtd, a.vsd = a.vsd > b.vsd)
 
-LANEWISE(paddsb, sb, sat_i8(x + y))
-LANEWISE(paddsw, sw, sat_i16(x + y))
-LANEWISE(paddusb, b, sat_u8(x + y))
-LANEWISE(paddusw, w, sat_u16(x + y))
-LANEWISE(psubsb, sb, sat_i8(x - y))
-LANEWISE(psubsw, sw, sat_i16(x - y))
-LANEWISE(psubusb, b, x > y ? x - y : 0)
-LANEWISE(psubusw, w, x > y ? x - y : 0)
+/* Saturation: signed, the limit is told by the first operand's sign. */
+#define SATURATE_SIGNED(name, U, S, expr, overflow, top)                                                               \
+	BOTH(name)                                                                                                         \
+	{                                                                                                                  \
+		const union lanes128 r = {.U = expr}, over = {.S = (union lanes128){.U = overflow}.S < 0};                     \
+		const union lanes128 limit = {.S = (a.S < 0) ^ (top)};                                                         \
+		a.U = (r.U & ~over.U) | (limit.U & over.U);                                                                    \
+		return a;                                                                                                      \
+	}
+SATURATE_SIGNED(paddsb, vb, vsb, a.vb + b.vb, (r.vb ^ a.vb) & (r.vb ^ b.vb), 0x7f)
+SATURATE_SIGNED(paddsw, vw, vsw, a.vw + b.vw, (r.vw ^ a.vw) & (r.vw ^ b.vw), 0x7fff)
+SATURATE_SIGNED(psubsb, vb, vsb, a.vb - b.vb, (a.vb ^ b.vb) & (a.vb ^ r.vb), 0x7f)
+SATURATE_SIGNED(psubsw, vw, vsw, a.vw - b.vw, (a.vw ^ b.vw) & (a.vw ^ r.vw), 0x7fff)
+VECTORWISE(paddusb, a.vb += b.vb; a.vsb |= a.vb < b.vb)
+VECTORWISE(paddusw, a.vw += b.vw; a.vsw |= a.vw < b.vw)
+LANEWISE(psubusb, b, (x > y ? x : y) - y)
+LANEWISE(psubusw, w, (x > y ? x : y) - y)
 LANEWISE(pmulhw, sw, x * y >> 16)
 LANEWISE(pmulhuw, w, (u32)x * y >> 16)
-LANEWISE(pmulhrsw, sw, ((x * y >> 14) + 1) >> 1)
 LANEWISE(pminub, b, x < y ? x : y)
 LANEWISE(pmaxub, b, x > y ? x : y)
 LANEWISE(pminsw, sw, x < y ? x : y)
@@ -100,15 +107,21 @@ LANEWISE(pabsd, sd, y < 0 ? (i32)-(u32)y : y)
 /* From the halves of the products: those of even words, those of odd words, added. */
 BOTH(pmaddwd)
 {
-	union lanes128 high = pmulhw_n(in, a, b, n), low = {.vw = a.vw * b.vw};
+	const union lanes128 high = pmulhw_n(in, a, b, n), low = {.vw = a.vw * b.vw};
 	a.vd = ((low.vd & 0xffff) | high.vd << 16) + (low.vd >> 16 | (high.vd & 0xffff0000));
+	return a;
+}
+BOTH(pmulhrsw)
+{
+	const union lanes128 high = pmulhw_n(in, a, b, n), low = {.vw = a.vw * b.vw};
+	a.vw = (high.vw << 1) + (((low.vw >> 14) + 1) >> 1);
 	return a;
 }
 BOTH(pmaddubsw)
 {
-	for (unsigned i = 0; i < 8; i++)
-		a.sw[i] = sat_i16((a.w[i] & 0xff) * (i8)b.w[i] + (a.w[i] >> 8) * (b.sw[i] >> 8));
-	return a;
+	const union lanes128 even = {.vsw = (a.vsw & 0xff) * (b.vsw << 8 >> 8)}; /* no product needs more than a word */
+	const union lanes128 odd = {.vsw = (i16 __attribute__((vector_size(16))))(a.vw >> 8) * (b.vsw >> 8)};
+	return paddsw_n(in, even, odd, n);
 }
 BOTH(pmuludq)
 {
@@ -119,35 +132,12 @@ BOTH(psadbw)
 {
 	const u64 even = 0x00ff00ff00ff00ff, ones = 0x0001000100010001;
 	for (unsigned i = 0; i < 16; i++)
-		a.b[i] = (a.b[i] > b.b[i] ? a.b[i] - b.b[i] : 0) | (b.b[i] > a.b[i] ? b.b[i] - a.b[i] : 0);
+		a.b[i] = MAX(a.b[i], b.b[i]) - MIN(a.b[i], b.b[i]);
 	a.vq = (a.vq & even) + (a.vq >> 8 & even);
 	return (union lanes128){.vq = {a.q[0] * ones >> 48, a.q[1] * ones >> 48}};
 }
 
-/* The even and the odd lanes of a and b in one row. */
-static always_inline union lanes128 words_of(union lanes128 a, union lanes128 b, const unsigned odd, const unsigned n)
-{
-	union lanes128 r = {0};
-	for (unsigned i = 0; i < n / 4; i++) {
-		r.w[i] = a.w[2 * i + odd];
-		r.w[i + n / 4] = b.w[2 * i + odd];
-	}
-	return r;
-}
-static always_inline union lanes128 dwords_of(union lanes128 a, union lanes128 b, const unsigned odd, const unsigned n)
-{
-	if (n == 8)
-		return (union lanes128){.vd = {a.vd[odd], b.vd[odd], 0, 0}};
-	return (union lanes128){.vd = {a.vd[odd], a.vd[2 + odd], b.vd[odd], b.vd[2 + odd]}};
-}
-BOTH(phaddw) { return paddw_n(in, words_of(a, b, 0, n), words_of(a, b, 1, n), n); }
-BOTH(phaddd) { return paddd_n(in, dwords_of(a, b, 0, n), dwords_of(a, b, 1, n), n); }
-BOTH(phaddsw) { return paddsw_n(in, words_of(a, b, 0, n), words_of(a, b, 1, n), n); }
-BOTH(phsubw) { return psubw_n(in, words_of(a, b, 0, n), words_of(a, b, 1, n), n); }
-BOTH(phsubd) { return psubd_n(in, dwords_of(a, b, 0, n), dwords_of(a, b, 1, n), n); }
-BOTH(phsubsw) { return psubsw_n(in, words_of(a, b, 0, n), words_of(a, b, 1, n), n); }
-
-/* ---- packs and unpacks ---- */
+/* ---- packs ---- */
 BOTH(packsswb)
 {
 	union lanes128 r = {0};
@@ -176,6 +166,42 @@ BOTH(packssdw)
 	return r;
 }
 
+/* ---- neighbours added and subtracted: words as the halves of dwords, the sums packed ---- */
+static always_inline union lanes128 even_words(union lanes128 v) { return (union lanes128){.vsd = v.vsd << 16 >> 16}; }
+static always_inline union lanes128 odd_words(union lanes128 v) { return (union lanes128){.vsd = v.vsd >> 16}; }
+static always_inline union lanes128 add_words(union lanes128 v)
+{
+	return odd_words((union lanes128){.vd = (v.vd << 16) + (v.vd & 0xffff0000)});
+}
+static always_inline union lanes128 sub_words(union lanes128 v)
+{
+	return odd_words((union lanes128){.vd = (v.vd << 16) - (v.vd & 0xffff0000)});
+}
+BOTH(phaddw) { return packssdw_n(in, add_words(a), add_words(b), n); }
+BOTH(phsubw) { return packssdw_n(in, sub_words(a), sub_words(b), n); }
+BOTH(phaddsw)
+{
+	a.vsd = even_words(a).vsd + odd_words(a).vsd;
+	b.vsd = even_words(b).vsd + odd_words(b).vsd;
+	return packssdw_n(in, a, b, n);
+}
+BOTH(phsubsw)
+{
+	a.vsd = even_words(a).vsd - odd_words(a).vsd;
+	b.vsd = even_words(b).vsd - odd_words(b).vsd;
+	return packssdw_n(in, a, b, n);
+}
+/* The even, the odd lanes of a and b in one row. */
+static always_inline union lanes128 dwords_of(union lanes128 a, union lanes128 b, const unsigned odd, const unsigned n)
+{
+	if (n == 8)
+		return (union lanes128){.vd = {a.vd[odd], b.vd[odd], 0, 0}};
+	return (union lanes128){.vd = {a.vd[odd], a.vd[2 + odd], b.vd[odd], b.vd[2 + odd]}};
+}
+BOTH(phaddd) { return paddd_n(in, dwords_of(a, b, 0, n), dwords_of(a, b, 1, n), n); }
+BOTH(phsubd) { return psubd_n(in, dwords_of(a, b, 0, n), dwords_of(a, b, 1, n), n); }
+
+/* ---- unpacks ---- */
 /* Interleave the lanes of kind L from lane `from` on; `step` is their number in a register. */
 #define UNPACK(L, from, step)                                                                                          \
 	union lanes128 r = {0};                                                                                            \
