@@ -83,8 +83,18 @@ SATURATE_SIGNED(paddsb, vb, vsb, a.vb + b.vb, (r.vb ^ a.vb) & (r.vb ^ b.vb), 0x7
 SATURATE_SIGNED(paddsw, vw, vsw, a.vw + b.vw, (r.vw ^ a.vw) & (r.vw ^ b.vw), 0x7fff)
 SATURATE_SIGNED(psubsb, vb, vsb, a.vb - b.vb, (a.vb ^ b.vb) & (a.vb ^ r.vb), 0x7f)
 SATURATE_SIGNED(psubsw, vw, vsw, a.vw - b.vw, (a.vw ^ b.vw) & (a.vw ^ r.vw), 0x7fff)
-VECTORWISE(paddusb, a.vb += b.vb; a.vsb |= a.vb < b.vb)
-VECTORWISE(paddusw, a.vw += b.vw; a.vsw |= a.vw < b.vw)
+BOTH(paddusb)
+{
+	a.vb += b.vb;
+	a.vsb |= a.vb < b.vb;
+	return a;
+}
+BOTH(paddusw)
+{
+	a.vw += b.vw;
+	a.vsw |= a.vw < b.vw;
+	return a;
+}
 LANEWISE(psubusb, b, (x > y ? x : y) - y)
 LANEWISE(psubusw, w, (x > y ? x : y) - y)
 LANEWISE(pmulhw, sw, x * y >> 16)
