@@ -270,13 +270,19 @@ static void load_xmm(struct cpu *cpu, const u8 *from)
 
 /* ---- FXSAVE, FXRSTOR ---- */
 
+/* #GP for a misaligned area; one at a non-canonical address on the stack is #SS first. */
+static _Noreturn void misaligned(struct cpu *cpu, const struct insn *in, u64 linear)
+{
+	exception_code(cpu, in->seg == SEG_SS && mode_64(cpu) && !mode_canonical(linear) ? EXC_SS : EXC_GP, 0);
+}
+
 static u64 fx_address(struct cpu *cpu, const struct insn *in, bool write)
 {
 	if (cpu->x87_fault)
 		exception_raise(cpu, EXC_NM);
 	u64 linear = ea_linear(cpu, in, XSAVE_LEGACY, write);
 	if (linear & 15)
-		exception_gp(cpu, 0);
+		misaligned(cpu, in, linear);
 	return linear;
 }
 
@@ -333,7 +339,7 @@ static u64 xsave_address(struct cpu *cpu, const struct insn *in, u32 size, bool 
 	u64 linear = ea_linear(cpu, in, size, write);
 
 	if (linear & 63)
-		exception_gp(cpu, 0);
+		misaligned(cpu, in, linear);
 	return linear;
 }
 
