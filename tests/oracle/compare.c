@@ -194,7 +194,8 @@ bool compare_outcomes(const struct test *t, const struct tolerance *tol, const s
 		say(why, " rflags %" PRIx64 " != %" PRIx64 " (%" PRIx64 ")", ref->s.rflags & ~tol->flags, got->s.rflags & ~tol->flags,
 		    flags);
 	for (unsigned i = 0; i < 6; i++)
-		if (i != S_FS && ref->s.sel[i] != got->s.sel[i])
+		/* a context switch of the host turns every null selector in GS into 0 */
+		if (i != S_FS && ref->s.sel[i] != got->s.sel[i] && !(i == S_GS && (ref->s.sel[i] | got->s.sel[i]) < 4))
 			say(why, " %s %04x != %04x", seg_name[i], ref->s.sel[i], got->s.sel[i]);
 	if (t->in.mode == M64 && ref->s.sel[S_GS] == t->s.sel[S_GS] && ref->s.gs_base != got->s.gs_base)
 		say(why, " gs_base %" PRIx64 " != %" PRIx64, ref->s.gs_base, got->s.gs_base);

@@ -295,6 +295,11 @@ u64 recipe_address(const struct test *t, unsigned i)
 	return t->in.mode == M64 ? sum : (u32)sum;
 }
 
+u64 recipe_segment(const struct test *t, unsigned i)
+{
+	return seg_base(t, t->in.op[i].mem.segment);
+}
+
 static u64 stack_target(struct rng *rng)
 {
 	switch (rng_below(rng, 24)) {

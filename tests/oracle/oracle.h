@@ -217,6 +217,7 @@ bool recipe_get(const struct test *t, u64 address, void *bytes, unsigned len);
 u64 recipe_stack(const struct test *t); /* linear address of the top of the stack */
 /* Effective address (linear) of memory operand i in the test's state. */
 u64 recipe_address(const struct test *t, unsigned i);
+u64 recipe_segment(const struct test *t, unsigned i); /* the base of its segment */
 
 /* ---- arenas ---- */
 extern const u8 *oracle_background(void); /* ARENA_SIZE bytes */
