@@ -263,7 +263,14 @@ static always_inline void string_mask(struct cpu *cpu, const struct insn *in, u3
 	sse_set(cpu, 0, v);
 }
 
-#define STRINGS(name, lengths, finish)                                                                                 	static noinline void name##_of(struct cpu *cpu, const struct insn *in, union lanes128 b)                           	{                                                                                                                  		finish(cpu, in, in->imm & 1 ? string_compare(cpu, in, b, lengths, true) : string_compare(cpu, in, b, lengths, false)); 	}                                                                                                                  	SSE_REG(name##_x) { name##_of(cpu, in, sse_reg(cpu, in->r[1])); }                                                  	SSE_LOAD128(name##_m, false) { name##_of(cpu, in, m); }
+#define STRINGS(name, lengths, finish)                                                                                 \
+	static noinline void name##_of(struct cpu *cpu, const struct insn *in, union lanes128 b)                           \
+	{                                                                                                                  \
+		const u32 r = in->imm & 1 ? string_compare(cpu, in, b, lengths, true) : string_compare(cpu, in, b, lengths, false); \
+		finish(cpu, in, r);                                                                                            \
+	}                                                                                                                  \
+	SSE_REG(name##_x) { name##_of(cpu, in, sse_reg(cpu, in->r[1])); }                                                  \
+	SSE_LOAD128(name##_m, false) { name##_of(cpu, in, m); }
 STRINGS(pcmpestri, true, string_index)
 STRINGS(pcmpistri, false, string_index)
 STRINGS(pcmpestrm, true, string_mask)
