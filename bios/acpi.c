@@ -16,7 +16,10 @@ struct image {
 
 static void put(struct image *im, u64 value, unsigned bytes)
 {
-	aml_bytes(&im->buf, &value, bytes);
+	const u8 little[16] = {value,       value >> 8,  value >> 16, value >> 24,
+	                       value >> 32, value >> 40, value >> 48, value >> 56};
+
+	aml_bytes(&im->buf, little, bytes);
 }
 
 static void pad(struct image *im, unsigned align)

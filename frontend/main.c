@@ -191,9 +191,18 @@ static struct monitor *monitor_attach(struct board *board, struct chardev *chard
 	return m;
 }
 
+/* What a run consists of. It lasts as long as the process, however early that ends. */
+static struct {
+	struct board_config board;
+	struct clock *clock;
+	struct loop *loop;
+	struct chardev *monitor_chardev;
+	struct monitor *monitor;
+} session;
+
 static int run(struct config *config, struct err *err)
 {
-	struct board_config board_config = {
+	session.board = (struct board_config){
 		.ram_size = config->ram_size,
 		.cpus = config->cpus,
 		.model = config->model,
@@ -207,38 +216,36 @@ static int run(struct config *config, struct err *err)
 		.calendar = config->calendar,
 		.extras = config->devices,
 	};
-	struct clock *clock = clock_new();
-	struct loop *loop = loop_new(clock, err);
-	struct chardev *monitor_chardev = NULL;
-	struct monitor *monitor = NULL;
+	struct clock *clock = session.clock = clock_new();
+	struct loop *loop = session.loop = loop_new(clock, err);
 	int code;
 
-	memcpy(board_config.extra, config->device, sizeof config->device);
-	if (!loop || !read_kernel(config, &board_config, err) || !open_log(config, &board_config, err) || !write_pidfile(config, err) ||
-	    !open_chardevs(config, &board_config, loop, err))
+	memcpy(session.board.extra, config->device, sizeof config->device);
+	if (!loop || !read_kernel(config, &session.board, err) || !open_log(config, &session.board, err) || !write_pidfile(config, err) ||
+	    !open_chardevs(config, &session.board, loop, err))
 		return err->code;
-	struct board *board = board_new(&board_config, clock, loop, err);
+	struct board *board = board_new(&session.board, clock, loop, err);
 	if (!board) {
 		terminal_close();
 		return err->code;
 	}
 	terminal_attach(board);
 	if (config->monitor && strcmp(config->monitor, "none")) {
-		monitor_chardev = strcmp(config->monitor, "stdio") ? chardev_open(config->monitor, "-monitor", loop, err)
+		session.monitor_chardev = strcmp(config->monitor, "stdio") ? chardev_open(config->monitor, "-monitor", loop, err)
 		                                                   : terminal_open(false, loop, err);
-		if (!monitor_chardev)
+		if (!session.monitor_chardev)
 			return err->code;
-		monitor = monitor_attach(board, monitor_chardev);
-		monitor_prompt(monitor);
+		session.monitor = monitor_attach(board, session.monitor_chardev);
+		monitor_prompt(session.monitor);
 	}
 	start_timeout(config, loop);
 	code = board_run(board);
 	board_free(board);
 	for (unsigned i = 0; i < BOARD_SERIALS; i++)
-		if (board_config.serial[i])
-			chardev_flush(board_config.serial[i]);
+		if (session.board.serial[i])
+			chardev_flush(session.board.serial[i]);
 	terminal_close();
-	monitor_free(monitor);
+	monitor_free(session.monitor);
 	if (config->pidfile)
 		unlink(config->pidfile);
 	return code;

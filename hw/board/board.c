@@ -370,6 +370,7 @@ void board_free(struct board *board)
 	for (unsigned i = 0; i < board->cpus; i++)
 		cpu_free(board->vcpu[i].cpu);
 	free(board->vcpu);
+	free(board->pins);
 	bus_free(&board->bus);
 	ram_free(board->ram);
 	free(board);
