@@ -221,8 +221,8 @@ static int run(struct config *config, struct err *err)
 	int code;
 
 	memcpy(session.board.extra, config->device, sizeof config->device);
-	if (!loop || !read_kernel(config, &session.board, err) || !open_log(config, &session.board, err) || !write_pidfile(config, err) ||
-	    !open_chardevs(config, &session.board, loop, err))
+	if (!loop || !read_kernel(config, &session.board, err) || !open_log(config, &session.board, err) ||
+	    !write_pidfile(config, err) || !open_chardevs(config, &session.board, loop, err))
 		return err->code;
 	struct board *board = board_new(&session.board, clock, loop, err);
 	if (!board) {
