@@ -541,9 +541,13 @@ static void xrstor(struct rng *rng, struct test *t)
 
 	xsave(rng, t);
 	image_fx(rng, image, rng_below(rng, 6));
-	image[512] = rng_below(rng, 4);
-	if (rng_one_in(rng, 16))
-		image[513 + rng_below(rng, 63)] = rng_next(rng);
+	image[512] = rng_below(rng, 4); /* XSTATE_BV */
+	if (rng_one_in(rng, 6)) { /* XCOMP_BV: the compacted format; there a bad MXCSR is found when half is loaded */
+		store64(image + 520, 1ull << 63 | rng_below(rng, 4));
+		store32(image + 24, rng_next(rng) & 0xffff);
+	}
+	if (rng_one_in(rng, 16)) /* reserved bits: none that the host might have more of */
+		image[rng_one_in(rng, 4) ? 519 : 527 + rng_below(rng, 49)] |= rng_next(rng) & 0x60;
 	recipe_put(t, recipe_address(t, 0), image, sizeof image);
 }
 
