@@ -172,7 +172,7 @@ bool compare_outcomes(const struct test *t, const struct tolerance *tol, const s
 
 	why->text[0] = 0;
 	if (ref->vector != got->vector || (ref->vector != NO_FAULT && !tol->err && ref->err != got->err)) {
-		if (tol->fault_either || (tol->fault_order && ref->vector - 12 < 3u && got->vector - 12 < 3u))
+		if (tol->fault_either || (tol->fault_order && (u8)(ref->vector - 12) < 3 && (u8)(got->vector - 12) < 3))
 			return true;
 		say(why, " ");
 		fault_text(why, ref);
