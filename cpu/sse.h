@@ -47,17 +47,6 @@ union lanes128 {
 	double vg __attribute__((vector_size(16)));
 };
 
-union lanes64 {
-	u8 b[8];
-	i8 sb[8];
-	u16 w[4];
-	i16 sw[4];
-	u32 d[2];
-	i32 sd[2];
-	u64 q[1];
-	i64 sq[1];
-};
-
 /* A register must not straddle two cache lines of the host; struct cpu is aligned to 16 as all that comes from the heap. */
 _Static_assert(offsetof(struct cpu, v) % 16 == 0, "the vector registers of struct cpu lie askew: adjust its padding");
 

@@ -1,155 +1,178 @@
 /* SPDX-License-Identifier: MIT */
-/* SSE floating point: scalar and packed arithmetic, compares, conversions, rounding, approximations. Intel SDM vol. 1 ch. 11
- * (11.5 exceptions), vol. 2. All arithmetic is softfloat.h's; the functions here pick lanes and deliver exceptions.
- * Conversions are in sse_cvt.c. */
+/* SSE floating point: scalar and packed arithmetic, compares, rounding, approximations. Intel SDM vol. 1 ch. 11 (11.5
+ * exceptions), vol. 2. Conversions are in sse_cvt.c.
+ *
+ * Each instruction is tried on the host (hostfloat.h); what that refuses is done by softfloat.h, with flags and exceptions. */
 #include <Zydis/Mnemonic.h>
 #include <Zydis/SharedTypes.h>
 
 #include "cpu/flags.h"
 #include "cpu/sse_env.h"
 
-/* ---- two operands: packed and scalar, single and double ---- */
-#define ARITH(name, fn)                                                                                                \
-	OP(name##ss)                                                                                                       \
+/* ---- arithmetic, lane by lane ---- */
+
+/* Zeros first, as they are common, and slow in soft-float. */
+#define REST(op, bits)                                                                                                 \
+	static u64 op##_rest##bits(struct softfloat_env *env, u##bits a, u##bits b)                                        \
 	{                                                                                                                  \
-		sse_check(cpu);                                                                                                \
-		u32 b = sse_source32(cpu, in);                                                                                 \
-		SSE_ENV;                                                                                                           \
-		u32 r = fn##32(&env, cpu->v[in->r[0]].d[0], b);                                                                \
-		sse_finish(cpu, &env);                                                                                             \
-		cpu->v[in->r[0]].d[0] = r;                                                                                     \
-	}                                                                                                                  \
-	OP(name##sd)                                                                                                       \
-	{                                                                                                                  \
-		sse_check(cpu);                                                                                                \
-		u64 b = sse_source64(cpu, in);                                                                                 \
-		SSE_ENV;                                                                                                           \
-		u64 r = fn##64(&env, cpu->v[in->r[0]].q[0], b);                                                                \
-		sse_finish(cpu, &env);                                                                                             \
-		cpu->v[in->r[0]].q[0] = r;                                                                                     \
-	}                                                                                                                  \
-	OP(name##ps)                                                                                                       \
-	{                                                                                                                  \
-		sse_check(cpu);                                                                                                \
-		union lanes128 a = sse_reg(cpu, in->r[0]), b = sse_source(cpu, in);                                            \
-		SSE_ENV;                                                                                                           \
-		for (unsigned i = 0; i < 4; i++)                                                                               \
-			a.d[i] = fn##32(&env, a.d[i], b.d[i]);                                                                     \
-		sse_finish(cpu, &env);                                                                                             \
-		sse_set(cpu, in->r[0], a);                                                                                     \
-	}                                                                                                                  \
-	OP(name##pd)                                                                                                       \
-	{                                                                                                                  \
-		sse_check(cpu);                                                                                                \
-		union lanes128 a = sse_reg(cpu, in->r[0]), b = sse_source(cpu, in);                                            \
-		SSE_ENV;                                                                                                           \
-		for (unsigned i = 0; i < 2; i++)                                                                               \
-			a.q[i] = fn##64(&env, a.q[i], b.q[i]);                                                                     \
-		sse_finish(cpu, &env);                                                                                             \
-		sse_set(cpu, in->r[0], a);                                                                                     \
+		u##bits r;                                                                                                     \
+		return hostfloat_zeros_##op##bits(env->control, a, b, &r) ? r : softfloat_##op##bits(env, a, b);               \
 	}
-static always_inline u64 sqrt_of32(struct softfloat_env *env, u64 a, u64 b) { (void)a; return softfloat_sqrt32(env, b); }
-static always_inline u64 sqrt_of64(struct softfloat_env *env, u64 a, u64 b) { (void)a; return softfloat_sqrt64(env, b); }
-ARITH(add, softfloat_add)
-ARITH(sub, softfloat_sub)
-ARITH(mul, softfloat_mul)
-ARITH(div, softfloat_div)
+#define REST_OF(op) REST(op, 32) REST(op, 64)
+REST_OF(add)
+REST_OF(sub)
+REST_OF(mul)
+REST_OF(div)
+static always_inline u64 sqrt_of32(struct softfloat_env *env, u32 a INSN_UNUSED, u32 b) { return softfloat_sqrt32(env, b); }
+static always_inline u64 sqrt_of64(struct softfloat_env *env, u64 a INSN_UNUSED, u64 b) { return softfloat_sqrt64(env, b); }
+
+#define ARITH(op, rest)                                                                                                \
+	static union lanes128 op##_lanes32(struct softfloat_env *env, union lanes128 a, union lanes128 b)                  \
+	{                                                                                                                  \
+		for (unsigned i = 0; i < 4; i++)                                                                               \
+			a.d[i] = rest##32(env, a.d[i], b.d[i]);                                                                    \
+		return a;                                                                                                      \
+	}                                                                                                                  \
+	static union lanes128 op##_lanes64(struct softfloat_env *env, union lanes128 a, union lanes128 b)                  \
+	{                                                                                                                  \
+		for (unsigned i = 0; i < 2; i++)                                                                               \
+			a.q[i] = rest##64(env, a.q[i], b.q[i]);                                                                    \
+		return a;                                                                                                      \
+	}                                                                                                                  \
+	FP_SCALAR(op##ss, 32, 32, hostfloat_##op##32(mxcsr, a, b, &r), rest##32(&env, a, b))                               \
+	FP_SCALAR(op##sd, 64, 64, hostfloat_##op##64(mxcsr, a, b, &r), rest##64(&env, a, b))                               \
+	FP_PACKED(op##ps, 128, hostfloat_##op##32x4(mxcsr, a, b, &r), op##_lanes32(&env, a, b))                            \
+	FP_PACKED(op##pd, 128, hostfloat_##op##64x2(mxcsr, a, b, &r), op##_lanes64(&env, a, b))
+ARITH(add, add_rest)
+ARITH(sub, sub_rest)
+ARITH(mul, mul_rest)
+ARITH(div, div_rest)
 ARITH(min, softfloat_min)
 ARITH(max, softfloat_max)
 ARITH(sqrt, sqrt_of)
 
-/* ---- horizontal and alternating ---- */
-OP(addsubps)
+/* ---- alternating and horizontal: the lanes in another order ---- */
+
+/* Even lanes subtract. The sign of a NaN must not turn, but the host sees none. */
+static always_inline union lanes128 flip_even32(union lanes128 b)
 {
-	sse_check(cpu);
-	union lanes128 a = sse_reg(cpu, in->r[0]), b = sse_source(cpu, in);
-	SSE_ENV;
+	return (union lanes128){.vq = b.vq ^ BIT(31)};
+}
+static always_inline union lanes128 flip_even64(union lanes128 b)
+{
+	return (union lanes128){.vq = {b.q[0] ^ BIT(63), b.q[1]}};
+}
+static union lanes128 addsub_lanes32(struct softfloat_env *env, union lanes128 a, union lanes128 b)
+{
 	for (unsigned i = 0; i < 4; i++)
-		a.d[i] = i & 1 ? softfloat_add32(&env, a.d[i], b.d[i]) : softfloat_sub32(&env, a.d[i], b.d[i]);
-	sse_finish(cpu, &env);
-	sse_set(cpu, in->r[0], a);
+		a.d[i] = i & 1 ? add_rest32(env, a.d[i], b.d[i]) : sub_rest32(env, a.d[i], b.d[i]);
+	return a;
 }
-OP(addsubpd)
+static union lanes128 addsub_lanes64(struct softfloat_env *env, union lanes128 a, union lanes128 b)
 {
-	sse_check(cpu);
-	union lanes128 a = sse_reg(cpu, in->r[0]), b = sse_source(cpu, in);
-	SSE_ENV;
-	a.q[0] = softfloat_sub64(&env, a.q[0], b.q[0]);
-	a.q[1] = softfloat_add64(&env, a.q[1], b.q[1]);
-	sse_finish(cpu, &env);
-	sse_set(cpu, in->r[0], a);
+	a.q[0] = sub_rest64(env, a.q[0], b.q[0]);
+	a.q[1] = add_rest64(env, a.q[1], b.q[1]);
+	return a;
 }
-#define HORIZONTAL(name, fn)                                                                                           \
-	OP(name##ps)                                                                                                       \
-	{                                                                                                                  \
-		sse_check(cpu);                                                                                                \
-		union lanes128 a = sse_reg(cpu, in->r[0]), b = sse_source(cpu, in), r;                                         \
-		SSE_ENV;                                                                                                           \
-		r.d[0] = fn##32(&env, a.d[0], a.d[1]);                                                                         \
-		r.d[1] = fn##32(&env, a.d[2], a.d[3]);                                                                         \
-		r.d[2] = fn##32(&env, b.d[0], b.d[1]);                                                                         \
-		r.d[3] = fn##32(&env, b.d[2], b.d[3]);                                                                         \
-		sse_finish(cpu, &env);                                                                                             \
-		sse_set(cpu, in->r[0], r);                                                                                     \
-	}                                                                                                                  \
-	OP(name##pd)                                                                                                       \
-	{                                                                                                                  \
-		sse_check(cpu);                                                                                                \
-		union lanes128 a = sse_reg(cpu, in->r[0]), b = sse_source(cpu, in), r;                                         \
-		SSE_ENV;                                                                                                           \
-		r.q[0] = fn##64(&env, a.q[0], a.q[1]);                                                                         \
-		r.q[1] = fn##64(&env, b.q[0], b.q[1]);                                                                         \
-		sse_finish(cpu, &env);                                                                                             \
-		sse_set(cpu, in->r[0], r);                                                                                     \
-	}
-HORIZONTAL(hadd, softfloat_add)
-HORIZONTAL(hsub, softfloat_sub)
+FP_PACKED(addsubps, 128, hostfloat_add32x4(mxcsr, a, flip_even32(b), &r), addsub_lanes32(&env, a, b))
+FP_PACKED(addsubpd, 128, hostfloat_add64x2(mxcsr, a, flip_even64(b), &r), addsub_lanes64(&env, a, b))
+
+static always_inline union lanes128 every_other32(union lanes128 a, union lanes128 b, const unsigned odd)
+{
+	return (union lanes128){.vd = {a.vd[odd], a.vd[2 + odd], b.vd[odd], b.vd[2 + odd]}};
+}
+static always_inline union lanes128 every_other64(union lanes128 a, union lanes128 b, const unsigned odd)
+{
+	return (union lanes128){.vq = {a.vq[odd], b.vq[odd]}};
+}
+#define HORIZONTAL(name, op, bits, n)                                                                                  \
+	FP_PACKED(name, 128,                                                                                               \
+	          hostfloat_##op##bits##x##n(mxcsr, every_other##bits(a, b, 0), every_other##bits(a, b, 1), &r),           \
+	          op##_lanes##bits(&env, every_other##bits(a, b, 0), every_other##bits(a, b, 1)))
+HORIZONTAL(haddps, add, 32, 4)
+HORIZONTAL(haddpd, add, 64, 2)
+HORIZONTAL(hsubps, sub, 32, 4)
+HORIZONTAL(hsubpd, sub, 64, 2)
 
 /* Dot product: the immediate's high half chooses the products, the low half where the sum goes. The products are rounded and
  * their exceptions are delivered before the sums begin (SDM vol. 2, DPPS). Every lane adds for itself, in the order of Intel's
  * CPUs, which shows where several products are NaNs. */
-OP(dpps)
+static always_inline union lanes128 choose32(unsigned bits, union lanes128 v)
 {
-	sse_check(cpu);
-	union lanes128 a = sse_reg(cpu, in->r[0]), b = sse_source(cpu, in), t = {0}, r = {0};
-	SSE_ENV;
 	for (unsigned i = 0; i < 4; i++)
-		if (in->imm >> (4 + i) & 1)
-			t.d[i] = softfloat_mul32(&env, a.d[i], b.d[i]);
-	sse_finish(cpu, &env);
-	union lanes128 s;
-	for (unsigned i = 0; i < 4; i++)
-		s.d[i] = softfloat_add32(&env, t.d[i ^ 1], t.d[i]);
-	sse_finish(cpu, &env);
-	for (unsigned i = 0; i < 4; i++) {
-		u32 sum = softfloat_add32(&env, s.d[i], s.d[i ^ 2]);
-		r.d[i] = in->imm >> i & 1 ? sum : 0;
-	}
-	sse_finish(cpu, &env);
-	sse_set(cpu, in->r[0], r);
+		v.d[i] = bits >> i & 1 ? v.d[i] : 0;
+	return v;
 }
-OP(dppd)
+static always_inline union lanes128 choose64(unsigned bits, union lanes128 v)
 {
-	sse_check(cpu);
-	union lanes128 a = sse_reg(cpu, in->r[0]), b = sse_source(cpu, in), t = {0}, r = {0};
-	SSE_ENV;
 	for (unsigned i = 0; i < 2; i++)
-		if (in->imm >> (4 + i) & 1)
-			t.q[i] = softfloat_mul64(&env, a.q[i], b.q[i]);
-	sse_finish(cpu, &env);
-	for (unsigned i = 0; i < 2; i++) {
-		u64 sum = softfloat_add64(&env, t.q[i], t.q[i ^ 1]);
-		r.q[i] = in->imm >> i & 1 ? sum : 0;
-	}
-	sse_finish(cpu, &env);
-	sse_set(cpu, in->r[0], r);
+		v.q[i] = bits >> i & 1 ? v.q[i] : 0;
+	return v;
 }
+static always_inline union lanes128 swap_ones32(union lanes128 v)
+{
+	return (union lanes128){.vd = {v.vd[1], v.vd[0], v.vd[3], v.vd[2]}};
+}
+static always_inline union lanes128 swap64(union lanes128 v)
+{
+	return (union lanes128){.vq = {v.vq[1], v.vq[0]}};
+}
+static always_inline bool dot32_host(u32 mxcsr, unsigned imm, union lanes128 a, union lanes128 b, union lanes128 *r)
+{
+	union lanes128 t, s;
+
+	if (!hostfloat_mul32x4(mxcsr, a, b, &t))
+		return false;
+	t = choose32(imm >> 4, t);
+	if (!hostfloat_add32x4(mxcsr, swap_ones32(t), t, &s) || !hostfloat_add32x4(mxcsr, s, swap64(s), r))
+		return false;
+	*r = choose32(imm, *r);
+	return true;
+}
+static always_inline bool dot64_host(u32 mxcsr, unsigned imm, union lanes128 a, union lanes128 b, union lanes128 *r)
+{
+	union lanes128 t;
+
+	if (!hostfloat_mul64x2(mxcsr, a, b, &t))
+		return false;
+	t = choose64(imm >> 4, t);
+	if (!hostfloat_add64x2(mxcsr, t, swap64(t), r))
+		return false;
+	*r = choose64(imm, *r);
+	return true;
+}
+static union lanes128 dot32_lanes(struct cpu *cpu, struct softfloat_env *env, unsigned imm, union lanes128 a, union lanes128 b)
+{
+	union lanes128 t = {0};
+
+	for (unsigned i = 0; i < 4; i++)
+		if (imm >> (4 + i) & 1)
+			t.d[i] = mul_rest32(env, a.d[i], b.d[i]);
+	sse_finish(cpu, env);
+	t = add_lanes32(env, swap_ones32(t), t);
+	sse_finish(cpu, env);
+	return choose32(imm, add_lanes32(env, t, swap64(t)));
+}
+static union lanes128 dot64_lanes(struct cpu *cpu, struct softfloat_env *env, unsigned imm, union lanes128 a, union lanes128 b)
+{
+	union lanes128 t = {0};
+
+	for (unsigned i = 0; i < 2; i++)
+		if (imm >> (4 + i) & 1)
+			t.q[i] = mul_rest64(env, a.q[i], b.q[i]);
+	sse_finish(cpu, env);
+	return choose64(imm, add_lanes64(env, t, swap64(t)));
+}
+FP_PACKED(dpps, 128, dot32_host(mxcsr, in->imm, a, b, &r), dot32_lanes(cpu, &env, in->imm, a, b))
+FP_PACKED(dppd, 128, dot64_host(mxcsr, in->imm, a, b, &r), dot64_lanes(cpu, &env, in->imm, a, b))
 
 /* ---- compares ---- */
+
 /* Predicates 0-7: EQ LT LE UNORD NEQ NLT NLE ORD; LT, LE and their negations signal quiet NaNs too. */
 static always_inline bool predicate(enum softfloat_order order, unsigned p)
 {
 	bool r;
+
 	switch (p & 3) {
 	case 0: r = order == SOFTFLOAT_EQUAL; break;
 	case 1: r = order == SOFTFLOAT_LESS; break;
@@ -162,209 +185,174 @@ static always_inline bool signals(unsigned p)
 {
 	return (p & 3) == 1 || (p & 3) == 2;
 }
-static always_inline u32 cmp32(struct softfloat_env *env, u32 a, u32 b, unsigned p)
-{
-	return predicate(softfloat_cmp32(env, a, b, signals(p)), p) ? ~0u : 0;
-}
-static always_inline u64 cmp64(struct softfloat_env *env, u64 a, u64 b, unsigned p)
-{
-	return predicate(softfloat_cmp64(env, a, b, signals(p)), p) ? ~0ull : 0;
-}
-OP(cmpss)
-{
-	sse_check(cpu);
-	u32 b = sse_source32(cpu, in);
-	SSE_ENV;
-	u32 r = cmp32(&env, cpu->v[in->r[0]].d[0], b, in->imm & 7);
-	sse_finish(cpu, &env);
-	cpu->v[in->r[0]].d[0] = r;
-}
-OP(cmpsd)
-{
-	sse_check(cpu);
-	u64 b = sse_source64(cpu, in);
-	SSE_ENV;
-	u64 r = cmp64(&env, cpu->v[in->r[0]].q[0], b, in->imm & 7);
-	sse_finish(cpu, &env);
-	cpu->v[in->r[0]].q[0] = r;
-}
-OP(cmpps)
-{
-	sse_check(cpu);
-	union lanes128 a = sse_reg(cpu, in->r[0]), b = sse_source(cpu, in);
-	SSE_ENV;
-	for (unsigned i = 0; i < 4; i++)
-		a.d[i] = cmp32(&env, a.d[i], b.d[i], in->imm & 7);
-	sse_finish(cpu, &env);
-	sse_set(cpu, in->r[0], a);
-}
-OP(cmppd)
-{
-	sse_check(cpu);
-	union lanes128 a = sse_reg(cpu, in->r[0]), b = sse_source(cpu, in);
-	SSE_ENV;
-	for (unsigned i = 0; i < 2; i++)
-		a.q[i] = cmp64(&env, a.q[i], b.q[i], in->imm & 7);
-	sse_finish(cpu, &env);
-	sse_set(cpu, in->r[0], a);
-}
-
-static always_inline void set_order(struct cpu *cpu, enum softfloat_order order)
-{
-	u64 flags = order == SOFTFLOAT_UNORDERED ? FLAG_ZF | FLAG_PF | FLAG_CF
-	            : order == SOFTFLOAT_LESS    ? FLAG_CF
-	            : order == SOFTFLOAT_EQUAL   ? FLAG_ZF
-	                                         : 0;
-	flags_set(cpu, (cpu->rflags & ~(u64)FLAGS_ARITH) | flags);
-}
-#define COMPARE(name, bits, signalling)                                                                                \
-	OP(name)                                                                                                           \
+#define COMPARE(bits, n, lanes, S, F)                                                                                  \
+	static u##bits compare_soft##bits(struct softfloat_env *env, u##bits a, u##bits b, unsigned p)                     \
 	{                                                                                                                  \
-		sse_check(cpu);                                                                                                \
-		u64 b = sse_source##bits(cpu, in), a = bits == 32 ? cpu->v[in->r[0]].d[0] : cpu->v[in->r[0]].q[0];             \
-		SSE_ENV;                                                                                                           \
-		enum softfloat_order order = softfloat_cmp##bits(&env, a, b, signalling);                                      \
-		sse_finish(cpu, &env);                                                                                             \
-		set_order(cpu, order);                                                                                         \
+		return predicate(softfloat_cmp##bits(env, a, b, signals(p)), p) ? (u##bits)-1 : 0;                             \
+	}                                                                                                                  \
+	static union lanes128 compare_lanes##bits(struct softfloat_env *env, union lanes128 a, union lanes128 b, unsigned p) \
+	{                                                                                                                  \
+		for (unsigned i = 0; i < n; i++)                                                                               \
+			a.lanes[i] = compare_soft##bits(env, a.lanes[i], b.lanes[i], p);                                           \
+		return a;                                                                                                      \
+	}                                                                                                                  \
+	/* EQ and LE hold if equal, LT and LE if less: bits 0 and 2, 1 and 2 */                                            \
+	static always_inline bool compare_host##bits(u##bits a, u##bits b, unsigned p, u##bits *r)                         \
+	{                                                                                                                  \
+		if (unlikely(!hostfloat_number##bits(a) || !hostfloat_number##bits(b)))                                        \
+			return false;                                                                                              \
+		const bool less = hostfloat_value##bits(a) < hostfloat_value##bits(b);                                         \
+		const bool equal = hostfloat_value##bits(a) == hostfloat_value##bits(b);                                       \
+		*r = (u##bits)0 - (u##bits)(((((equal ? 0x5u : 0) | (less ? 0x6u : 0)) >> (p & 3)) ^ p >> 2) & 1);             \
+		return true;                                                                                                   \
+	}                                                                                                                  \
+	static always_inline bool compare_host##bits##x##n(union lanes128 a, union lanes128 b, unsigned p, union lanes128 *r) \
+	{                                                                                                                  \
+		if (!hostfloat_numbers##bits##x##n(a, b))                                                                      \
+			return false;                                                                                              \
+		switch (p & 3) {                                                                                               \
+		case 0: r->S = a.F == b.F; break;                                                                              \
+		case 1: r->S = a.F < b.F; break;                                                                               \
+		case 2: r->S = a.F <= b.F; break;                                                                              \
+		default: r->vq = a.vq ^ a.vq; break;                                                                           \
+		}                                                                                                              \
+		r->vq ^= 0 - (u64)(p >> 2 & 1);                                                                                \
+		return true;                                                                                                   \
 	}
-COMPARE(ucomiss, 32, false)
-COMPARE(ucomisd, 64, false)
-COMPARE(comiss, 32, true)
-COMPARE(comisd, 64, true)
+COMPARE(32, 4, d, vsd, vf)
+COMPARE(64, 2, q, vsq, vg)
+FP_SCALAR(cmpss, 32, 32, compare_host32(a, b, in->imm, &r), compare_soft32(&env, a, b, in->imm))
+FP_SCALAR(cmpsd, 64, 64, compare_host64(a, b, in->imm, &r), compare_soft64(&env, a, b, in->imm))
+FP_PACKED(cmpps, 128, compare_host32x4(a, b, in->imm, &r), compare_lanes32(&env, a, b, in->imm))
+FP_PACKED(cmppd, 128, compare_host64x2(a, b, in->imm, &r), compare_lanes64(&env, a, b, in->imm))
+
+/* ---- compares into the flags ---- */
+
+static always_inline void set_order(struct cpu *cpu, u32 flags)
+{
+	cpu->rflags = (cpu->rflags & ~(u64)FLAGS_ARITH) | flags;
+	cpu->cc_op = CC_FLAGS;
+}
+#define ORDER(name, bits, signalling)                                                                                  \
+	FP_HOST(name, bits)                                                                                                \
+	{                                                                                                                  \
+		const u##bits a = FP_LOW##bits(cpu, in->r[0]);                                                                 \
+		if (unlikely(!hostfloat_number##bits(a) || !hostfloat_number##bits(b)))                                        \
+			return false;                                                                                              \
+		set_order(cpu, (hostfloat_value##bits(a) < hostfloat_value##bits(b) ? FLAG_CF : 0) |                           \
+		                   (hostfloat_value##bits(a) == hostfloat_value##bits(b) ? FLAG_ZF : 0));                      \
+		return true;                                                                                                   \
+	}                                                                                                                  \
+	FP_SOFT(name, bits)                                                                                                \
+	{                                                                                                                  \
+		static const u8 flags[] = {FLAG_CF, FLAG_ZF, 0, FLAG_ZF | FLAG_PF | FLAG_CF};                                  \
+		cpu->cur = in;                                                                                                 \
+		SSE_ENV;                                                                                                       \
+		enum softfloat_order order = softfloat_cmp##bits(&env, FP_LOW##bits(cpu, in->r[0]), b, signalling);            \
+		sse_finish(cpu, &env);                                                                                         \
+		set_order(cpu, flags[order - SOFTFLOAT_LESS]);                                                                 \
+		INSN_NEXT(cpu, in);                                                                                            \
+	}                                                                                                                  \
+	FP_EXEC(name, bits)
+ORDER(ucomiss, 32, false)
+ORDER(ucomisd, 64, false)
+ORDER(comiss, 32, true)
+ORDER(comisd, 64, true)
 
 /* ---- rounding to integral values: the immediate's bit 2 takes MXCSR.RC, bit 3 keeps the precision exception quiet ---- */
 static always_inline enum softfloat_rounding rounding(const struct softfloat_env *env, unsigned imm)
 {
 	return imm & 4 ? softfloat_rc(env) : imm & 3;
 }
-OP(roundss)
+static u32 round32(struct softfloat_env *env, u32 b, unsigned imm)
 {
-	sse_check(cpu);
-	u32 b = sse_source32(cpu, in);
-	SSE_ENV;
-	u32 r = softfloat_round32(&env, b, rounding(&env, in->imm), in->imm & 8);
-	sse_finish(cpu, &env);
-	cpu->v[in->r[0]].d[0] = r;
+	return softfloat_round32(env, b, rounding(env, imm), imm & 8);
 }
-OP(roundsd)
+static u64 round64(struct softfloat_env *env, u64 b, unsigned imm)
 {
-	sse_check(cpu);
-	u64 b = sse_source64(cpu, in);
-	SSE_ENV;
-	u64 r = softfloat_round64(&env, b, rounding(&env, in->imm), in->imm & 8);
-	sse_finish(cpu, &env);
-	cpu->v[in->r[0]].q[0] = r;
+	return softfloat_round64(env, b, rounding(env, imm), imm & 8);
 }
-OP(roundps)
+static union lanes128 round_lanes32(struct softfloat_env *env, union lanes128 b, unsigned imm)
 {
-	sse_check(cpu);
-	union lanes128 b = sse_source(cpu, in);
-	SSE_ENV;
 	for (unsigned i = 0; i < 4; i++)
-		b.d[i] = softfloat_round32(&env, b.d[i], rounding(&env, in->imm), in->imm & 8);
-	sse_finish(cpu, &env);
-	sse_set(cpu, in->r[0], b);
+		b.d[i] = round32(env, b.d[i], imm);
+	return b;
 }
-OP(roundpd)
+static union lanes128 round_lanes64(struct softfloat_env *env, union lanes128 b, unsigned imm)
 {
-	sse_check(cpu);
-	union lanes128 b = sse_source(cpu, in);
-	SSE_ENV;
 	for (unsigned i = 0; i < 2; i++)
-		b.q[i] = softfloat_round64(&env, b.q[i], rounding(&env, in->imm), in->imm & 8);
-	sse_finish(cpu, &env);
-	sse_set(cpu, in->r[0], b);
+		b.q[i] = round64(env, b.q[i], imm);
+	return b;
 }
+/* Rounding needs no host: it is a few masks. */
+FP_SCALAR(roundss, 32, 32, (r = 0, false), round32(&env, b, in->imm))
+FP_SCALAR(roundsd, 64, 64, (r = 0, false), round64(&env, b, in->imm))
+FP_PACKED(roundps, 128, (r.o = 0, false), round_lanes32(&env, b, in->imm))
+FP_PACKED(roundpd, 128, (r.o = 0, false), round_lanes64(&env, b, in->imm))
 
 /* ---- approximations: |relative error| <= 1.5 * 2^-12; no exceptions, denormals are zeros ---- */
-/* The significand (1.f in 24 bits) of 1/x for x in [1, 2), truncated to 12 bits: of the middle of x's interval. */
-static u32 rcp32(u32 a)
+
+/* A positive number to 12 bits of fraction, as binary32; 0 where that would be denormal. The double is correctly rounded on every
+ * host, so this is the same on all. */
+static always_inline u32 approximate(double v)
 {
-	u32 sign = a & 0x80000000, exp = a >> 23 & 0xff, frac = a & 0x7fffff;
+	const u64 a = hostfloat_bits64(v) + BIT(52 - 12 - 1);
+	const i32 exp = (i32)(a >> 52) - 1023 + 127;
+
+	return exp <= 0 ? 0 : (u32)exp << 23 | (u32)(a >> (52 - 12) & 0xfff) << (23 - 12);
+}
+static u32 rcp(u32 b)
+{
+	const u32 sign = b & BIT(31), exp = b >> 23 & 0xff;
 
 	if (exp == 0xff)
-		return frac ? a | 0x400000 : sign;
+		return b & 0x7fffff ? b | BIT(22) : sign;
 	if (exp == 0)
 		return sign | 0x7f800000;
-	/* 1 / 1.f in 2^-13, rounded; x is known to 2^-12 by its 12 leading fraction bits and a half */
-	u64 x = ((u64)(0x800000 | (frac & ~0x7ffu)) + 0x400) >> 10;  /* 1.f * 2^13, 14 bits */
-	u64 r = ((1ull << 39) / x + (1ull << 12)) >> 13;            /* 2^26 / x * 2^0 */
-	i32 e = 253 - (i32)exp;
-	if (r >= 1 << 13) { /* exactly 1 */
-		e++;
-		r >>= 1;
-	}
-	if (e <= 0) /* the result would be denormal: zero */
-		return sign;
-	return sign | (u32)e << 23 | (u32)((r << 11) & 0x7fffff);
+	return sign | approximate(1.0 / (double)hostfloat_value32(b ^ sign));
 }
-static u32 isqrt(u64 v)
+static u32 rsqrt(u32 b)
 {
-	u64 r = 0;
-	for (u64 bit = 1ull << 31; bit; bit >>= 1)
-		if ((r | bit) * (r | bit) <= v)
-			r |= bit;
-	return r;
-}
-static u32 rsqrt32(u32 a)
-{
-	u32 sign = a & 0x80000000, exp = a >> 23 & 0xff, frac = a & 0x7fffff;
+	const u32 sign = b & BIT(31), exp = b >> 23 & 0xff;
 
-	if (exp == 0xff && frac)
-		return a | 0x400000;
+	if (exp == 0xff && (b & 0x7fffff))
+		return b | BIT(22);
 	if (exp == 0)
 		return sign | 0x7f800000;
 	if (sign)
 		return 0xffc00000;
 	if (exp == 0xff)
 		return 0;
-	/* x = m * 2^(exp - 127) with m in [1, 4) and an even exponent */
-	bool odd = !(exp & 1);
-	u64 m = (u64)(0x800000 | frac) << odd;                       /* 2^23 */
-	u64 root = isqrt(m << 23);                                   /* sqrt(m) * 2^23 */
-	u64 r = ((1ull << 47) / root + (1 << 10)) >> 11;             /* 1/sqrt(m) * 2^13, in (2^12, 2^13] */
-	i32 e = 127 - ((i32)exp - 127 - odd) / 2 - 1;
-	if (r >= 1 << 13) {
-		e++;
-		r >>= 1;
-	}
-	return (u32)e << 23 | (u32)((r << 11) & 0x7fffff);
+	return approximate(1.0 / __builtin_sqrt((double)hostfloat_value32(b)));
 }
 #define APPROXIMATE(name)                                                                                              \
-	OP(name##ss)                                                                                                       \
+	SSE_REG(name##ss_x) { FP_LOW32(cpu, in->r[0]) = name(FP_LOW32(cpu, in->r[1])); }                                   \
+	SSE_LOAD(name##ss_m, 32) { FP_LOW32(cpu, in->r[0]) = name(m); }                                                    \
+	SSE_OP(name##ps)                                                                                                   \
 	{                                                                                                                  \
-		sse_check(cpu);                                                                                                \
-		cpu->v[in->r[0]].d[0] = name##32(sse_source32(cpu, in));                                                       \
-	}                                                                                                                  \
-	OP(name##ps)                                                                                                       \
-	{                                                                                                                  \
-		sse_check(cpu);                                                                                                \
-		union lanes128 b = sse_source(cpu, in);                                                                        \
 		for (unsigned i = 0; i < 4; i++)                                                                               \
-			b.d[i] = name##32(b.d[i]);                                                                                 \
-		sse_set(cpu, in->r[0], b);                                                                                     \
+			b.d[i] = name(b.d[i]);                                                                                     \
+		return b;                                                                                                      \
 	}
 APPROXIMATE(rcp)
 APPROXIMATE(rsqrt)
 
-#define R(mnemonic, b, feature, fn) {ZYDIS_MNEMONIC_##mnemonic, {O_X, b}, 0, feature, fn}
-#define RI(mnemonic, b, feature, fn) {ZYDIS_MNEMONIC_##mnemonic, {O_X, b, O_I}, 0, feature, fn}
-#define FOUR(mnemonic, fn)                                                                                             \
-	R(mnemonic##SS, O_XM32, FEAT_SSE, fn##ss), R(mnemonic##SD, O_XM64, FEAT_SSE2, fn##sd),                             \
-		R(mnemonic##PS, O_XM128, FEAT_SSE, fn##ps), R(mnemonic##PD, O_XM128, FEAT_SSE2, fn##pd)
+#define ROWS4(mnemonic, fn)                                                                                            \
+	FP_ROWS(mnemonic##SS, 32, FEAT_SSE, fn##ss), FP_ROWS(mnemonic##SD, 64, FEAT_SSE2, fn##sd),                         \
+		FP_ROWS(mnemonic##PS, 128, FEAT_SSE, fn##ps), FP_ROWS(mnemonic##PD, 128, FEAT_SSE2, fn##pd)
+#define ROWS4_I(mnemonic, single, twofold, fn)                                                                         \
+	FP_ROWS_I(mnemonic##SS, 32, single, fn##ss), FP_ROWS_I(mnemonic##SD, 64, twofold, fn##sd),                         \
+		FP_ROWS_I(mnemonic##PS, 128, single, fn##ps), FP_ROWS_I(mnemonic##PD, 128, twofold, fn##pd)
 static const struct form table[] = {
-	FOUR(ADD, add), FOUR(SUB, sub), FOUR(MUL, mul), FOUR(DIV, div), FOUR(MIN, min), FOUR(MAX, max), FOUR(SQRT, sqrt),
-	R(ADDSUBPS, O_XM128, FEAT_SSE3, addsubps), R(ADDSUBPD, O_XM128, FEAT_SSE3, addsubpd),
-	R(HADDPS, O_XM128, FEAT_SSE3, haddps), R(HADDPD, O_XM128, FEAT_SSE3, haddpd),
-	R(HSUBPS, O_XM128, FEAT_SSE3, hsubps), R(HSUBPD, O_XM128, FEAT_SSE3, hsubpd),
-	RI(DPPS, O_XM128, FEAT_SSE41, dpps), RI(DPPD, O_XM128, FEAT_SSE41, dppd),
-	RI(CMPSS, O_XM32, FEAT_SSE, cmpss), RI(CMPSD, O_XM64, FEAT_SSE2, cmpsd),
-	RI(CMPPS, O_XM128, FEAT_SSE, cmpps), RI(CMPPD, O_XM128, FEAT_SSE2, cmppd),
-	R(UCOMISS, O_XM32, FEAT_SSE, ucomiss), R(UCOMISD, O_XM64, FEAT_SSE2, ucomisd),
-	R(COMISS, O_XM32, FEAT_SSE, comiss), R(COMISD, O_XM64, FEAT_SSE2, comisd),
-	RI(ROUNDSS, O_XM32, FEAT_SSE41, roundss), RI(ROUNDSD, O_XM64, FEAT_SSE41, roundsd),
-	RI(ROUNDPS, O_XM128, FEAT_SSE41, roundps), RI(ROUNDPD, O_XM128, FEAT_SSE41, roundpd),
-	R(RCPSS, O_XM32, FEAT_SSE, rcpss), R(RCPPS, O_XM128, FEAT_SSE, rcpps),
-	R(RSQRTSS, O_XM32, FEAT_SSE, rsqrtss), R(RSQRTPS, O_XM128, FEAT_SSE, rsqrtps),
+	ROWS4(ADD, add), ROWS4(SUB, sub), ROWS4(MUL, mul), ROWS4(DIV, div), ROWS4(MIN, min), ROWS4(MAX, max), ROWS4(SQRT, sqrt),
+	FP_ROWS(ADDSUBPS, 128, FEAT_SSE3, addsubps), FP_ROWS(ADDSUBPD, 128, FEAT_SSE3, addsubpd),
+	FP_ROWS(HADDPS, 128, FEAT_SSE3, haddps), FP_ROWS(HADDPD, 128, FEAT_SSE3, haddpd),
+	FP_ROWS(HSUBPS, 128, FEAT_SSE3, hsubps), FP_ROWS(HSUBPD, 128, FEAT_SSE3, hsubpd),
+	FP_ROWS_I(DPPS, 128, FEAT_SSE41, dpps), FP_ROWS_I(DPPD, 128, FEAT_SSE41, dppd),
+	ROWS4_I(CMP, FEAT_SSE, FEAT_SSE2, cmp), ROWS4_I(ROUND, FEAT_SSE41, FEAT_SSE41, round),
+	FP_ROWS(UCOMISS, 32, FEAT_SSE, ucomiss), FP_ROWS(UCOMISD, 64, FEAT_SSE2, ucomisd),
+	FP_ROWS(COMISS, 32, FEAT_SSE, comiss), FP_ROWS(COMISD, 64, FEAT_SSE2, comisd),
+	FP_ROWS(RCPSS, 32, FEAT_SSE, rcpss), FP_ROWS(RCPPS, 128, FEAT_SSE, rcpps),
+	FP_ROWS(RSQRTSS, 32, FEAT_SSE, rsqrtss), FP_ROWS(RSQRTPS, 128, FEAT_SSE, rsqrtps),
 };
 const struct form_table sse_fp_forms = {table, ARRAY_LEN(table)};
