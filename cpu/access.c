@@ -717,19 +717,28 @@ u64 stack_pop(struct cpu *cpu, unsigned size)
 
 /* ---- implicit supervisor accesses ---- */
 
+/* The bases of tables are canonical, but a table may reach beyond what is: no such address may get into the TLB. */
+static u64 sys_linear(struct cpu *cpu, u64 linear, unsigned len)
+{
+	if (!cpu->long_mode)
+		return (u32)linear;
+	if (unlikely(!mode_canonical(linear) || !mode_canonical(linear + len - 1)))
+		exception_gp(cpu, 0);
+	return linear;
+}
+
 u64 sys_read(struct cpu *cpu, u64 linear, unsigned size)
 {
 	linear = cpu->long_mode ? linear : (u32)linear;
 	const struct tlb_entry *e = tlb_slot(&cpu->tlbs[TLB_SUPER], linear);
 	if (likely(linear - e->read <= PAGE_SIZE - size))
 		return load_sized((const u8 *)(linear + e->addend), size);
-	return read_as(cpu, linear, size, TLB_SUPER);
+	return read_as(cpu, sys_linear(cpu, linear, size), size, TLB_SUPER);
 }
 
 void sys_write(struct cpu *cpu, u64 linear, u64 value, unsigned size)
 {
-	linear = cpu->long_mode ? linear : (u32)linear;
-	write_as(cpu, linear, value, size, TLB_SUPER);
+	write_as(cpu, sys_linear(cpu, linear, size), value, size, TLB_SUPER);
 }
 
 static void check_as(struct cpu *cpu, u64 linear, unsigned len, bool write, enum tlb_index as)
@@ -742,7 +751,7 @@ static void check_as(struct cpu *cpu, u64 linear, unsigned len, bool write, enum
 
 void sys_check(struct cpu *cpu, u64 linear, unsigned len, bool write)
 {
-	check_as(cpu, linear, len, write, TLB_SUPER);
+	check_as(cpu, sys_linear(cpu, linear, len), len, write, TLB_SUPER);
 }
 
 /* ---- the stack of an inner level ---- */

@@ -260,6 +260,7 @@ static bool masks_faults(const struct test *t, u64 at)
 static void parts(const struct test *t, const struct outcome *ref, enum vendor vendor, struct tolerance *tol)
 {
 	unsigned m = t->in.z.mnemonic, size = t->in.z.operand_width / 8;
+	bool far_call = m == M(CALL) && t->in.z.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR;
 	u64 sp = recipe_stack(t);
 
 	if (is_image(m) && t->in.op[0].type == ZYDIS_OPERAND_TYPE_MEMORY) {
@@ -327,12 +328,16 @@ static void parts(const struct test *t, const struct outcome *ref, enum vendor v
 		tol->fault_order = !mapped(tol->cr2_at) || !mapped(tol->cr2_at + tol->cr2_len - 1);
 		break;
 	case M(CALL): /* the return address may have been stored, in part, when it faults; a far one is pushed in the new mode */
+		if (t->in.mode == M16 && far_call && (ref->vector == 14 || (ref->vector == NO_FAULT && ref->s.sel[S_CS] == SEL_CODE64))) {
+			tol->skip = true;
+			tol->why = "processors differ in the stack a far call into 64-bit code pushes on: the old or the new";
+		}
 		if (ref->vector != NO_FAULT) {
 			ignore_memory(tol, sp - 16, 16);
 			ignore_memory(tol, t->s.gpr[R_SP] - 16, 16);
 			ignore_memory(tol, (u32)t->s.gpr[R_SP] - 16, 16);
 		}
-		tol->fault_either = t->in.z.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR && ref->vector == 14 && !mapped(sp - 1 - 2 * size);
+		tol->fault_either = far_call && ref->vector == 14 && !mapped(sp - 1 - 2 * size);
 		break;
 	default:
 		break;
