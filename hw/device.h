@@ -50,6 +50,9 @@ struct machine_ops {
 };
 
 struct apic_bus;
+struct display_source;
+struct drive;
+struct input;
 struct pci_bus;
 struct ram;
 /* The machine as a device sees it. */
@@ -64,6 +67,9 @@ struct machine {
 	u64 ram_size;        /* bytes of guest RAM in all */
 	u64 ram_below_4g;    /* of it, bytes below the PCI hole; the rest starts at 4 GiB */
 	unsigned cpus;
+	/* What devices offer to the front ends; they register themselves in init and take themselves out in destroy. */
+	struct display_source *display;  /* hw/video/display.h; NULL: no display adapter */
+	struct input *input[4];          /* hw/input/input.h: keyboards and pointers; NULL-ended */
 };
 
 /* Priorities in the memory map. RAM hides PCI BARs as the host bridge's decoder does; fixed addresses come before both. */
@@ -83,6 +89,7 @@ struct device {
 	struct machine *machine;
 	struct irq_line out[DEVICE_PINS]; /* tied by the board before init */
 	struct chardev *chardev;          /* if the class takes one */
+	struct drive *drive[4];           /* hw/disk/disk.h, if the class takes any: by unit (FDC: A, B; IDE: channel * 2 + unit) */
 	bool started;                     /* init has succeeded */
 	struct device *next;              /* for the board's list */
 };

@@ -12,6 +12,10 @@ struct input {
 	void (*key)(void *opaque, unsigned code, bool down);
 	/* Relative motion: right and down are positive; wheel away from the user is positive. buttons: enum input_button. */
 	void (*pointer)(void *opaque, int dx, int dy, int wheel, unsigned buttons);
+	/* A pointer that knows where it is: 0..0x7fff from left to right, top to bottom of the screen. */
+	void (*absolute)(void *opaque, unsigned x, unsigned y, int wheel, unsigned buttons);
+	/* Does the guest listen to absolute positions now? Without it, while there is one: yes. */
+	bool (*wants_absolute)(void *opaque);
 	void *opaque;
 };
 

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* A virtual disk's contents, as the devices see them: byte-addressed requests that complete later. What is behind (a raw file,
+ * a qcow2 chain) does its work on worker threads and never blocks a CPU. All functions under the machine lock unless they say
+ * otherwise; completions come on the loop's thread under the same lock. */
+#ifndef HW_DISK_DISK_H
+#define HW_DISK_DISK_H
+
+#include "base/err.h"
+#include "base/loop.h"
+#include "base/types.h"
+
+struct disk;
+
+enum disk_op { DISK_READ, DISK_WRITE, DISK_FLUSH, DISK_DISCARD, DISK_ZERO };
+
+/* One request, owned by the device. It must live, its buffer too, until done was called; requests may complete in any order.
+ * A write is durable when a flush that was submitted after its completion has completed. */
+struct disk_request {
+	enum disk_op op;
+	u64 offset, len;  /* bytes; any alignment; beyond the end: EIO */
+	u8 *buf;          /* len bytes, for DISK_READ and DISK_WRITE */
+	void (*done)(struct disk_request *request);
+	void *opaque;     /* the device's */
+	int error;        /* set before done: 0 or an errno (EIO, ENOSPC, EROFS, ENOMEDIUM) */
+	struct disk_request *next; /* the disk's, while the request is on its way */
+};
+
+struct disk_config {
+	const char *file;      /* as the user wrote it */
+	const char *format;    /* "raw", "qcow2", NULL: looked at */
+	bool read_only;        /* the guest gets a write-protected disk */
+	bool try_read_only;    /* a file that cannot be written is opened read-only instead of refused (CDs, floppies) */
+	bool snapshot;         /* writes go to a temporary overlay */
+	bool sequential_hint;  /* CD and floppy images: no locking of the file against other readers is needed in any case */
+};
+
+/* Opens and locks the image. NULL: err has a line. */
+struct disk *disk_open(const struct disk_config *config, struct loop *loop, struct err *err);
+/* Finishes what is on its way, flushes, unlocks. Requests still in flight complete (done is called) before it returns. */
+void disk_close(struct disk *disk);
+/* done is never called from within disk_submit. */
+void disk_submit(struct disk *disk, struct disk_request *request);
+/* Waits, with the lock held, until nothing is on its way (reset of a controller, saving the machine). */
+void disk_drain(struct disk *disk);
+u64 disk_size(const struct disk *disk); /* bytes */
+bool disk_read_only(const struct disk *disk);
+const char *disk_file(const struct disk *disk);
+const char *disk_format(const struct disk *disk);
+
+/* A drive: the place in a device that a disk is attached to. Made by the front end from -drive and friends; the device finds it
+ * in its object (struct device.drive) or creates its own empty one. Removable media change while the guest runs. */
+enum drive_media { DRIVE_DISK, DRIVE_CDROM, DRIVE_FLOPPY };
+struct drive {
+	const char *id;            /* "ide1-cd0", "floppy0", or what the user gave */
+	enum drive_media media;
+	struct disk *disk;         /* NULL: no medium */
+	bool locked;               /* the guest has locked the tray: eject needs force */
+	bool tray_open;
+	u64 reads, writes, flushes, read_bytes, written_bytes; /* counted by drive_submit, for `info block` */
+	/* The device's: the medium was put in (disk is set) or taken out (disk is NULL, nothing in flight). May be NULL. */
+	void (*changed)(void *device);
+	/* The device's: the user asks for a locked tray to be opened. May be NULL. */
+	void (*eject_request)(void *device);
+	void *device;
+	struct drive *next;
+};
+/* Submit to the medium; without one the request completes with ENOMEDIUM. */
+void drive_submit(struct drive *drive, struct loop *loop, struct disk_request *request);
+/* Take the medium out (closes it) / put one in (takes it over). False: locked, or not removable. */
+bool drive_eject(struct drive *drive, bool force, struct err *err);
+bool drive_insert(struct drive *drive, struct disk *disk, struct err *err);
+
+#endif
