@@ -131,7 +131,7 @@ void tlb_protect(struct cpu *cpu, u8 *hva_page)
 	for (unsigned t = 0; t < TLB_FILLED; t++)
 		for (unsigned i = 0; i < TLB_SIZE; i++) {
 			struct tlb_entry *e = &state->tlb[t].entry[i];
-			if ((u8 *)(e->write + e->addend) == hva_page)
+			if ((u8 *)e->host == hva_page)
 				e->write = tlb_never((u64)i << PAGE_SHIFT);
 		}
 }
@@ -264,8 +264,7 @@ static void fill(struct cpu *cpu, u64 linear, enum access_kind kind, enum tlb_in
 
 	u64 slot = linear >> PAGE_SHIFT & (TLB_SIZE - 1), tag = linear & ~(u64)PAGE_OFFSET, never = tlb_never(linear);
 	struct tlb_entry *e = &state->tlb[as].entry[slot];
-	u64 addend = (u64)place->page->hva - tag;
-	e->addend = addend;
+	e->host = (u64)place->page->hva;
 	e->read = walk.read ? tag : never;
 	e->write = walk.write && walk.dirty && place->page->writable && !watched(place->page) ? tag : never;
 	e->exec = walk.exec ? tag : never;
@@ -293,7 +292,7 @@ static void find(struct cpu *cpu, u64 linear, bool write, enum tlb_index as, str
 
 	if (linear - (write ? e->write : e->read) < PAGE_SIZE) {
 		/* a hit in RAM; only a split, watched or misaligned access comes here, or the empty TLB is in use */
-		place->hva = (u8 *)(linear + e->addend);
+		place->hva = (u8 *)(e->host + (linear & PAGE_OFFSET));
 		place->page = NULL; /* not under watch */
 		place->gpa = 0;
 		return;
@@ -643,7 +642,7 @@ u8 *access_fetch(struct cpu *cpu, u64 linear, u64 *gpa)
 	struct place place;
 
 	if (linear - e->exec < PAGE_SIZE)
-		return (u8 *)(linear + e->addend);
+		return (u8 *)(e->host + (linear & PAGE_OFFSET));
 	if (cpu->code_mode == CODE64 && !mode_canonical(linear))
 		exception_gp(cpu, 0);
 	fill(cpu, linear, ACCESS_EXEC, as, &place);
@@ -732,7 +731,7 @@ u64 sys_read(struct cpu *cpu, u64 linear, unsigned size)
 	linear = cpu->long_mode ? linear : (u32)linear;
 	const struct tlb_entry *e = tlb_slot(&cpu->tlbs[TLB_SUPER], linear);
 	if (likely(linear - e->read <= PAGE_SIZE - size))
-		return load_sized((const u8 *)(linear + e->addend), size);
+		return load_sized((const u8 *)(e->host + (linear & PAGE_OFFSET)), size);
 	return read_as(cpu, sys_linear(cpu, linear, size), size, TLB_SUPER);
 }
 

@@ -16,7 +16,7 @@
 
 struct tlb_entry {
 	u64 read, write; /* linear page address, or tlb_never() */
-	u64 addend;      /* host address minus linear address */
+	u64 host;        /* host address of the page's first byte */
 	u64 exec;        /* linear page address if instructions may be fetched */
 };
 /* TLB_EMPTY never holds anything: it sends every access to the slow path. */
@@ -47,9 +47,9 @@ static always_inline void *access_fast(struct cpu *cpu, u64 linear, unsigned siz
 {
 	struct tlb_entry *e = tlb_slot(cpu->tlb, linear);
 	/* linear + size - 1 lies in the entry's page iff both ends do; one compare covers the crossing */
-	u64 tag = write ? e->write : e->read;
-	if (likely(linear - tag <= PAGE_SIZE - size))
-		return (void *)(linear + e->addend);
+	u64 off = linear - (write ? e->write : e->read);
+	if (likely(off <= PAGE_SIZE - size))
+		return (void *)(off + e->host);
 	return NULL;
 }
 

@@ -40,8 +40,9 @@ static always_inline bool fastop_find(struct cpu *cpu, const struct insn *in, bo
 		la += cpu->gpr[in->index] << in->scale;
 	}
 	const struct tlb_entry *e = tlb_slot(cpu->tlb, la);
-	*p = (u8 *)(la + e->addend);
-	return likely(la - (write ? e->write : e->read) <= PAGE_SIZE - size);
+	u64 off = la - (write ? e->write : e->read);
+	*p = (u8 *)(off + e->host);
+	return likely(off <= PAGE_SIZE - size);
 }
 
 #define FASTOP_EXEC(name) static const struct insn *name(struct cpu *cpu, const struct insn *in)

@@ -22,7 +22,7 @@ static always_inline struct block *find_fast(struct cpu *cpu)
 	struct tlb_entry *e = tlb_slot(cpu->fetch_tlb, linear);
 
 	if (likely(linear - e->exec < PAGE_SIZE && cpu->block_key < BLOCK_LIMITED && !cpu->link_from)) {
-		u8 *hva = (u8 *)(linear + e->addend);
+		u8 *hva = (u8 *)(e->host + (linear & PAGE_OFFSET));
 		const struct jump_entry *jump = &((struct code_jump *)cpu->code)->entry[cpu->block_key][code_hash(hva)];
 		if (likely(jump->hva == hva)) {
 			cpu->gpr[GPR_PAGE] = cpu->rip - (linear & PAGE_OFFSET);

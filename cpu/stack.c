@@ -18,8 +18,9 @@ static always_inline bool stack_find(struct cpu *cpu, u64 sp, bool write, u8 **p
 {
 	const struct tlb_entry *e = tlb_slot(cpu->tlb, sp);
 
-	*p = (u8 *)(sp + e->addend);
-	return likely(sp - (write ? e->write : e->read) <= PAGE_SIZE - 8);
+	u64 off = sp - (write ? e->write : e->read);
+	*p = (u8 *)(off + e->host);
+	return likely(off <= PAGE_SIZE - 8);
 }
 
 #define PUSH64(name, value, slow)                                                                                      \
