@@ -39,6 +39,10 @@ struct board_config {
 	struct chardev *debugcon;
 	struct board_device extra[BOARD_EXTRAS];
 	unsigned extras;
+	const char *vga;        /* class of the display adapter; NULL: none */
+	const char *boot_order; /* -boot: letters a, c, d, n in order of preference; NULL: the firmware's own */
+	const char *boot_once;  /* the same for the first boot only; NULL: as boot_order */
+	bool boot_menu;         /* the firmware offers its menu */
 	bool paused;           /* -S */
 	bool no_reboot;        /* a reset request ends the run */
 	bool no_shutdown;      /* power off stops the machine instead of ending the run */

@@ -45,6 +45,7 @@ struct i8042 {
 	struct ps2mouse mouse;
 	struct region data, status;
 	struct timer timer;
+	struct input input;
 };
 
 TRACE_EVENT(ev_command, "i8042.command");
@@ -339,19 +340,19 @@ static void command_write(void *opaque, u64 offset, u64 value, unsigned size)
 static const struct region_ops status_ops = {.read = status_read, .write = command_write, .max = 1};
 
 /* ---- the host's side ---- */
-static void input_key(void *opaque, unsigned code, bool down)
+static void press_key(void *opaque, unsigned code, bool down)
 {
 	ps2kbd_key(&((struct i8042 *)opaque)->kbd, code, down);
 }
 
-static void input_pointer(void *opaque, int dx, int dy, int wheel, unsigned buttons)
+static void move_pointer(void *opaque, int dx, int dy, int wheel, unsigned buttons)
 {
 	ps2mouse_move(&((struct i8042 *)opaque)->mouse, dx, dy, wheel, buttons);
 }
 
 struct input i8042_input(struct device *device)
 {
-	return (struct input){.key = input_key, .pointer = input_pointer, .opaque = device};
+	return (struct input){.key = press_key, .pointer = move_pointer, .opaque = device};
 }
 
 u8 i8042_leds(struct device *device)
@@ -364,7 +365,9 @@ static bool i8042_init(struct device *device, struct err *err)
 {
 	struct i8042 *c = (struct i8042 *)device;
 
-	(void)err;
+	c->input = i8042_input(device);
+	if (!input_register(device->machine, &c->input))
+		return err_set(err, EXIT_USAGE, "%s: there are too many keyboards and pointers", device->id);
 	timer_init(&c->timer, device->machine->clock, arrived, c);
 	c->state.load_at = CLOCK_NEVER;
 	ps2kbd_init(&c->kbd, &c->state.kbd, device->machine->clock, device_ready, c);
@@ -413,6 +416,7 @@ static void i8042_destroy(struct device *device)
 	ps2kbd_destroy(&c->kbd);
 	bus_unmap(device->machine->bus, &c->data);
 	bus_unmap(device->machine->bus, &c->status);
+	input_unregister(device->machine, &c->input);
 }
 
 static const struct field i8042_fields[] = {
