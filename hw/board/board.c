@@ -9,6 +9,7 @@
 #include "bios/boot.h"
 #include "cpu/access.h"
 #include "hw/board/direct.h"
+#include "hw/board/firmware.h"
 #include "hw/board/intc.h"
 #include "hw/board/pc.h"
 #include "hw/board/private.h"
@@ -72,7 +73,7 @@ static bool reset_all(struct board *board, struct err *err)
 		cpu->activity = i ? CPU_WAIT_SIPI : CPU_RUNNING;
 		cpu_state_changed(cpu);
 	}
-	return direct_boot(board, err);
+	return firmware_describe(board, err) && direct_boot(board, err);
 }
 
 void board_reset(struct board *board)
@@ -327,7 +328,7 @@ struct board *board_new(const struct board_config *config, struct clock *clock, 
 	bool ok = make_ram(board, err);
 	if (ok) {
 		make_cpus(board);
-		ok = make_devices(board, err) && reset_all(board, err);
+		ok = firmware_map(board, err) && make_devices(board, err) && reset_all(board, err);
 	}
 	loop_unlock(loop);
 	if (ok)
@@ -371,6 +372,7 @@ void board_free(struct board *board)
 		cpu_free(board->vcpu[i].cpu);
 	free(board->vcpu);
 	free(board->pins);
+	firmware_free(board);
 	bus_free(&board->bus);
 	ram_free(board->ram);
 	free(board);

@@ -35,6 +35,11 @@ struct board_config {
 	unsigned modules;
 	const char *cmdline;
 	struct board_file firmware; /* -bios */
+	const char *boot_order;     /* -boot order: letters a, c, d, n; NULL: the default */
+	bool boot_menu;             /* -boot menu=on */
+	unsigned boot_menu_wait;    /* ms; 0: the firmware's default */
+	i32 boot_fail_wait;         /* ms until the firmware tries again when nothing boots; -1: never; 0: the firmware's default */
+	bool nographic;             /* firmware talks to the serial port too */
 	struct chardev *serial[BOARD_SERIALS]; /* NULL: no such port */
 	struct chardev *debugcon;
 	struct board_device extra[BOARD_EXTRAS];

@@ -19,6 +19,7 @@ const struct pc_device pc_devices[] = {
 	{"rtc",          "rtc",     NULL,       0, {{"irq8", "hpet", 1}}},
 	{"i8042",        "i8042",   NULL,       0, {{"irq1", "gsi", 1}, {"irq12", "gsi", 12}, {"a20", "port92", 0}}},
 	{"dma",          "dma",     NULL,       0, {{0}}},
+	{"fw_cfg",       "fw_cfg",  NULL,       0, {{0}}},
 	{"isa-serial",   "serial0", "index=0",  1, {{"irq", "gsi", 4}}},
 	{"isa-serial",   "serial1", "index=1",  2, {{"irq", "gsi", 3}}},
 	{"isa-serial",   "serial2", "index=2",  3, {{"irq", "gsi", 4}}},

@@ -20,6 +20,8 @@ struct board {
 	struct machine machine;
 	struct ram *ram;
 	struct region low, high;
+	struct ram *rom; /* NULL: no firmware */
+	struct region rom_high, rom_low;
 	struct vcpu *vcpu;
 	struct board_cpu_pins *pins;
 	unsigned cpus;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The debug console of Bochs and QEMU: a byte written to one port is a character for the host. Reading gives the port's own
- * number as a byte (e9 at e9h), by which guests find out that it is there. */
+/* The debug console of Bochs and QEMU: a byte written to one port is a character for the host. Reading gives e9h, by which
+ * guests find out that it is there. */
 #include <stdio.h>
 
 #include "hw/device.h"
@@ -42,7 +42,7 @@ static bool debugcon_init(struct device *device, struct err *err)
 	if (!d->iobase)
 		d->iobase = 0xe9;
 	if (!d->readback)
-		d->readback = d->iobase & 0xff;
+		d->readback = 0xe9; /* whatever the port: what guests compare with */
 	d->region = (struct region){.name = "debugcon", .size = 1, .ops = &debugcon_ops, .opaque = d};
 	bus_map_io(device->machine->bus, &d->region, d->iobase);
 	return true;
@@ -58,7 +58,7 @@ static void debugcon_destroy(struct device *device)
 
 static const struct option_key debugcon_options[] = {
 	{"iobase", OPTION_NUMBER, offsetof(struct debugcon, iobase), 1, 0xffff, "the port (0xe9)"},
-	{"readback", OPTION_NUMBER, offsetof(struct debugcon, readback), 0, 0xff, "what reading gives (low byte of the port)"},
+	{"readback", OPTION_NUMBER, offsetof(struct debugcon, readback), 0, 0xff, "what reading gives (0xe9)"},
 	{.key = NULL},
 };
 

@@ -330,6 +330,7 @@ static void pm_reset(struct device *device)
 	memset(s->pci.config + 0x40, 0, 0xc0);
 	store16(s->pci.config + 0x06, 0x0280);
 	s->pci.config[PM_BASE] = 1;
+	s->pci.config[DEVACTB_HIGH] = DEVACTB_APMC_SMI; /* as if the handler were there already: no CPU takes the interrupt */
 	store16(s->pci.config + SMBUS_BASE, SMBUS_DEFAULT | 1);
 	s->pci.config[SMBUS_CONFIG] = 9;
 	s->status = s->enable = s->control = 0;

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/* Firmware on the board: its ROM at the top of 4 GiB, whose last 128 KiB show below 1 MiB too (where the host bridge can put RAM
+ * before them), and what it is told of the machine: CMOS memory and fw_cfg. Names and layouts of fw_cfg files are QEMU's, which
+ * SeaBIOS and OVMF know. */
+#include "hw/board/firmware.h"
+
+#include <stdlib.h>
+
+#include "hw/board/private.h"
+#include "hw/chipset/fw_cfg.h"
+#include "hw/chipset/rtc.h"
+
+enum { ROM_MAX = 16 << 20, ISA_ROM = 128 << 10 };
+
+/* ---- ROM ---- */
+
+bool firmware_map(struct board *board, struct err *err)
+{
+	const struct board_file *file = &board->config.firmware;
+	u64 size = (file->size + PAGE_OFFSET) & ~(u64)PAGE_OFFSET, isa = MIN(size, (u64)ISA_ROM);
+
+	if (!file->data)
+		return true;
+	if (file->size < 16 || size > ROM_MAX)
+		return err_set(err, EXIT_FILE, "%s: firmware has 16 bytes to 16 MiB, this has %llu", file->name,
+		               (unsigned long long)file->size);
+	board->rom = ram_new("rom", size, true, false, err);
+	if (!board->rom)
+		return false;
+	memcpy(board->rom->hva + (size - file->size), file->data, file->size);
+	board->rom_high = (struct region){.name = "rom.high", .size = size, .ram = board->rom, .readonly = true};
+	board->rom_low = (struct region){.name = "rom.isa", .size = isa, .ram = board->rom, .ram_offset = size - isa, .readonly = true};
+	bus_map(&board->bus, &board->rom_high, (1ull << 32) - size, MAP_DEVICE);
+	bus_map(&board->bus, &board->rom_low, (1ull << 20) - isa, MAP_DEVICE);
+	return true;
+}
+
+void firmware_free(struct board *board)
+{
+	bus_unmap(&board->bus, &board->rom_high);
+	bus_unmap(&board->bus, &board->rom_low);
+	ram_free(board->rom);
+}
+
+/* ---- CMOS memory ---- */
+
+/* What the board writes there beyond what the clock knows of itself. */
+static void fill_cmos(struct board *board, struct device *rtc)
+{
+	/* boot devices in order, a nibble each: 1 floppy, 2 disk, 3 CD; bit 0 of 38h: boot floppies without a signature too */
+	static const struct { char letter; u8 code; } devices[] = {{'a', 1}, {'b', 1}, {'c', 2}, {'d', 3}, {'n', 4}};
+	const char *order = board->config.boot_order ? board->config.boot_order : "cad";
+	unsigned codes = 0, shift = 0;
+
+	for (; *order && shift < 12; order++)
+		for (unsigned i = 0; i < ARRAY_LEN(devices); i++)
+			if (devices[i].letter == *order) {
+				codes |= devices[i].code << shift;
+				shift += 4;
+			}
+	const struct { u8 at, value; } table[] = {
+		{0x0f, 0},
+		{0x38, (codes >> 8 & 0xf) << 4 | 1},
+		{0x3d, codes & 0xff},
+	};
+	for (unsigned i = 0; i < ARRAY_LEN(table); i++)
+		rtc_set_cmos(rtc, table[i].at, table[i].value);
+}
+
+/* ---- fw_cfg ---- */
+
+static void number(struct device *fw_cfg, enum fw_cfg_key key, u64 value, unsigned bytes)
+{
+	u8 little[8];
+
+	store64(little, value);
+	fw_cfg_item(fw_cfg, key, little, bytes);
+}
+
+static bool number_file(struct device *fw_cfg, const char *name, u64 value, unsigned bytes, struct err *err)
+{
+	u8 little[8];
+
+	store64(little, value);
+	return fw_cfg_file(fw_cfg, name, little, bytes, err);
+}
+
+static bool memory_map(struct board *board, struct device *fw_cfg, struct err *err)
+{
+	const struct machine *m = &board->machine;
+	u8 map[2 * 20];
+	unsigned n = 0;
+
+	store64(map, 0);
+	store64(map + 8, m->ram_below_4g);
+	store32(map + 16, 1);
+	n++;
+	if (m->ram_size > m->ram_below_4g) {
+		store64(map + 20, 1ull << 32);
+		store64(map + 28, m->ram_size - m->ram_below_4g);
+		store32(map + 36, 1);
+		n++;
+	}
+	return fw_cfg_file(fw_cfg, "etc/e820", map, n * 20, err);
+}
+
+static void fixed_items(struct board *board, struct device *fw_cfg)
+{
+	static const u8 no_uuid[16];
+	/* one node without affinity: the count of nodes, then a node number for each CPU, as 64-bit numbers */
+	u8 *numa = err_alloc(8 * (board->cpus + 1ull));
+
+	fw_cfg_item(fw_cfg, FW_CFG_NUMA, numa, 8 * (board->cpus + 1ull));
+	free(numa);
+	fw_cfg_item(fw_cfg, FW_CFG_UUID, no_uuid, sizeof no_uuid);
+	number(fw_cfg, FW_CFG_RAM_SIZE, board->machine.ram_size, 8);
+	number(fw_cfg, FW_CFG_NOGRAPHIC, board->config.nographic, 2);
+	number(fw_cfg, FW_CFG_CPUS, board->cpus, 2);
+	number(fw_cfg, FW_CFG_MAX_CPUS, board->cpus, 2);
+	number(fw_cfg, FW_CFG_BOOT_MENU, board->config.boot_menu, 2);
+	number(fw_cfg, FW_CFG_IRQ0_OVERRIDE, 1, 1);
+}
+
+bool firmware_describe(struct board *board, struct err *err)
+{
+	/* S0 and S4 are always there; S3 and its sleep type; S4's */
+	struct device *fw_cfg = board_device(board, "fw_cfg"), *rtc = board_device(board, "rtc");
+	static const u8 sleep_states[6] = {0x80, 0, 0, 0x01, 0x02, 0x80};
+
+	if (rtc)
+		fill_cmos(board, rtc);
+	if (!fw_cfg)
+		return true;
+	fixed_items(board, fw_cfg);
+	if (!memory_map(board, fw_cfg, err) || !fw_cfg_file(fw_cfg, "etc/system-states", sleep_states, sizeof sleep_states, err))
+		return false;
+	if (board->config.boot_menu && board->config.boot_menu_wait &&
+	    !number_file(fw_cfg, "etc/boot-menu-wait", board->config.boot_menu_wait, 2, err))
+		return false;
+	return !board->config.boot_fail_wait ||
+	       number_file(fw_cfg, "etc/boot-fail-wait", (u32)board->config.boot_fail_wait, 4, err);
+}

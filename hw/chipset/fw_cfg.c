@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+/* The firmware configuration device of QEMU's machines: numbered items and named files that firmware and guests read through a
+ * pair of ports or by DMA. Source: QEMU's specification of fw_cfg (docs/specs/fw_cfg).
+ * Ports: 510h (16 bits) selects an item, 511h reads its next byte (0 past the end); 514h-51bh take the big-endian address of a DMA
+ * command and read as a signature.
+ * Not implemented: items that the guest can write (a DMA write fails); the kernel items of direct boot.
+ *
+ * A command is a structure in guest memory: control, length, address. The guest chooses all three, and where the structure lies:
+ * transfers go in bounded pieces through bus_dma_*, which reaches nothing but memory, and stop at the first piece that fails.
+ * Invariant: files are sorted by name, and file n has key FILE_FIRST + n. */
+#include "hw/chipset/fw_cfg.h"
+
+#include <stdlib.h>
+
+enum { FILE_FIRST = 0x20, FILES_MAX = 256, ITEMS_MAX = 32 };
+enum { ID_PORTS = 1, ID_DMA = 2 };
+enum dma { DMA_ERROR = 1, DMA_READ = 2, DMA_SKIP = 4, DMA_SELECT = 8, DMA_WRITE = 16 };
+enum { PORT_BASE = 0x510, DMA_BASE = 0x514, DIRECTORY_ENTRY = 64, CHUNK = 4096 };
+#define SIGNATURE 0x51454d5520434647ull /* "QEMU CFG" */
+
+struct fw_cfg_state {
+	u64 dma;      /* address of the command as far as it has been written */
+	u32 offset;   /* in the selected item */
+	u16 selected;
+	u16 pad;
+};
+
+struct item {
+	u16 key;
+	char name[FW_CFG_NAME_MAX + 1];
+	u8 *data;
+	u32 len;
+};
+
+struct fw_cfg {
+	struct device device;
+	struct fw_cfg_state state;
+	struct region ports, dma;
+	struct item item[ITEMS_MAX], file[FILES_MAX], directory;
+	unsigned items, files;
+};
+
+TRACE_EVENT(ev_select, "fw_cfg.select");
+TRACE_EVENT(ev_dma, "fw_cfg.dma");
+
+/* ---- contents ---- */
+static void set_data(struct item *item, const void *data, size_t len)
+{
+	u8 *copy = err_alloc(len + 1);
+
+	if (len)
+		memcpy(copy, data, len);
+	free(item->data);
+	item->data = copy;
+	item->len = len;
+}
+
+static void big32(u8 *to, u32 value)
+{
+	store32(to, __builtin_bswap32(value));
+}
+
+static void make_directory(struct fw_cfg *f)
+{
+	size_t len = 4 + (size_t)f->files * DIRECTORY_ENTRY;
+	u8 *data = err_alloc(len);
+
+	big32(data, f->files);
+	for (unsigned i = 0; i < f->files; i++) {
+		u8 *entry = data + 4 + (size_t)i * DIRECTORY_ENTRY;
+
+		f->file[i].key = FILE_FIRST + i;
+		big32(entry, f->file[i].len);
+		store16(entry + 4, __builtin_bswap16(f->file[i].key));
+		memcpy(entry + 8, f->file[i].name, sizeof f->file[i].name);
+	}
+	set_data(&f->directory, data, len);
+	free(data);
+}
+
+void fw_cfg_item(struct device *device, enum fw_cfg_key key, const void *data, size_t len)
+{
+	struct fw_cfg *f = (struct fw_cfg *)device;
+	unsigned i = 0;
+
+	while (i < f->items && f->item[i].key != key)
+		i++;
+	if (i == ITEMS_MAX)
+		bug("too many fw_cfg items");
+	if (i == f->items)
+		f->item[f->items++].key = key;
+	set_data(&f->item[i], data, len);
+}
+
+bool fw_cfg_file(struct device *device, const char *name, const void *data, size_t len, struct err *err)
+{
+	struct fw_cfg *f = (struct fw_cfg *)device;
+	unsigned at = 0;
+
+	if (!*name || strlen(name) > FW_CFG_NAME_MAX)
+		return err_set(err, EXIT_USAGE, "fw_cfg name '%s': 1 to %d characters", name, FW_CFG_NAME_MAX);
+	if (len > 0x7fffffff)
+		return err_set(err, EXIT_USAGE, "fw_cfg file %s: larger than 2 GiB", name);
+	while (at < f->files && strcmp(f->file[at].name, name) < 0)
+		at++;
+	if (at == f->files || strcmp(f->file[at].name, name)) {
+		if (f->files == FILES_MAX)
+			return err_set(err, EXIT_USAGE, "fw_cfg file %s: there are %d already", name, FILES_MAX);
+		memmove(&f->file[at + 1], &f->file[at], (f->files - at) * sizeof f->file[0]);
+		f->file[at] = (struct item){0};
+		strcpy(f->file[at].name, name);
+		f->files++;
+	}
+	set_data(&f->file[at], data, len);
+	make_directory(f);
+	return true;
+}
+
+const u8 *fw_cfg_find(struct device *device, const char *name, size_t *len)
+{
+	const struct fw_cfg *f = (struct fw_cfg *)device;
+
+	for (unsigned i = 0; i < f->files; i++)
+		if (!strcmp(f->file[i].name, name)) {
+			*len = f->file[i].len;
+			return f->file[i].data;
+		}
+	return NULL;
+}
+
+static const struct item *find(const struct fw_cfg *f, u16 key)
+{
+	if (key == FW_CFG_DIRECTORY)
+		return &f->directory;
+	if (key >= FILE_FIRST && key - FILE_FIRST < (int)f->files)
+		return &f->file[key - FILE_FIRST];
+	for (unsigned i = 0; i < f->items; i++)
+		if (f->item[i].key == key)
+			return &f->item[i];
+	return NULL;
+}
+
+/* ---- the ports ---- */
+static void select_item(struct fw_cfg *f, u16 key)
+{
+	TRACE(ev_select, "%04x", key);
+	f->state.selected = key;
+	f->state.offset = 0;
+}
+
+static u64 ports_read(void *opaque, u64 offset, unsigned size)
+{
+	struct fw_cfg *f = opaque;
+	const struct item *item = find(f, f->state.selected);
+
+	if (size != 1)
+		return mask_bytes(size);
+	(void)offset; /* both ports read data, as QEMU's do */
+	return item && f->state.offset < item->len ? item->data[f->state.offset++] : 0;
+}
+
+static void ports_write(void *opaque, u64 offset, u64 value, unsigned size)
+{
+	if (offset == 0 && size == 2)
+		select_item(opaque, value);
+}
+static const struct region_ops ports_ops = {.read = ports_read, .write = ports_write, .max = 2};
+
+/* ---- DMA ---- */
+
+/* Data to the guest: what the item has left, then zeros. */
+static bool transfer(struct fw_cfg *f, u64 gpa, u32 len)
+{
+	static const u8 zeros[CHUNK];
+	const struct item *item = find(f, f->state.selected);
+
+	while (len) {
+		u32 left = item && f->state.offset < item->len ? item->len - f->state.offset : 0;
+		u32 n = MIN(len, left ? MIN(left, (u32)CHUNK) : (u32)CHUNK);
+
+		if (!bus_dma_write(f->device.machine->bus, gpa, left ? item->data + f->state.offset : zeros, n))
+			return false;
+		if (left)
+			f->state.offset += n;
+		gpa += n;
+		len -= n;
+	}
+	return true;
+}
+
+static bool command(struct fw_cfg *f, u32 control, u32 len, u64 gpa)
+{
+	const struct item *item;
+
+	if (control & DMA_SELECT)
+		select_item(f, control >> 16);
+	if (control & DMA_READ)
+		return transfer(f, gpa, len);
+	if (control & DMA_WRITE)
+		return false;
+	if (control & DMA_SKIP) {
+		item = find(f, f->state.selected);
+		f->state.offset = item ? MIN((u64)f->state.offset + len, (u64)item->len) : 0;
+	}
+	return true;
+}
+
+static void run(struct fw_cfg *f, u64 at)
+{
+	struct bus *bus = f->device.machine->bus;
+	u8 raw[16];
+	u32 result = 0;
+
+	if (!bus_dma_read(bus, at, raw, sizeof raw)) {
+		TRACE(ev_dma, "no command at %llx", (unsigned long long)at);
+		return;
+	}
+	u32 control = __builtin_bswap32(load32(raw)), len = __builtin_bswap32(load32(raw + 4));
+	u64 gpa = __builtin_bswap64(load64(raw + 8));
+	TRACE(ev_dma, "control %08x length %x address %llx", control, len, (unsigned long long)gpa);
+	if (!command(f, control, len, gpa))
+		big32((u8 *)&result, DMA_ERROR);
+	bus_dma_write(bus, at, &result, sizeof result);
+}
+
+static u64 dma_read(void *opaque, u64 offset, unsigned size)
+{
+	(void)opaque;
+	/* big-endian: the first byte is the highest */
+	u64 value = 0;
+	for (unsigned i = 0; i < size; i++)
+		value |= (SIGNATURE >> (7 - ((offset + i) & 7)) * 8 & 0xff) << i * 8;
+	return value;
+}
+
+static void dma_write(void *opaque, u64 offset, u64 value, unsigned size)
+{
+	struct fw_cfg *f = opaque;
+	u64 at;
+
+	if (size != 4 || offset & 3)
+		return;
+	if (offset == 0) {
+		f->state.dma = (u64)__builtin_bswap32(value) << 32;
+		return;
+	}
+	at = f->state.dma | __builtin_bswap32(value);
+	f->state.dma = 0;
+	run(f, at);
+}
+static const struct region_ops dma_ops = {.read = dma_read, .write = dma_write, .max = 4};
+
+/* ---- the device ---- */
+static bool fw_cfg_init(struct device *device, struct err *err)
+{
+	struct fw_cfg *f = (struct fw_cfg *)device;
+	u8 id[4];
+
+	(void)err;
+	store32(id, ID_PORTS | ID_DMA);
+	fw_cfg_item(device, FW_CFG_SIGNATURE, "QEMU", 4);
+	fw_cfg_item(device, FW_CFG_ID, id, sizeof id);
+	make_directory(f);
+	f->ports = (struct region){.name = "fw_cfg", .size = 2, .ops = &ports_ops, .opaque = f};
+	f->dma = (struct region){.name = "fw_cfg.dma", .size = 8, .ops = &dma_ops, .opaque = f};
+	bus_map_io(device->machine->bus, &f->ports, PORT_BASE);
+	bus_map_io(device->machine->bus, &f->dma, DMA_BASE);
+	return true;
+}
+
+static void fw_cfg_reset(struct device *device)
+{
+	struct fw_cfg *f = (struct fw_cfg *)device;
+
+	f->state = (struct fw_cfg_state){0};
+}
+
+static void fw_cfg_destroy(struct device *device)
+{
+	struct fw_cfg *f = (struct fw_cfg *)device;
+
+	bus_unmap(device->machine->bus, &f->ports);
+	bus_unmap(device->machine->bus, &f->dma);
+	for (unsigned i = 0; i < f->items; i++)
+		free(f->item[i].data);
+	for (unsigned i = 0; i < f->files; i++)
+		free(f->file[i].data);
+	free(f->directory.data);
+}
+
+static const struct field fw_cfg_fields[] = {
+	FIELD(struct fw_cfg_state, dma, "address of a DMA command, so far"),
+	FIELD(struct fw_cfg_state, offset, "next byte of the selected item"),
+	FIELD(struct fw_cfg_state, selected, "selected item"),
+	FIELD(struct fw_cfg_state, pad, ""),
+	FIELD_END,
+};
+
+DEVICE(fw_cfg) = {
+	.name = "fw_cfg",
+	.desc = "firmware configuration",
+	.size = sizeof(struct fw_cfg),
+	.state_offset = offsetof(struct fw_cfg, state),
+	.state_size = sizeof(struct fw_cfg_state),
+	.fields = fw_cfg_fields,
+	.init = fw_cfg_init,
+	.reset = fw_cfg_reset,
+	.destroy = fw_cfg_destroy,
+};

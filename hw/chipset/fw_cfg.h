@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* What the board puts into the firmware configuration device. Contents belong to the machine's configuration, not to its saved
+ * state: they are put in before the guest runs and again after every reset. */
+#ifndef HW_CHIPSET_FW_CFG_H
+#define HW_CHIPSET_FW_CFG_H
+
+#include "hw/device.h"
+
+/* Keys of fixed items. */
+enum fw_cfg_key {
+	FW_CFG_SIGNATURE = 0x00, FW_CFG_ID = 0x01, FW_CFG_UUID = 0x02, FW_CFG_RAM_SIZE = 0x03, FW_CFG_NOGRAPHIC = 0x04, FW_CFG_CPUS = 0x05, FW_CFG_NUMA = 0x0d,
+	FW_CFG_BOOT_MENU = 0x0e, FW_CFG_MAX_CPUS = 0x0f, FW_CFG_DIRECTORY = 0x19,
+	FW_CFG_IRQ0_OVERRIDE = 0x8002,
+};
+#define FW_CFG_NAME_MAX 55
+
+/* Both copy the data and replace what was there under that key or name. */
+void fw_cfg_item(struct device *fw_cfg, enum fw_cfg_key key, const void *data, size_t len);
+/* False: the name is empty or longer than FW_CFG_NAME_MAX, or there are too many files. */
+bool fw_cfg_file(struct device *fw_cfg, const char *name, const void *data, size_t len, struct err *err);
+/* The data of a file, or NULL. */
+const u8 *fw_cfg_find(struct device *fw_cfg, const char *name, size_t *len);
+
+#endif
