@@ -377,7 +377,8 @@ static const struct option options[] = {
 	{"kernel", "FILE", set_kernel, "boot a Linux bzImage, a multiboot kernel or a PVH ELF file"},
 	{"initrd", "FILE", set_initrd, "initial ramdisk; multiboot: FILE args,FILE args"},
 	{"append", "TEXT", set_append, "kernel command line"},
-	{"bios", "FILE", set_bios, "start this firmware image at the reset vector"},
+	{"bios", "FILE", set_bios, "firmware image: a file, or a name where packages put them (default bios-256k.bin)"},
+	{"fw_cfg", "[name=]N,file=F|string=S", firmware_set_fw_cfg, "a file for the firmware or the guest (names: opt/...)"},
 	{"nographic", NULL, set_nographic, "serial console and monitor on this terminal (Ctrl-A h)"},
 	{"display", "none", set_display, "no display"},
 	{"serial", "CHARDEV", set_serial,
@@ -424,7 +425,6 @@ static const struct option options[] = {
 	{"snapshot", NULL, NULL, "there are no disks in this version"},
 	{"daemonize", NULL, NULL, "use the shell's & and -pidfile"},
 	{"chardev", "...", NULL, "name the chardev in -serial, -debugcon or -monitor"},
-	{"fw_cfg", "...", NULL, "fw_cfg is not in this version"},
 	{"usb", NULL, NULL, "USB is not in this version; the keyboard and mouse are PS/2"},
 };
 
@@ -538,6 +538,7 @@ void config_free(struct config *config)
 		free(owned[i]);
 	for (unsigned i = 0; i < BOARD_SERIALS; i++)
 		free(config->serial[i]);
+	firmware_free_options(&config->firmware);
 	for (unsigned i = 0; i < config->devices; i++) {
 		free((char *)config->device[i].options);
 		free((char *)config->device[i].id);

@@ -5,6 +5,7 @@
 
 #include "cpu/engine.h"
 #include "cpu/model.h"
+#include "frontend/firmware.h"
 #include "hw/board/board.h"
 
 enum config_action { CONFIG_RUN, CONFIG_DONE /* help or a list was printed */ };
@@ -22,6 +23,7 @@ struct config {
 	char *debugcon, *monitor;
 	struct board_device device[BOARD_EXTRAS];
 	unsigned devices;
+	struct firmware_options firmware;
 	char *log_items, *log_file, *pidfile, *name;
 	bool icount;
 	u64 icount_shift, seed;

@@ -2,11 +2,9 @@
 /* paisano: from a command line to a running machine, and its exit code. */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,37 +12,9 @@
 #include "bios/boot.h"
 #include "frontend/chardev.h"
 #include "frontend/config.h"
+#include "frontend/file.h"
+#include "frontend/firmware.h"
 #include "frontend/terminal.h"
-
-#define FILE_MAX (2ull << 30)
-
-static bool read_file(const char *path, const char *what, struct board_file *file, struct err *err)
-{
-	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return err_set(err, EXIT_FILE, "%s %s: %s", what, path, strerror(errno));
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || (u64)st.st_size > FILE_MAX) {
-		close(fd);
-		return err_set(err, EXIT_FILE, "%s %s: not a regular file of at most 2 GiB", what, path);
-	}
-	file->name = path;
-	file->size = st.st_size;
-	file->data = err_alloc(file->size + 1);
-	for (size_t done = 0; done < file->size;) {
-		ssize_t n = read(fd, file->data + done, file->size - done);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			close(fd);
-			return err_set(err, EXIT_FILE, "%s %s: %s", what, path, n ? strerror(errno) : "became shorter while it was read");
-		}
-		done += n;
-	}
-	close(fd);
-	return true;
-}
 
 /* -initrd: one file for Linux; "FILE args,FILE args" for multiboot. */
 static bool read_modules(const struct config *config, struct board_config *board, struct err *err)
@@ -53,7 +23,7 @@ static bool read_modules(const struct config *config, struct board_config *board
 		return true;
 	if (boot_kind(board->kernel.data, board->kernel.size) != BOOT_MULTIBOOT) {
 		board->modules = 1;
-		return read_file(config->initrd, "-initrd", &board->module[0], err);
+		return file_read(config->initrd, "-initrd", &board->module[0], err);
 	}
 	for (char *save = NULL, *word = strtok_r(config->initrd, ",", &save); word; word = strtok_r(NULL, ",", &save)) {
 		if (board->modules == ARRAY_LEN(board->module))
@@ -61,7 +31,7 @@ static bool read_modules(const struct config *config, struct board_config *board
 		char *space = strchr(word, ' ');
 		if (space)
 			*space++ = 0;
-		if (!read_file(word, "-initrd", &board->module[board->modules], err))
+		if (!file_read(word, "-initrd", &board->module[board->modules], err))
 			return false;
 		board->module[board->modules++].args = space;
 	}
@@ -72,11 +42,12 @@ static bool read_kernel(const struct config *config, struct board_config *board,
 {
 	const char *path = config->kernel ? config->kernel : config->file;
 
-	if (config->bios && !read_file(config->bios, "-bios", &board->firmware, err))
+	if (!firmware_read(config, false, board, err))
 		return false;
 	if (!path)
-		return config->bios || err_set(err, EXIT_USAGE, "nothing to boot: give a kernel (paisano -kernel FILE, or paisano FILE)");
-	if (!read_file(path, config->kernel ? "-kernel" : "file", &board->kernel, err))
+		return board->firmware.data ||
+		       err_set(err, EXIT_USAGE, "nothing to boot: give a kernel (paisano -kernel FILE, or paisano FILE) or firmware (-bios FILE)");
+	if (!file_read(path, config->kernel ? "-kernel" : "file", &board->kernel, err))
 		return false;
 	board->cmdline = config->append;
 	return read_modules(config, board, err);
@@ -208,6 +179,7 @@ static int run(struct config *config, struct err *err)
 		.model = config->model,
 		.engine = config->engine,
 		.paused = config->paused,
+		.nographic = config->nographic,
 		.no_reboot = config->no_reboot,
 		.no_shutdown = config->no_shutdown,
 		.count_instructions = config->icount,

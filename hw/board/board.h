@@ -14,6 +14,7 @@ struct board;
 
 #define BOARD_SERIALS 4
 #define BOARD_EXTRAS 32
+#define BOARD_FW_CFGS 32
 
 struct board_file { /* a file that the guest boots from; kept for the next reset */
 	const char *name, *args;
@@ -35,8 +36,8 @@ struct board_config {
 	unsigned modules;
 	const char *cmdline;
 	struct board_file firmware; /* -bios */
-	const char *boot_order;     /* -boot order: letters a, c, d, n; NULL: the default */
-	bool boot_menu;             /* -boot menu=on */
+	struct board_file fw_cfg[BOARD_FW_CFGS]; /* -fw_cfg */
+	unsigned fw_cfgs;
 	unsigned boot_menu_wait;    /* ms; 0: the firmware's default */
 	i32 boot_fail_wait;         /* ms until the firmware tries again when nothing boots; -1: never; 0: the firmware's default */
 	bool nographic;             /* firmware talks to the serial port too */

@@ -137,6 +137,11 @@ bool firmware_describe(struct board *board, struct err *err)
 	if (board->config.boot_menu && board->config.boot_menu_wait &&
 	    !number_file(fw_cfg, "etc/boot-menu-wait", board->config.boot_menu_wait, 2, err))
 		return false;
+	for (unsigned i = 0; i < board->config.fw_cfgs; i++) {
+		const struct board_file *file = &board->config.fw_cfg[i];
+		if (!fw_cfg_file(fw_cfg, file->name, file->data, file->size, err))
+			return err_prefix(err, "-fw_cfg");
+	}
 	return !board->config.boot_fail_wait ||
 	       number_file(fw_cfg, "etc/boot-fail-wait", (u32)board->config.boot_fail_wait, 4, err);
 }
