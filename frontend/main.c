@@ -46,7 +46,7 @@ static bool read_kernel(const struct config *config, struct board_config *board,
 		return false;
 	if (!path)
 		return board->firmware.data ||
-		       err_set(err, EXIT_USAGE, "nothing to boot: give a kernel (paisano -kernel FILE, or paisano FILE) or firmware (-bios FILE)");
+		       err_set(err, EXIT_USAGE, "nothing to boot: give a kernel (paisano -kernel FILE, or paisano FILE) or -bios FILE");
 	if (!file_read(path, config->kernel ? "-kernel" : "file", &board->kernel, err))
 		return false;
 	board->cmdline = config->append;
