@@ -41,7 +41,7 @@ struct pm_state {
 
 struct pm {
 	struct device device;
-	bool wide; /* option */
+	bool wide, no_smm; /* options */
 	struct pm_state state;
 	struct pci_function function;
 	struct region acpi, gpe, apm, smbus;
@@ -223,7 +223,7 @@ static void apm_write(void *opaque, u64 offset, u64 value, unsigned size)
 		s->control &= ~CNT_SCI;
 	collect(pm);
 	update(pm);
-	if (s->pci.config[DEVACTB_HIGH] & DEVACTB_APMC_SMI) {
+	if (s->pci.config[DEVACTB_HIGH] & DEVACTB_APMC_SMI && !pm->no_smm) {
 		irq_set(&pm->device.out[1], true);
 		irq_set(&pm->device.out[1], false);
 	}
@@ -330,7 +330,8 @@ static void pm_reset(struct device *device)
 	memset(s->pci.config + 0x40, 0, 0xc0);
 	store16(s->pci.config + 0x06, 0x0280);
 	s->pci.config[PM_BASE] = 1;
-	s->pci.config[DEVACTB_HIGH] = DEVACTB_APMC_SMI; /* as if the handler were there already: no CPU takes the interrupt */
+	/* firmware that finds this set believes that its handler is there already */
+	s->pci.config[DEVACTB_HIGH] = pm->no_smm ? DEVACTB_APMC_SMI : 0;
 	store16(s->pci.config + SMBUS_BASE, SMBUS_DEFAULT | 1);
 	s->pci.config[SMBUS_CONFIG] = 9;
 	s->status = s->enable = s->control = 0;
@@ -382,6 +383,7 @@ static const struct field pm_fields[] = {
 };
 static const struct option_key pm_options[] = {
 	{"timer32", OPTION_BOOL, offsetof(struct pm, wide), 0, 0, "the PM timer has 32 bits instead of 24"},
+	{"no-smm", OPTION_BOOL, offsetof(struct pm, no_smm), 0, 0, "tell the firmware to do without system management mode"},
 	{.key = NULL},
 };
 static const char *const pm_pins[] = {"sci", "smi", NULL};
