@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: MIT */
+/* The screen over the network: RFB through libvncserver (RFC 6143; the community's rfbproto for ExtendedDesktopSize and QEMU's
+ * extended key events, which name keys by their place).
+ * Not implemented: sound, clipboard, encryption (use a tunnel), relative pointer motion (QEMU's encoding -257).
+ *
+ * libvncserver waits where a client is slow, so it has a thread of its own; it never runs with the machine lock held. Everything
+ * of a struct vnc belongs to that thread. Invariant: the library's frame buffer is ui.picture.pixels, or `blank` while there is no
+ * picture, and is replaced in both places before the library is called again. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <rfb/rfb.h>
+
+#include "frontend/ui.h"
+
+#define BASE_PORT 5900
+#define DISPLAYS 59635
+#define BLANK_WIDTH 640
+#define BLANK_HEIGHT 480
+#define CLIENT_WAIT_MS 5000  /* how long a client may keep the others waiting in the middle of a message */
+#define LISTENERS 4
+#define CLIENTS 32
+#define PASSWORD_MAX 8       /* what the protocol's authentication can take */
+
+enum { ENCODING_EXTENDED_KEY = -258, MESSAGE_QEMU = 255 };
+
+struct vnc {
+	struct ui ui;
+	char *address, *password, *password_file; /* options */
+	u64 to;
+	int listener[LISTENERS];
+	unsigned listeners;
+	unsigned clients;
+	rfbScreenInfoPtr screen;
+	char *passwords[2];
+	u32 *blank;
+	u64 shown;       /* generation of the picture that the library has */
+	bool has_picture;
+	unsigned mask;   /* the protocol's buttons */
+	struct ui_pace pace;
+	char title[128];
+};
+
+/* ---- addresses ---- */
+
+/* "HOST:N" or ":N" with the display number N; an address of IPv6 stands in brackets. */
+static bool split_address(const char *address, char *host, size_t size, u64 *display, struct err *err)
+{
+	const char *colon = strrchr(address, ':');
+	size_t len = colon ? (size_t)(colon - address) : 0;
+
+	if (!colon || !options_number(colon + 1, display, NULL) || *display > DISPLAYS)
+		return err_set(err, EXIT_USAGE, "-display vnc=%s: HOST:N or :N with a display number (port %d + N)", address, BASE_PORT);
+	if (len >= 2 && address[0] == '[' && address[len - 1] == ']') {
+		address++;
+		len -= 2;
+	}
+	if (len >= size)
+		return err_set(err, EXIT_USAGE, "-display vnc=%s: the host name is too long", address);
+	memcpy(host, address, len);
+	host[len] = 0;
+	return true;
+}
+
+static int listen_on(const struct addrinfo *a)
+{
+	int one = 1, fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	if (a->ai_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
+	if (!bind(fd, a->ai_addr, a->ai_addrlen) && !listen(fd, 8))
+		return fd;
+	one = errno;
+	close(fd);
+	errno = one;
+	return -1;
+}
+
+/* Every address of the host, on one port. */
+static bool listen_all(struct vnc *v, const char *host, unsigned port, struct err *err)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
+	char text[8];
+	int why = 0;
+
+	snprintf(text, sizeof text, "%u", port);
+	int code = getaddrinfo(*host ? host : "127.0.0.1", text, &hints, &found);
+	if (code)
+		return err_set(err, EXIT_USAGE, "-display vnc=%s: %s", v->address, gai_strerror(code));
+	v->listeners = 0;
+	for (const struct addrinfo *a = found; a && v->listeners < LISTENERS; a = a->ai_next) {
+		int fd = listen_on(a);
+		if (fd >= 0)
+			v->listener[v->listeners++] = fd;
+		else
+			why = errno;
+	}
+	freeaddrinfo(found);
+	return v->listeners || err_set(err, EXIT_HOST, "-display vnc=%s: port %u: %s", v->address, port, strerror(why));
+}
+
+static bool is_loopback(const char *host)
+{
+	return !*host || !strncmp(host, "127.", 4) || !strcmp(host, "::1") || !strcmp(host, "localhost");
+}
+
+static bool start_listening(struct vnc *v, struct err *err)
+{
+	char host[256];
+	u64 display, last;
+	bool ok = false;
+
+	if (!split_address(v->address, host, sizeof host, &display, err))
+		return false;
+	last = MAX(display, MIN(v->to, (u64)DISPLAYS));
+	for (u64 d = display; !ok && d <= last; d++) {
+		ok = listen_all(v, host, BASE_PORT + d, err);
+		if (ok && (v->to || !is_loopback(host)))
+			err_note("VNC display %s:%llu%s", *host ? host : "127.0.0.1", (unsigned long long)d,
+			         is_loopback(host) || v->passwords[0] ? "" : ", open to everyone who reaches this host: there is no password");
+		if (!ok && err->code == EXIT_USAGE)
+			break;
+	}
+	return ok;
+}
+
+/* ---- what clients do; called by the library on our thread ---- */
+
+static struct vnc *vnc_of(rfbClientPtr client)
+{
+	return client->screen->screenData;
+}
+
+static void on_key(rfbBool down, rfbKeySym keysym, rfbClientPtr client)
+{
+	ui_keysym(&vnc_of(client)->ui, keysym, down);
+	vnc_of(client)->pace.quiet = 0;
+}
+
+static void on_pointer(int mask, int x, int y, rfbClientPtr client)
+{
+	struct vnc *v = vnc_of(client);
+	unsigned pressed = mask & ~v->mask;
+	int wheel = (pressed & 8 ? 1 : 0) - (pressed & 16 ? 1 : 0);
+	unsigned buttons = (mask & 1 ? INPUT_LEFT : 0) | (mask & 2 ? INPUT_MIDDLE : 0) | (mask & 4 ? INPUT_RIGHT : 0);
+
+	v->mask = mask;
+	ui_position(&v->ui, x, y, wheel, buttons);
+	v->pace.quiet = 0;
+}
+
+static int on_resize(int width, int height, int screens, struct rfbExtDesktopScreen *list, rfbClientPtr client)
+{
+	(void)screens, (void)list;
+	/* the guest decides; if it follows, all clients hear of the new size then */
+	if (width > 0 && height > 0)
+		ui_resize_hint(&vnc_of(client)->ui, width, height);
+	return rfbExtDesktopSize_ResizeProhibited;
+}
+
+static void on_gone(rfbClientPtr client)
+{
+	struct vnc *v = vnc_of(client);
+
+	v->clients--;
+	ui_release_keys(&v->ui);
+	if (v->mask)
+		ui_motion(&v->ui, 0, 0, 0, 0);
+	v->mask = 0;
+}
+
+static enum rfbNewClientAction on_client(rfbClientPtr client)
+{
+	struct vnc *v = vnc_of(client);
+
+	client->clientGoneHook = on_gone;
+	v->clients++;
+	v->pace.quiet = 0;
+	return v->clients > CLIENTS ? RFB_CLIENT_REFUSE : RFB_CLIENT_ACCEPT;
+}
+
+/* ---- QEMU's extended key events ---- */
+
+static rfbBool enable_extended(rfbClientPtr client, void **data, int encoding)
+{
+	struct {
+		rfbFramebufferUpdateMsg head;
+		rfbFramebufferUpdateRectHeader rect;
+	} __attribute__((packed)) told = {
+		.head = {.type = rfbFramebufferUpdate, .nRects = htons(1)},
+		.rect = {.r = {.w = htons(client->screen->width), .h = htons(client->screen->height)},
+	             .encoding = htonl(ENCODING_EXTENDED_KEY)},
+	};
+
+	if (encoding != ENCODING_EXTENDED_KEY)
+		return FALSE;
+	if (!*data && rfbWriteExact(client, (char *)&told, sizeof told) > 0)
+		*data = client; /* told once */
+	return TRUE;
+}
+
+static rfbBool extended_message(rfbClientPtr client, void *data, const rfbClientToServerMsg *message)
+{
+	struct {
+		u8 kind;
+		u16 down;
+		u32 keysym, code;
+	} __attribute__((packed)) key;
+
+	(void)data;
+	if (message->type != MESSAGE_QEMU)
+		return FALSE;
+	if (rfbReadExact(client, (char *)&key, sizeof key) <= 0 || key.kind != 0) {
+		rfbCloseClient(client);
+		return TRUE;
+	}
+	unsigned code = keys_by_scancode(ntohl(key.code));
+	if (code)
+		ui_key(&vnc_of(client)->ui, code, key.down);
+	else
+		ui_keysym(&vnc_of(client)->ui, ntohl(key.keysym), key.down);
+	vnc_of(client)->pace.quiet = 0;
+	return TRUE;
+}
+
+static rfbBool want_extension(rfbClientPtr client, void **data)
+{
+	(void)client;
+	*data = NULL;
+	return TRUE;
+}
+
+static int extended_encodings[] = {ENCODING_EXTENDED_KEY, 0};
+static rfbProtocolExtension extended_keys = {
+	.newClient = want_extension,
+	.pseudoEncodings = extended_encodings,
+	.enablePseudoEncoding = enable_extended,
+	.handleMessage = extended_message,
+};
+
+/* ---- the picture ---- */
+
+/* Pixels are 0x00RRGGBB; the library's own idea of 32 bits is another. */
+static void set_format(rfbScreenInfoPtr screen)
+{
+	rfbClientIteratorPtr all = rfbGetClientIterator(screen);
+
+	screen->serverFormat.redShift = 16;
+	screen->serverFormat.greenShift = 8;
+	screen->serverFormat.blueShift = 0;
+	for (rfbClientPtr c = rfbClientIteratorNext(all); c; c = rfbClientIteratorNext(all))
+		screen->setTranslateFunction(c);
+	rfbReleaseClientIterator(all);
+}
+
+static void take_picture(struct vnc *v)
+{
+	const struct picture *p = &v->ui.picture;
+
+	v->has_picture = p->pixels && p->width && p->height;
+	v->shown = p->generation;
+	if (v->has_picture)
+		rfbNewFramebuffer(v->screen, (char *)p->pixels, p->width, p->height, 8, 3, 4);
+	else
+		rfbNewFramebuffer(v->screen, (char *)v->blank, BLANK_WIDTH, BLANK_HEIGHT, 8, 3, 4);
+	set_format(v->screen);
+}
+
+static void mark_dirty(struct vnc *v)
+{
+	const struct picture *p = &v->ui.picture;
+	unsigned lines = MIN(p->height, (unsigned)DISPLAY_LINES);
+
+	for (unsigned y = 0, first; y < lines; y++) {
+		if (!(p->dirty[y / 64] >> (y % 64) & 1))
+			continue;
+		for (first = y; y < lines && p->dirty[y / 64] >> (y % 64) & 1; y++)
+			;
+		rfbMarkRectAsModified(v->screen, 0, first, p->width, y);
+	}
+}
+
+static bool look(struct vnc *v)
+{
+	bool changed = ui_update(&v->ui, false);
+	const struct picture *p = &v->ui.picture;
+
+	if (p->generation != v->shown || v->has_picture != (p->pixels && p->width && p->height))
+		take_picture(v);
+	else if (changed && v->has_picture)
+		mark_dirty(v);
+	return changed;
+}
+
+/* ---- the thread ---- */
+
+static void accept_client(struct vnc *v, int listener)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (fd >= FD_SETSIZE) /* the library selects */
+		close(fd);
+	else
+		rfbNewClientConnection(v->screen, fd);
+}
+
+static unsigned fill_poll(struct vnc *v, struct pollfd *fds)
+{
+	rfbClientIteratorPtr all = rfbGetClientIterator(v->screen);
+	unsigned n = 0;
+
+	for (; n < v->listeners; n++)
+		fds[n] = (struct pollfd){.fd = v->listener[n], .events = POLLIN};
+	for (rfbClientPtr c = rfbClientIteratorNext(all); c && n < LISTENERS + CLIENTS; c = rfbClientIteratorNext(all))
+		fds[n++] = (struct pollfd){.fd = c->sock, .events = POLLIN};
+	rfbReleaseClientIterator(all);
+	return n;
+}
+
+static void vnc_run(struct ui *ui)
+{
+	struct vnc *v = (struct vnc *)ui;
+	struct pollfd fds[LISTENERS + CLIENTS];
+	int wait = -1;
+
+	while (!ui_quitting(ui)) {
+		unsigned n = fill_poll(v, fds);
+		ui_wait(ui, fds, n, wait);
+		if (ui_quitting(ui))
+			break;
+		for (unsigned i = 0; i < v->listeners; i++)
+			if (fds[i].revents & POLLIN)
+				accept_client(v, v->listener[i]);
+		if (v->clients)
+			rfbProcessEvents(v->screen, 0);
+		/* nobody looks: nothing is drawn */
+		wait = v->clients ? ui_next_look(&v->pace, look(v)) : -1;
+		if (v->clients)
+			rfbProcessEvents(v->screen, 0);
+	}
+}
+
+/* ---- opening and closing ---- */
+
+static bool read_password(struct vnc *v, struct err *err)
+{
+	char line[64] = "";
+
+	if (v->password && v->password_file)
+		return err_set(err, EXIT_USAGE, "-display vnc: password or password-file, not both");
+	if (v->password_file) {
+		FILE *f = fopen(v->password_file, "re");
+		if (!f)
+			return err_set(err, EXIT_FILE, "-display vnc: %s: %s", v->password_file, strerror(errno));
+		if (fgets(line, sizeof line, f))
+			line[strcspn(line, "\r\n")] = 0;
+		fclose(f);
+		v->password = err_strdup(line);
+	}
+	if (!v->password)
+		return true;
+	if (!*v->password || strlen(v->password) > PASSWORD_MAX)
+		return err_set(err, EXIT_USAGE, "-display vnc: a password has 1 to %d characters", PASSWORD_MAX);
+	v->passwords[0] = v->password;
+	return true;
+}
+
+static bool make_screen(struct vnc *v, struct err *err)
+{
+	rfbLogEnable(0);
+	v->blank = err_alloc(sizeof(u32) * BLANK_WIDTH * BLANK_HEIGHT);
+	v->screen = rfbGetScreen(NULL, NULL, BLANK_WIDTH, BLANK_HEIGHT, 8, 3, 4);
+	if (!v->screen)
+		return err_set(err, EXIT_HOST, "-display vnc: the library gives no screen");
+	rfbScreenInfoPtr s = v->screen;
+	snprintf(v->title, sizeof v->title, "Paisano%s%s", v->ui.host->name ? " " : "", v->ui.host->name ? v->ui.host->name : "");
+	s->desktopName = v->title;
+	s->screenData = v;
+	s->frameBuffer = (char *)v->blank;
+	s->port = s->ipv6port = 0; /* we listen ourselves */
+	s->httpPort = s->http6Port = 0;
+	s->cursor = NULL;
+	s->alwaysShared = TRUE;
+	s->deferUpdateTime = s->deferPtrUpdateTime = 0;
+	s->handleEventsEagerly = TRUE;
+	s->maxClientWait = CLIENT_WAIT_MS;
+	s->permitFileTransfer = FALSE;
+	s->kbdAddEvent = on_key;
+	s->ptrAddEvent = on_pointer;
+	s->newClientHook = on_client;
+	s->setDesktopSizeHook = on_resize;
+	if (v->passwords[0]) {
+		s->authPasswdData = v->passwords;
+		s->passwordCheck = rfbCheckPasswordByList;
+	}
+	set_format(s);
+	rfbInitServer(s);
+	rfbRegisterProtocolExtension(&extended_keys);
+	return true;
+}
+
+static void vnc_close(struct ui *ui)
+{
+	struct vnc *v = (struct vnc *)ui;
+
+	for (unsigned i = 0; i < v->listeners; i++)
+		close(v->listener[i]);
+	if (v->screen) {
+		rfbShutdownServer(v->screen, TRUE);
+		rfbScreenCleanup(v->screen);
+		rfbUnregisterProtocolExtension(&extended_keys);
+	}
+	free(v->blank);
+}
+
+static bool vnc_open(struct ui *ui, struct err *err)
+{
+	struct vnc *v = (struct vnc *)ui;
+
+	if (!v->address)
+		v->address = err_strdup(":0");
+	if (read_password(v, err) && start_listening(v, err) && make_screen(v, err))
+		return true;
+	vnc_close(ui);
+	return false;
+}
+
+static const struct option_key vnc_options[] = {
+	{"listen", OPTION_STRING, offsetof(struct vnc, address), 0, 0, "HOST:N or :N (this host only), port 5900 + N"},
+	{"password", OPTION_STRING, offsetof(struct vnc, password), 0, 0, "up to 8 characters"},
+	{"password-file", OPTION_STRING, offsetof(struct vnc, password_file), 0, 0, "file whose first line is the password"},
+	{"to", OPTION_NUMBER, offsetof(struct vnc, to), 0, DISPLAYS, "the first free display up to this one"},
+	{NULL},
+};
+
+UI(vnc) = {
+	.name = "vnc",
+	.desc = "VNC server",
+	.size = sizeof(struct vnc),
+	.options = vnc_options,
+	.implied = "listen",
+	.open = vnc_open,
+	.run = vnc_run,
+	.close = vnc_close,
+};
