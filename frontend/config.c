@@ -57,7 +57,8 @@ static bool set_memory(struct config *config, const char *value, struct err *err
 	struct {
 		char *size;
 	} got = {0};
-	static const struct option_key keys[] = {{"size", OPTION_STRING, 0, 0, 0, "RAM, in MiB or with K, M, G, T"}, {0}};
+	static const struct option_key keys[] = {
+		{"size", OPTION_STRING, offsetof(typeof(got), size), 0, 0, "RAM, in MiB or with K, M, G, T"}, {0}};
 	u64 size;
 
 	if (!options_parse(value, "size", keys, &got, "-m", err))
@@ -87,11 +88,11 @@ static bool set_cpus(struct config *config, const char *value, struct err *err)
 		u64 cpus, sockets, cores, threads, maxcpus;
 	} got = {0};
 	static const struct option_key keys[] = {
-		{"cpus", OPTION_NUMBER, 0, 1, 4096, "CPUs"},
-		{"sockets", OPTION_NUMBER, 8, 1, 4096, "sockets"},
-		{"cores", OPTION_NUMBER, 16, 1, 4096, "cores a socket"},
-		{"threads", OPTION_NUMBER, 24, 1, 4096, "threads a core"},
-		{"maxcpus", OPTION_NUMBER, 32, 1, 4096, "CPUs at most"},
+		{"cpus", OPTION_NUMBER, offsetof(typeof(got), cpus), 1, 4096, "CPUs"},
+		{"sockets", OPTION_NUMBER, offsetof(typeof(got), sockets), 1, 4096, "sockets"},
+		{"cores", OPTION_NUMBER, offsetof(typeof(got), cores), 1, 4096, "cores a socket"},
+		{"threads", OPTION_NUMBER, offsetof(typeof(got), threads), 1, 4096, "threads a core"},
+		{"maxcpus", OPTION_NUMBER, offsetof(typeof(got), maxcpus), 1, 4096, "CPUs at most"},
 		{0},
 	};
 	if (!options_parse(value, "cpus", keys, &got, "-smp", err))
@@ -171,8 +172,8 @@ static bool set_machine(struct config *config, const char *value, struct err *er
 		bool usb;
 	} got = {0};
 	static const struct option_key keys[] = {
-		{"type", OPTION_STRING, 0, 0, 0, "pc"},
-		{"accel", OPTION_STRING, sizeof(char *), 0, 0, "engines in order of preference"},
+		{"type", OPTION_STRING, offsetof(typeof(got), type), 0, 0, "pc"},
+		{"accel", OPTION_STRING, offsetof(typeof(got), accel), 0, 0, "engines in order of preference"},
 		{0},
 	};
 	if (!strcmp(value, "help")) {
@@ -260,8 +261,8 @@ static bool set_icount(struct config *config, const char *value, struct err *err
 		u64 seed;
 	} got = {0};
 	static const struct option_key keys[] = {
-		{"shift", OPTION_STRING, 0, 0, 0, "2^shift ns an instruction, 0..10, or auto"},
-		{"seed", OPTION_NUMBER, sizeof(char *), 0, 0, "of the guest's entropy"},
+		{"shift", OPTION_STRING, offsetof(typeof(got), shift), 0, 0, "2^shift ns an instruction, 0..10, or auto"},
+		{"seed", OPTION_NUMBER, offsetof(typeof(got), seed), 0, 0, "of the guest's entropy"},
 		{0},
 	};
 	if (!options_parse(value, "shift", keys, &got, "-icount", err))
@@ -300,8 +301,8 @@ static bool set_rtc(struct config *config, const char *value, struct err *err)
 		char *base, *clock;
 	} got = {0};
 	static const struct option_key keys[] = {
-		{"base", OPTION_STRING, 0, 0, 0, "utc, localtime or YYYY-MM-DD[THH:MM:SS]"},
-		{"clock", OPTION_STRING, sizeof(char *), 0, 0, "vm"},
+		{"base", OPTION_STRING, offsetof(typeof(got), base), 0, 0, "utc, localtime or YYYY-MM-DD[THH:MM:SS]"},
+		{"clock", OPTION_STRING, offsetof(typeof(got), clock), 0, 0, "vm"},
 		{0},
 	};
 	if (!options_parse(value, "base", keys, &got, "-rtc", err))
@@ -330,28 +331,10 @@ static bool set_timeout(struct config *config, const char *value, struct err *er
 	return true;
 }
 
-/* An option of which one value is all there is yet. */
-static bool only(const char *option, const char *value, const char *legal, const char *instead, struct err *err)
-{
-	if (!strcmp(value, legal))
-		return true;
-	return err_set(err, EXIT_USAGE, "%s %s: only '%s' so far; %s", option, value, legal, instead);
-}
-
-static bool set_display(struct config *config, const char *value, struct err *err)
-{
-	(void)config;
-	return only("-display", value, "none", "the guest talks through its serial console (-nographic)", err);
-}
-static bool set_vga(struct config *config, const char *value, struct err *err)
-{
-	(void)config;
-	return only("-vga", value, "none", "there is no display adapter", err);
-}
 static bool set_net(struct config *config, const char *value, struct err *err)
 {
 	(void)config;
-	return only("-net", value, "none", "there is no network adapter", err);
+	return !strcmp(value, "none") || err_set(err, EXIT_USAGE, "-net %s: only 'none' so far; there is no network adapter", value);
 }
 
 static bool show_help(struct config *config, const char *value, struct err *err);
@@ -380,7 +363,9 @@ static const struct option options[] = {
 	{"bios", "FILE", set_bios, "firmware image: a file, or a name where packages put them (default bios-256k.bin)"},
 	{"fw_cfg", "[name=]N,file=F|string=S", firmware_set_fw_cfg, "a file for the firmware or the guest (names: opt/...)"},
 	{"nographic", NULL, set_nographic, "serial console and monitor on this terminal (Ctrl-A h)"},
-	{"display", "none", set_display, "no display"},
+	{"display", "sdl|vnc=:N|curses|none", display_set, "where the screen is shown (help; default: what the host has)"},
+	{"vnc", ":N[,K=V]", display_set_vnc, "same as -display vnc=:N"},
+	{"curses", NULL, display_set_curses, "same as -display curses"},
 	{"serial", "CHARDEV", set_serial,
      "serial port: stdio, mon:stdio, file:F, pty, tcp:H:P,server,nowait, unix:P,server,nowait, null, none"},
 	{"debugcon", "CHARDEV", set_debugcon, "debug console at port 0xe9"},
@@ -398,7 +383,8 @@ static const struct option options[] = {
 	{"name", "TEXT", set_name, "name of the machine"},
 	{"pidfile", "FILE", set_pidfile, "write the process id there"},
 	{"print-config", NULL, set_print_config, "print the resolved machine and end"},
-	{"vga", "none", set_vga, "no display adapter"},
+	{"vga", "std|none", display_set_vga, "display adapter"},
+	{"boot", "ORDER[,menu=on,once=O]", bootorder_set, "boot order: letters of a, c, d, n"},
 	{"net", "none", set_net, "no network adapter"},
 	{"nic", "none", set_net, "no network adapter"},
 	{"nodefaults", NULL, set_nodefaults, "no serial port unless -serial asks for one"},
@@ -414,10 +400,7 @@ static const struct option options[] = {
 	{"fda", "FILE", NULL, "there are no floppy drives in this version; use -kernel"},
 	{"drive", "...", NULL, "there are no drives in this version; use -kernel with -initrd"},
 	{"blockdev", "...", NULL, "there are no drives in this version; use -kernel with -initrd"},
-	{"boot", "...", NULL, "there is nothing to choose from in this version; use -kernel"},
 	{"netdev", "...", NULL, "there is no network adapter in this version; use -net none"},
-	{"vnc", ":N", NULL, "there is no display in this version; use -nographic"},
-	{"curses", NULL, NULL, "there is no display in this version; use -nographic"},
 	{"qmp", "...", NULL, "QMP is not in this version; use -monitor"},
 	{"gdb", "...", NULL, "the debugger stub is not in this version; use -d in_asm,int"},
 	{"s", NULL, NULL, "the debugger stub is not in this version; use -d in_asm,int"},
@@ -539,6 +522,8 @@ void config_free(struct config *config)
 	for (unsigned i = 0; i < BOARD_SERIALS; i++)
 		free(config->serial[i]);
 	firmware_free_options(&config->firmware);
+	display_free_options(&config->display);
+	bootorder_free(&config->boot);
 	for (unsigned i = 0; i < config->devices; i++) {
 		free((char *)config->device[i].options);
 		free((char *)config->device[i].id);

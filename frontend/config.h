@@ -5,6 +5,8 @@
 
 #include "cpu/engine.h"
 #include "cpu/model.h"
+#include "frontend/bootorder.h"
+#include "frontend/display.h"
 #include "frontend/firmware.h"
 #include "hw/board/board.h"
 
@@ -24,6 +26,8 @@ struct config {
 	struct board_device device[BOARD_EXTRAS];
 	unsigned devices;
 	struct firmware_options firmware;
+	struct display_options display;
+	struct bootorder_options boot;
 	char *log_items, *log_file, *pidfile, *name;
 	bool icount;
 	u64 icount_shift, seed;

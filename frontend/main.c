@@ -169,7 +169,31 @@ static struct {
 	struct loop *loop;
 	struct chardev *monitor_chardev;
 	struct monitor *monitor;
+	struct ui_host host;
+	struct ui *ui[DISPLAY_CHOICES];
 } session;
+
+static u64 count_instructions(void *opaque)
+{
+	struct board *board = opaque;
+	u64 sum = 0;
+
+	for (unsigned i = 0; i < board_cpus(board); i++)
+		sum += __atomic_load_n(&board_cpu(board, i)->instructions, __ATOMIC_RELAXED);
+	return sum;
+}
+
+static const char *engine_name(void *opaque)
+{
+	return board_engine(opaque)->name;
+}
+
+static bool start_displays(const struct config *config, struct board *board, struct err *err)
+{
+	session.host = (struct ui_host){.machine = board_machine(board), .name = config->name, .instructions = count_instructions,
+	                                .engine = engine_name, .opaque = board};
+	return display_start(config, &session.host, session.ui, err);
+}
 
 static int run(struct config *config, struct err *err)
 {
@@ -193,6 +217,9 @@ static int run(struct config *config, struct err *err)
 	int code;
 
 	memcpy(session.board.extra, config->device, sizeof config->device);
+	bootorder_configure(&config->boot, &session.board);
+	if (!display_configure(config, &session.board, err))
+		return err->code;
 	if (!loop || !read_kernel(config, &session.board, err) || !open_log(config, &session.board, err) ||
 	    !write_pidfile(config, err) || !open_chardevs(config, &session.board, loop, err))
 		return err->code;
@@ -210,8 +237,15 @@ static int run(struct config *config, struct err *err)
 		session.monitor = monitor_attach(board, session.monitor_chardev);
 		monitor_prompt(session.monitor);
 	}
+	if (!start_displays(config, board, err)) {
+		display_stop(session.ui);
+		board_free(board);
+		terminal_close();
+		return err->code;
+	}
 	start_timeout(config, loop);
 	code = board_run(board);
+	display_stop(session.ui);
 	board_free(board);
 	for (unsigned i = 0; i < BOARD_SERIALS; i++)
 		if (session.board.serial[i])
