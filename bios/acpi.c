@@ -8,10 +8,10 @@
 #include "base/err.h"
 #include "bios/aml.h"
 
-/* The image grows table by table; addresses are known as soon as a table is begun. */
+/* The image grows table by table; a table's offset is known as soon as it is begun. */
 struct image {
 	struct aml buf; /* used as a byte buffer */
-	u32 base;
+	struct acpi_image *to;
 };
 
 static void put(struct image *im, u64 value, unsigned bytes)
@@ -28,9 +28,20 @@ static void pad(struct image *im, unsigned align)
 		aml_byte(&im->buf, 0);
 }
 
-static u32 here(const struct image *im)
+/* A field that holds the address of a table. */
+static void put_pointer(struct image *im, u32 table, unsigned bytes)
 {
-	return im->base + im->buf.len;
+	if (im->to->pointers == ACPI_POINTERS)
+		bug("too many pointers in the ACPI tables");
+	im->to->pointer[im->to->pointers++] = (struct acpi_pointer){.at = im->buf.len, .size = bytes};
+	put(im, table, bytes);
+}
+
+static void add_sum(struct acpi_image *to, bool in_rsdp, u32 at, u32 start, u32 len)
+{
+	if (to->sums == ACPI_SUMS)
+		bug("too many ACPI tables");
+	to->sum[to->sums++] = (struct acpi_sum){in_rsdp, at, start, len};
 }
 
 static size_t begin(struct image *im, const char *signature, u8 revision)
@@ -49,19 +60,10 @@ static size_t begin(struct image *im, const char *signature, u8 revision)
 	return at;
 }
 
-static u8 sum(const u8 *data, size_t len)
-{
-	u8 s = 0;
-
-	while (len--)
-		s += *data++;
-	return -s;
-}
-
 static void end(struct image *im, size_t at)
 {
 	store32(im->buf.data + at + 4, im->buf.len - at);
-	im->buf.data[at + 9] = sum(im->buf.data + at, im->buf.len - at);
+	add_sum(im->to, false, at + 9, at, im->buf.len - at);
 }
 
 /* ---- DSDT ---- */
@@ -69,7 +71,10 @@ static void end(struct image *im, size_t at)
 static void device_ids(struct aml *a, const char *pnp, unsigned uid)
 {
 	aml_name(a, "_HID");
-	aml_eisa(a, pnp);
+	if (strlen(pnp) == 7)
+		aml_eisa(a, pnp);
+	else
+		aml_string(a, pnp);
 	aml_name(a, "_UID");
 	aml_int(a, uid);
 }
@@ -183,8 +188,8 @@ static u32 fadt(struct image *im, const struct acpi_machine *m, u32 facs, u32 ds
 {
 	size_t at = begin(im, "FACP", 3);
 
-	put(im, facs, 4);
-	put(im, dsdt_at, 4);
+	put_pointer(im, facs, 4);
+	put_pointer(im, dsdt_at, 4);
 	put(im, 0, 2); /* reserved, preferred profile: unspecified */
 	put(im, m->sci_irq, 2);
 	put(im, m->smi_port, 4);
@@ -215,8 +220,8 @@ static u32 fadt(struct image *im, const struct acpi_machine *m, u32 facs, u32 ds
 	gas(im, 8, 0xcf9);
 	put(im, 0x0f, 1);
 	put(im, 0, 3);
-	put(im, facs, 8);
-	put(im, dsdt_at, 8);
+	put(im, 0, 8); /* X_FIRMWARE_CTRL is for a FACS above 4 GiB */
+	put_pointer(im, dsdt_at, 8);
 	gas(im, 32, m->pm_base);
 	put(im, 0, 12);
 	gas(im, 16, m->pm_base + 4);
@@ -226,7 +231,7 @@ static u32 fadt(struct image *im, const struct acpi_machine *m, u32 facs, u32 ds
 	gas(im, m->gpe_len * 8, m->gpe_base);
 	put(im, 0, 12);
 	end(im, at);
-	return im->base + at;
+	return at;
 }
 
 static void override(struct image *im, u8 irq, u32 gsi, u16 flags)
@@ -267,7 +272,7 @@ static u32 madt(struct image *im, const struct acpi_machine *m)
 	put(im, 0, 2);
 	put(im, 1, 1);
 	end(im, at);
-	return im->base + at;
+	return at;
 }
 
 static u32 hpet(struct image *im, const struct acpi_machine *m)
@@ -282,51 +287,140 @@ static u32 hpet(struct image *im, const struct acpi_machine *m)
 	put(im, 0, 2);
 	put(im, 0, 1);
 	end(im, at);
-	return im->base + at;
+	return at;
 }
 
-size_t acpi_build(const struct acpi_machine *m, u32 base, u8 **image)
+static void root_pointer(struct acpi_image *to, u32 rsdt, u32 xsdt)
 {
-	struct image im = {.base = base};
+	u8 *rsdp = to->rsdp;
+
+	memcpy(rsdp, "RSD PTR ", 8);
+	memcpy(rsdp + 9, "PAISAN", 6);
+	rsdp[15] = 2;
+	store32(rsdp + 16, rsdt);
+	store32(rsdp + 20, ACPI_RSDP_SIZE);
+	store64(rsdp + 24, xsdt);
+	to->pointer[to->pointers++] = (struct acpi_pointer){true, 4, 16};
+	to->pointer[to->pointers++] = (struct acpi_pointer){true, 8, 24};
+	add_sum(to, true, 8, 0, 20);
+	add_sum(to, true, 32, 0, ACPI_RSDP_SIZE);
+}
+
+void acpi_build(const struct acpi_machine *m, struct acpi_image *to)
+{
+	struct image im = {.to = to};
 	u32 tables[3];
 	unsigned count = 0;
-	static const u8 rsdp_room[48];
 
-	aml_bytes(&im.buf, rsdp_room, sizeof rsdp_room); /* the root pointer: 36 bytes, filled in last */
-	pad(&im, 64);
-	u32 facs = here(&im);
+	*to = (struct acpi_image){0};
+	u32 facs = 0; /* first, for its alignment */
 	aml_bytes(&im.buf, "FACS", 4);
 	put(&im, 64, 4);
 	for (unsigned i = 0; i < 7; i++)
 		put(&im, 0, 8);
-	im.buf.data[facs - base + 32] = 1; /* version */
+	im.buf.data[facs + 32] = 1; /* version */
 
 	size_t at = begin(&im, "DSDT", 2);
 	dsdt(&im, m);
 	end(&im, at);
-	tables[count++] = fadt(&im, m, facs, base + at);
+	tables[count++] = fadt(&im, m, facs, at);
 	tables[count++] = madt(&im, m);
 	if (m->hpet_base)
 		tables[count++] = hpet(&im, m);
 
 	size_t rsdt = begin(&im, "RSDT", 1);
 	for (unsigned i = 0; i < count; i++)
-		put(&im, tables[i], 4);
+		put_pointer(&im, tables[i], 4);
 	end(&im, rsdt);
 	size_t xsdt = begin(&im, "XSDT", 1);
 	for (unsigned i = 0; i < count; i++)
-		put(&im, tables[i], 8);
+		put_pointer(&im, tables[i], 8);
 	end(&im, xsdt);
+	if (to->pointers + 2 > ACPI_POINTERS)
+		bug("too many pointers in the ACPI tables");
+	root_pointer(to, rsdt, xsdt);
+	to->data = im.buf.data;
+	to->len = im.buf.len;
+}
 
-	u8 *rsdp = im.buf.data;
-	memcpy(rsdp, "RSD PTR ", 8);
-	memcpy(rsdp + 9, "PAISAN", 6);
-	rsdp[15] = 2;
-	store32(rsdp + 16, base + rsdt);
-	store32(rsdp + 20, 36);
-	store64(rsdp + 24, base + xsdt);
-	rsdp[8] = sum(rsdp, 20);
-	rsdp[32] = sum(rsdp, 36);
-	*image = im.buf.data;
-	return im.buf.len;
+void acpi_free(struct acpi_image *image)
+{
+	free(image->data);
+	image->data = NULL;
+}
+
+/* ---- placing, here or in the guest ---- */
+
+static u8 sum(const u8 *data, size_t len)
+{
+	u8 s = 0;
+
+	while (len--)
+		s += *data++;
+	return -s;
+}
+
+void acpi_place(struct acpi_image *image, u32 base)
+{
+	for (unsigned i = 0; i < image->pointers; i++) {
+		const struct acpi_pointer *p = &image->pointer[i];
+		u8 *at = (p->in_rsdp ? image->rsdp : image->data) + p->at;
+
+		store32(at, load32(at) + base);
+	}
+	for (unsigned i = 0; i < image->sums; i++) {
+		const struct acpi_sum *s = &image->sum[i];
+		u8 *data = s->in_rsdp ? image->rsdp : image->data;
+
+		data[s->at] = sum(data + s->start, s->len);
+	}
+}
+
+enum script { ALLOCATE = 1, ADD_POINTER = 2, ADD_CHECKSUM = 3, ZONE_HIGH = 1, ZONE_FSEG = 2, COMMAND_SIZE = 128, NAME_SIZE = 56 };
+
+/* Begin a command about a file; the rest is written behind its name. */
+static u8 *add_command(struct aml *script, enum script command, const char *file)
+{
+	static const u8 blank[COMMAND_SIZE];
+
+	aml_bytes(script, blank, sizeof blank);
+	u8 *at = script->data + script->len - COMMAND_SIZE;
+	store32(at, command);
+	memcpy(at + 4, file, MIN(strlen(file), NAME_SIZE - 1ul));
+	return at + 4 + NAME_SIZE;
+}
+
+static void add_allocate(struct aml *script, const char *file, u32 align, enum script zone)
+{
+	u8 *rest = add_command(script, ALLOCATE, file);
+
+	store32(rest, align);
+	rest[4] = zone;
+}
+
+size_t acpi_script(const struct acpi_image *image, const char *tables, const char *rsdp, u8 **script)
+{
+	struct aml out = {0};
+	u8 *rest;
+
+	add_allocate(&out, rsdp, 16, ZONE_FSEG);
+	add_allocate(&out, tables, ACPI_ALIGN, ZONE_HIGH);
+	for (unsigned i = 0; i < image->pointers; i++) {
+		const struct acpi_pointer *p = &image->pointer[i];
+
+		rest = add_command(&out, ADD_POINTER, p->in_rsdp ? rsdp : tables);
+		memcpy(rest, tables, MIN(strlen(tables), NAME_SIZE - 1ul));
+		store32(rest + NAME_SIZE, p->at);
+		rest[NAME_SIZE + 4] = p->size;
+	}
+	for (unsigned i = 0; i < image->sums; i++) {
+		const struct acpi_sum *s = &image->sum[i];
+
+		rest = add_command(&out, ADD_CHECKSUM, s->in_rsdp ? rsdp : tables);
+		store32(rest, s->at);
+		store32(rest + 4, s->start);
+		store32(rest + 8, s->len);
+	}
+	*script = out.data;
+	return out.len;
 }

@@ -35,8 +35,33 @@ struct acpi_machine {
 	unsigned isa_count;
 };
 
-/* All tables as one image to be placed at base (16-byte aligned, below 4 GiB): first the root pointer, then the rest.
- * Returns its length; *image is the caller's to free. */
-size_t acpi_build(const struct acpi_machine *machine, u32 base, u8 **image);
+/* The tables as one relocatable image, and the root pointer, which firmware wants to place on its own. Pointers hold offsets into
+ * the image until it is placed, checksum bytes hold 0. */
+#define ACPI_POINTERS 32
+#define ACPI_SUMS 16
+#define ACPI_RSDP_SIZE 36
+#define ACPI_ALIGN 64
+struct acpi_image {
+	u8 *data;
+	size_t len;
+	u8 rsdp[ACPI_RSDP_SIZE];
+	struct acpi_pointer {
+		bool in_rsdp;
+		u8 size; /* 4 or 8 */
+		u32 at;
+	} pointer[ACPI_POINTERS];
+	struct acpi_sum {
+		bool in_rsdp;
+		u32 at, start, len;
+	} sum[ACPI_SUMS];
+	unsigned pointers, sums;
+};
+void acpi_build(const struct acpi_machine *machine, struct acpi_image *image);
+void acpi_free(struct acpi_image *image);
+/* For direct boot: pointers and checksums as they must be with the image at base. */
+void acpi_place(struct acpi_image *image, u32 base);
+/* For firmware: the script that has it do the same (QEMU's table loader), with the names of the two fw_cfg files.
+ * Returns its length; *script is the caller's to free. */
+size_t acpi_script(const struct acpi_image *image, const char *tables, const char *rsdp, u8 **script);
 
 #endif

@@ -3,12 +3,10 @@
  * ACPI tables from the wiring, the kernel in memory, the boot CPU in the state the protocol asks for. */
 #include "hw/board/direct.h"
 
-#include <stdlib.h>
-
 #include "bios/acpi.h"
 #include "bios/boot.h"
-#include "hw/board/pc.h"
 #include "hw/board/private.h"
+#include "hw/board/tables.h"
 
 enum { GDT = 0x6000, ACPI_TABLES = 0xe0000, EBDA = 0x9fc00, PM_BASE = 0x600, ELCR2 = 0x4d1 };
 static const u8 pirq_route[4] = {10, 10, 11, 11};
@@ -52,30 +50,15 @@ static unsigned memory_map(const struct machine *m, struct e820_entry *map)
 
 static bool acpi_tables(struct board *board, struct err *err)
 {
-	const struct acpi_machine machine = {
-		.cpus = board->cpus,
-		.pm_base = PM_BASE,
-		.gpe_base = 0xafe0,
-		.gpe_len = 4,
-		.smi_port = 0xb2,
-		.smi_acpi_enable = 0xf1,
-		.smi_acpi_disable = 0xf0,
-		.sci_irq = 9,
-		.s5_type = 0,
-		.ioapic_base = 0xfec00000,
-		.ioapic_id = 0,
-		.hpet_base = board_device(board, "hpet") ? 0xfed00000 : 0,
-		.pci_first = MAX(board->machine.ram_below_4g, 0xc0000000ull),
-		.pci_last = 0xfebfffff,
-		.pci_irq = {pirq_route[0], pirq_route[1], pirq_route[2], pirq_route[3]},
-		.level_irqs = {9, 10, 11},
-		.isa = pc_isa,
-		.isa_count = pc_isa_count,
-	};
-	u8 *image;
-	size_t len = acpi_build(&machine, ACPI_TABLES, &image);
-	bool ok = len <= 0x100000 - ACPI_TABLES && bus_load(&board->bus, ACPI_TABLES, image, len);
-	free(image);
+	enum { TABLES = ACPI_TABLES + ACPI_ALIGN };
+	struct acpi_machine machine = tables_describe(board, PM_BASE, pirq_route);
+	struct acpi_image image;
+
+	acpi_build(&machine, &image);
+	acpi_place(&image, TABLES);
+	bool ok = image.len <= 0x100000 - TABLES && bus_load(&board->bus, ACPI_TABLES, image.rsdp, sizeof image.rsdp) &&
+	          bus_load(&board->bus, TABLES, image.data, image.len);
+	acpi_free(&image);
 	return ok || err_set(err, EXIT_BUG, "the ACPI tables do not fit below 1 MiB");
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "hw/board/private.h"
+#include "hw/board/tables.h"
 #include "hw/chipset/fw_cfg.h"
 #include "hw/chipset/rtc.h"
 
@@ -121,6 +122,19 @@ static void fixed_items(struct board *board, struct device *fw_cfg)
 	number(fw_cfg, FW_CFG_IRQ0_OVERRIDE, 1, 1);
 }
 
+/* The firmware sets up the chipset before it reads the tables that tell of it: make them when they are asked for. */
+static void before_select(void *opaque, const char *name)
+{
+	struct board *board = opaque;
+	struct err err = {0};
+
+	if (board->tables_made || (strncmp(name, "etc/acpi/", 9) && strcmp(name, "etc/table-loader")))
+		return;
+	board->tables_made = true;
+	if (!tables_acpi_files(board, board_device(board, "fw_cfg"), &err))
+		err_note("%s", err.text);
+}
+
 bool firmware_describe(struct board *board, struct err *err)
 {
 	/* S0 and S4 are always there; S3 and its sleep type; S4's */
@@ -132,7 +146,11 @@ bool firmware_describe(struct board *board, struct err *err)
 	if (!fw_cfg)
 		return true;
 	fixed_items(board, fw_cfg);
-	if (!memory_map(board, fw_cfg, err) || !fw_cfg_file(fw_cfg, "etc/system-states", sleep_states, sizeof sleep_states, err))
+	fw_cfg_before_select(fw_cfg, before_select, board);
+	board->tables_made = false;
+	if (!tables_acpi_files(board, fw_cfg, err) || !tables_smbios_files(board, fw_cfg, err) || !memory_map(board, fw_cfg, err))
+		return false;
+	if (!fw_cfg_file(fw_cfg, "etc/system-states", sleep_states, sizeof sleep_states, err))
 		return false;
 	if (board->config.boot_menu && board->config.boot_menu_wait &&
 	    !number_file(fw_cfg, "etc/boot-menu-wait", board->config.boot_menu_wait, 2, err))

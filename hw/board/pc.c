@@ -35,6 +35,7 @@ const struct acpi_isa pc_isa[] = {
 	{"MOU_", "PNP0F13", {0, 0},       {0, 0},  12, 0},
 	{"COM1", "PNP0501", {0x3f8, 0},   {8, 0},   4, 1},
 	{"COM2", "PNP0501", {0x2f8, 0},   {8, 0},   3, 2},
+	{"FWCF", "QEMU0002", {0x510, 0},  {12, 0}, -1, 0},
 };
 /* clang-format on */
 

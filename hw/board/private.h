@@ -22,6 +22,7 @@ struct board {
 	struct region low, high;
 	struct ram *rom; /* NULL: no firmware */
 	struct region rom_high, rom_low;
+	bool tables_made; /* the guest has asked for its ACPI tables since the reset */
 	struct vcpu *vcpu;
 	struct board_cpu_pins *pins;
 	unsigned cpus;

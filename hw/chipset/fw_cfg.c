@@ -38,6 +38,8 @@ struct fw_cfg {
 	struct region ports, dma;
 	struct item item[ITEMS_MAX], file[FILES_MAX], directory;
 	unsigned items, files;
+	void (*before_select)(void *opaque, const char *name);
+	void *before_opaque;
 };
 
 TRACE_EVENT(ev_select, "fw_cfg.select");
@@ -128,6 +130,14 @@ const u8 *fw_cfg_find(struct device *device, const char *name, size_t *len)
 	return NULL;
 }
 
+void fw_cfg_before_select(struct device *device, void (*fn)(void *opaque, const char *name), void *opaque)
+{
+	struct fw_cfg *f = (struct fw_cfg *)device;
+
+	f->before_select = fn;
+	f->before_opaque = opaque;
+}
+
 static const struct item *find(const struct fw_cfg *f, u16 key)
 {
 	if (key == FW_CFG_DIRECTORY)
@@ -146,6 +156,9 @@ static void select_item(struct fw_cfg *f, u16 key)
 	TRACE(ev_select, "%04x", key);
 	f->state.selected = key;
 	f->state.offset = 0;
+	const struct item *item = find(f, key);
+	if (item && item->name[0] && f->before_select)
+		f->before_select(f->before_opaque, item->name);
 }
 
 static u64 ports_read(void *opaque, u64 offset, unsigned size)

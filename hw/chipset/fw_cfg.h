@@ -21,5 +21,7 @@ void fw_cfg_item(struct device *fw_cfg, enum fw_cfg_key key, const void *data, s
 bool fw_cfg_file(struct device *fw_cfg, const char *name, const void *data, size_t len, struct err *err);
 /* The data of a file, or NULL. */
 const u8 *fw_cfg_find(struct device *fw_cfg, const char *name, size_t *len);
+/* Called when the guest selects a file, before it reads any of it: the owner may replace its data by others of the same length. */
+void fw_cfg_before_select(struct device *fw_cfg, void (*fn)(void *opaque, const char *name), void *opaque);
 
 #endif
