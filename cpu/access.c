@@ -218,6 +218,15 @@ static u64 device_read(struct cpu *cpu, u64 gpa, unsigned size)
 	return value;
 }
 
+/* The write may have changed what lies where (a flash chip's mode): the next access of this very block must see it. */
+static void settle(struct cpu *cpu)
+{
+	if (unlikely(atomic_load_explicit(&cpu->request, memory_order_relaxed) & CPU_REQ_FLUSH)) {
+		cpu_unrequest(cpu, CPU_REQ_FLUSH);
+		tlb_flush_all(cpu);
+	}
+}
+
 static void device_write(struct cpu *cpu, u64 gpa, u64 value, unsigned size)
 {
 	u64 count = ahead(cpu);
@@ -232,6 +241,7 @@ static void device_write(struct cpu *cpu, u64 gpa, u64 value, unsigned size)
 		}
 	} else {
 		bus_write(cpu->bus, gpa, value, size);
+		settle(cpu);
 	}
 	cpu->instructions += count;
 }
@@ -330,6 +340,7 @@ static void place_write(struct cpu *cpu, const struct place *place, u64 value, u
 		device_write(cpu, place->gpa, value, size);
 	} else if (place->page && !place->page->writable) {
 		bus_write(cpu->bus, place->gpa, value, size); /* ROM: dropped, or the region's own way */
+		settle(cpu);
 	} else {
 		if (place->page && watched(place->page))
 			dirty_write(cpu->bus, place->hva, place->page->watch, size);
@@ -589,6 +600,7 @@ void access_write_bytes(struct cpu *cpu, u64 linear, const void *buf, unsigned l
 		} else {
 			for (unsigned i = 0; i < part; i++)
 				bus_write(cpu->bus, place.gpa + i, from[i], 1);
+			settle(cpu);
 		}
 		from += part;
 		len -= part;

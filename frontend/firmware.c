@@ -2,12 +2,16 @@
 /* Firmware as the user chooses it: see firmware.h. */
 #include "frontend/firmware.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/options.h"
 #include "frontend/config.h"
 #include "frontend/file.h"
+#include "frontend/nvram.h"
 
 #define DEFAULT_BIOS "bios-256k.bin"
 
@@ -17,7 +21,8 @@ static const char *const places[] = {"/usr/share/seabios", "/usr/share/ovmf", "/
 /* Who brings what, for those who miss it. */
 static const struct {
 	const char *name, *package;
-} packages[] = {{"bios-256k.bin", "seabios"}, {"bios.bin", "seabios"}, {"OVMF.fd", "ovmf"}};
+} packages[] = {{"bios-256k.bin", "seabios"}, {"bios.bin", "seabios"}, {"OVMF_CODE_4M.fd", "ovmf"},
+              {"OVMF_VARS_4M.fd", "ovmf"}};
 
 static const char *package_of(const char *name)
 {
@@ -27,15 +32,17 @@ static const char *package_of(const char *name)
 	return NULL;
 }
 
-/* The path of an image: as given if it is there or names a folder, else in one of the places. Lives as long as the process. */
+/* The path of an image: as given if it is there or names a folder, else in one of the places. Valid for a few more calls. */
 static const char *find(const char *name, struct err *err)
 {
-	static char path[512];
+	static char paths[4][512];
+	static unsigned turn;
+	char *path = paths[turn++ % ARRAY_LEN(paths)];
 
 	if (strchr(name, '/') || !access(name, R_OK))
 		return name;
 	for (unsigned i = 0; i < ARRAY_LEN(places); i++) {
-		snprintf(path, sizeof path, "%s/%s", places[i], name);
+		snprintf(path, sizeof paths[0], "%s/%s", places[i], name);
 		if (!access(path, R_OK))
 			return path;
 	}
@@ -74,6 +81,8 @@ bool firmware_set_fw_cfg(struct config *config, const char *value, struct err *e
 
 void firmware_free_options(struct firmware_options *o)
 {
+	for (unsigned i = 0; i < BOARD_FLASHES; i++)
+		free(o->flash[i].file);
 	for (unsigned i = 0; i < o->fw_cfgs; i++) {
 		free(o->fw_cfg[i].name);
 		free(o->fw_cfg[i].file);
@@ -96,14 +105,125 @@ static bool read_fw_cfg(const struct firmware_options *o, struct board_config *b
 	return true;
 }
 
-/* ---- the image ---- */
+/* ---- flash ---- */
 
-bool firmware_read(const struct config *config, bool needed, struct board_config *board, struct err *err)
+bool firmware_add_flash(struct config *config, int unit, const char *file, bool read_only, struct err *err)
 {
+	struct firmware_flash *flash = config->firmware.flash;
+
+	for (unsigned i = 0; unit < 0 && i < BOARD_FLASHES; i++)
+		if (!flash[i].file)
+			unit = i;
+	if (unit < 0 || unit >= BOARD_FLASHES)
+		return err_set(err, EXIT_USAGE, "flash %s: there are %d chips, units 0 and 1", file, BOARD_FLASHES);
+	if (flash[unit].file)
+		return err_set(err, EXIT_USAGE, "flash %s: unit %d is taken by %s", file, unit, flash[unit].file);
+	flash[unit] = (struct firmware_flash){err_strdup(file), read_only};
+	return true;
+}
+
+bool firmware_set_pflash(struct config *config, const char *value, struct err *err)
+{
+	return firmware_add_flash(config, -1, value, false, err);
+}
+
+static struct nvram *nvram[BOARD_FLASHES];
+
+static bool read_flash(unsigned unit, const char *path, bool read_only, bool kept, struct board_config *board, struct loop *loop,
+                       struct err *err)
+{
+	struct board_flash *chip = &board->flash[unit];
+
+	chip->read_only = read_only;
+	if (!file_read(path, "flash", &chip->file, err))
+		return false;
+	if (read_only || !kept)
+		return true;
+	nvram[unit] = nvram_open(path, chip, loop, err);
+	return nvram[unit];
+}
+
+void firmware_close(void)
+{
+	for (unsigned i = 0; i < BOARD_FLASHES; i++) {
+		nvram_close(nvram[i]);
+		nvram[i] = NULL;
+	}
+}
+
+/* ---- UEFI in one word: OVMF, with variables in a file of the machine's own ---- */
+
+static bool is_uefi(const struct config *config)
+{
+	return config->bios && (!strcmp(config->bios, "uefi") || !strcmp(config->bios, "ovmf"));
+}
+
+static bool copy_file(const struct board_file *from, const char *path, struct err *err)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	bool ok = fd >= 0 && write(fd, from->data, from->size) == (ssize_t)from->size;
+
+	if (!ok)
+		err_set(err, EXIT_FILE, "firmware variables %s: %s", path, strerror(errno));
+	if (fd >= 0 && close(fd) && ok)
+		ok = err_set(err, EXIT_FILE, "firmware variables %s: %s", path, strerror(errno));
+	if (!ok && fd >= 0)
+		unlink(path);
+	return ok;
+}
+
+/* The variables lie beside the disk they belong to; a machine without a disk has them as long as it runs. */
+static bool read_variables(const char *disk, struct board_config *board, struct loop *loop, struct err *err)
+{
+	static char path[4096];
+	const char *blank = find("OVMF_VARS_4M.fd", err);
+
+	if (!blank)
+		return false;
+	if (!disk)
+		return read_flash(1, blank, false, false, board, loop, err);
+	if ((size_t)snprintf(path, sizeof path, "%s.uefi-vars", disk) >= sizeof path)
+		return err_set(err, EXIT_FILE, "%s: the path is too long", disk);
+	if (access(path, F_OK)) {
+		struct board_file file = {0};
+		bool ok = file_read(blank, "flash", &file, err) && copy_file(&file, path, err);
+		free(file.data);
+		if (!ok)
+			return false;
+	}
+	return read_flash(1, path, false, true, board, loop, err);
+}
+
+/* ---- what the board gets ---- */
+
+bool firmware_given(const struct config *config)
+{
+	return config->bios || config->firmware.flash[0].file;
+}
+
+bool firmware_read(const struct config *config, bool needed, struct board_config *board, struct loop *loop, struct err *err)
+{
+	const struct firmware_flash *flash = config->firmware.flash;
+	const char *path;
+
 	if (!read_fw_cfg(&config->firmware, board, err))
 		return false;
-	if (!config->bios && !needed)
+	if (is_uefi(config)) {
+		if (flash[0].file && flash[1].file)
+			return err_set(err, EXIT_USAGE, "-bios %s and two flash chips: the only one left is for variables", config->bios);
+		const struct firmware_flash *variables = &flash[flash[1].file != NULL];
+		path = find("OVMF_CODE_4M.fd", err);
+		return path && read_flash(0, path, true, false, board, loop, err) &&
+		       (variables->file ? read_flash(1, variables->file, variables->read_only, true, board, loop, err)
+		                        : read_variables(NULL, board, loop, err));
+	}
+	if (!flash[0].file && flash[1].file)
+		return err_set(err, EXIT_USAGE, "flash %s: unit 1 without a unit 0", flash[1].file);
+	for (unsigned i = 0; i < BOARD_FLASHES; i++)
+		if (flash[i].file && !read_flash(i, flash[i].file, flash[i].read_only, true, board, loop, err))
+			return false;
+	if (flash[0].file || (!config->bios && !needed))
 		return true;
-	const char *path = find(config->bios ? config->bios : DEFAULT_BIOS, err);
+	path = find(config->bios ? config->bios : DEFAULT_BIOS, err);
 	return path && file_read(path, "-bios", &board->firmware, err);
 }

@@ -38,14 +38,14 @@ static bool read_modules(const struct config *config, struct board_config *board
 	return true;
 }
 
-static bool read_kernel(const struct config *config, struct board_config *board, struct err *err)
+static bool read_kernel(const struct config *config, struct board_config *board, struct loop *loop, struct err *err)
 {
 	const char *path = config->kernel ? config->kernel : config->file;
 
-	if (!firmware_read(config, false, board, err))
+	if (!firmware_read(config, false, board, loop, err))
 		return false;
 	if (!path)
-		return board->firmware.data ||
+		return firmware_given(config) ||
 		       err_set(err, EXIT_USAGE, "nothing to boot: give a kernel (paisano -kernel FILE, or paisano FILE) or -bios FILE");
 	if (!file_read(path, config->kernel ? "-kernel" : "file", &board->kernel, err))
 		return false;
@@ -220,7 +220,7 @@ static int run(struct config *config, struct err *err)
 	bootorder_configure(&config->boot, &session.board);
 	if (!display_configure(config, &session.board, err))
 		return err->code;
-	if (!loop || !read_kernel(config, &session.board, err) || !open_log(config, &session.board, err) ||
+	if (!loop || !read_kernel(config, &session.board, loop, err) || !open_log(config, &session.board, err) ||
 	    !write_pidfile(config, err) || !open_chardevs(config, &session.board, loop, err))
 		return err->code;
 	struct board *board = board_new(&session.board, clock, loop, err);
@@ -246,6 +246,7 @@ static int run(struct config *config, struct err *err)
 	start_timeout(config, loop);
 	code = board_run(board);
 	display_stop(session.ui);
+	firmware_close();
 	board_free(board);
 	for (unsigned i = 0; i < BOARD_SERIALS; i++)
 		if (session.board.serial[i])

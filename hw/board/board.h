@@ -15,11 +15,19 @@ struct board;
 #define BOARD_SERIALS 4
 #define BOARD_EXTRAS 32
 #define BOARD_FW_CFGS 32
+#define BOARD_FLASHES 2
 
 struct board_file { /* a file that the guest boots from; kept for the next reset */
 	const char *name, *args;
 	u8 *data;
 	size_t size;
+};
+struct board_flash { /* a flash chip with firmware or its variables */
+	struct board_file file; /* the contents; a multiple of 4 KiB */
+	bool read_only;
+	/* These bytes are new; under the machine lock, never waits. NULL: nobody keeps them. */
+	void (*changed)(void *opaque, const u8 *data, u64 offset, u64 len);
+	void *opaque;
 };
 struct board_device { /* -device */
 	const char *class_name, *options, *id;
@@ -36,6 +44,7 @@ struct board_config {
 	unsigned modules;
 	const char *cmdline;
 	struct board_file firmware; /* -bios */
+	struct board_flash flash[BOARD_FLASHES]; /* instead of it: the first ends at 4 GiB, the second below that */
 	struct board_file fw_cfg[BOARD_FW_CFGS]; /* -fw_cfg */
 	unsigned fw_cfgs;
 	unsigned boot_menu_wait;    /* ms; 0: the firmware's default */

@@ -9,29 +9,68 @@
 #include "hw/board/private.h"
 #include "hw/board/tables.h"
 #include "hw/chipset/fw_cfg.h"
+#include "hw/chipset/pflash.h"
 #include "hw/chipset/rtc.h"
 
 enum { ROM_MAX = 16 << 20, ISA_ROM = 128 << 10 };
 
 /* ---- ROM ---- */
 
+/* A block of ROM with the file's contents at its end. */
+static struct ram *load(const struct board_file *file, const char *name, struct err *err)
+{
+	u64 size = (file->size + PAGE_OFFSET) & ~(u64)PAGE_OFFSET;
+
+	if (file->size < 16 || size > ROM_MAX) {
+		err_set(err, EXIT_FILE, "%s: firmware has 16 bytes to 16 MiB, this has %llu", file->name, (unsigned long long)file->size);
+		return NULL;
+	}
+	struct ram *rom = ram_new(name, size, true, false, err);
+	if (rom)
+		memcpy(rom->hva + (size - file->size), file->data, file->size);
+	return rom;
+}
+
+static bool make_flash(struct board *board, unsigned unit, u64 *top, struct err *err)
+{
+	const struct board_flash *flash = &board->config.flash[unit];
+	static const char *const names[BOARD_FLASHES] = {"pflash0", "pflash1"};
+
+	if (flash->file.size % PAGE_SIZE)
+		return err_set(err, EXIT_FILE, "%s: a flash image is a multiple of 4 KiB", flash->file.name);
+	board->rom[unit] = load(&flash->file, names[unit], err);
+	if (!board->rom[unit])
+		return false;
+	struct device *device = board_add(board, "cfi.pflash01", names[unit], NULL, err);
+	if (!device)
+		return false;
+	*top -= board->rom[unit]->size;
+	const struct pflash_chip chip = {board->rom[unit], *top, flash->read_only, flash->changed, flash->opaque};
+	pflash_attach(device, &chip);
+	return true;
+}
+
 bool firmware_map(struct board *board, struct err *err)
 {
-	const struct board_file *file = &board->config.firmware;
-	u64 size = (file->size + PAGE_OFFSET) & ~(u64)PAGE_OFFSET, isa = MIN(size, (u64)ISA_ROM);
+	const struct board_config *c = &board->config;
+	u64 top = 1ull << 32;
 
-	if (!file->data)
+	for (unsigned unit = 0; unit < BOARD_FLASHES && c->flash[unit].file.data; unit++)
+		if (!make_flash(board, unit, &top, err))
+			return false;
+	if (!board->rom[0] && !c->firmware.data)
 		return true;
-	if (file->size < 16 || size > ROM_MAX)
-		return err_set(err, EXIT_FILE, "%s: firmware has 16 bytes to 16 MiB, this has %llu", file->name,
-		               (unsigned long long)file->size);
-	board->rom = ram_new("rom", size, true, false, err);
-	if (!board->rom)
-		return false;
-	memcpy(board->rom->hva + (size - file->size), file->data, file->size);
-	board->rom_high = (struct region){.name = "rom.high", .size = size, .ram = board->rom, .readonly = true};
-	board->rom_low = (struct region){.name = "rom.isa", .size = isa, .ram = board->rom, .ram_offset = size - isa, .readonly = true};
-	bus_map(&board->bus, &board->rom_high, (1ull << 32) - size, MAP_DEVICE);
+	if (!board->rom[0]) {
+		board->rom[0] = load(&c->firmware, "rom", err);
+		if (!board->rom[0])
+			return false;
+		board->rom_high =
+			(struct region){.name = "rom.high", .size = board->rom[0]->size, .ram = board->rom[0], .readonly = true};
+		bus_map(&board->bus, &board->rom_high, top - board->rom[0]->size, MAP_DEVICE);
+	}
+	u64 size = board->rom[0]->size, isa = MIN(size, (u64)ISA_ROM);
+	board->rom_low =
+		(struct region){.name = "rom.isa", .size = isa, .ram = board->rom[0], .ram_offset = size - isa, .readonly = true};
 	bus_map(&board->bus, &board->rom_low, (1ull << 20) - isa, MAP_DEVICE);
 	return true;
 }
@@ -40,7 +79,8 @@ void firmware_free(struct board *board)
 {
 	bus_unmap(&board->bus, &board->rom_high);
 	bus_unmap(&board->bus, &board->rom_low);
-	ram_free(board->rom);
+	for (unsigned unit = 0; unit < BOARD_FLASHES; unit++)
+		ram_free(board->rom[unit]);
 }
 
 /* ---- CMOS memory ---- */

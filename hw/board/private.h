@@ -20,7 +20,7 @@ struct board {
 	struct machine machine;
 	struct ram *ram;
 	struct region low, high;
-	struct ram *rom; /* NULL: no firmware */
+	struct ram *rom[BOARD_FLASHES]; /* firmware: one ROM, or flash chips */
 	struct region rom_high, rom_low;
 	bool tables_made; /* the guest has asked for its ACPI tables since the reset */
 	struct vcpu *vcpu;

@@ -175,6 +175,16 @@ static u64 stimulate_inside(struct rig *r, u64 at, u64 value)
 	return 0;
 }
 
+/* Memory of its own is saved beside a device's state. */
+static void copy_memory(const struct rig *from, const struct rig *to)
+{
+	for (const struct region *a = from->b->bus.mem.regions; a; a = a->next)
+		for (const struct region *c = to->b->bus.mem.regions; c; c = c->next)
+			if (a->ram && c->ram && a->ram != from->b->ram && !strcmp(a->name, c->name) && a->start == c->start &&
+			    a->size == c->size)
+				memcpy(c->ram->hva + c->ram_offset, a->ram->hva + a->ram_offset, a->size);
+}
+
 /* One random thing that happens to a device; what the guest reads, summed up. */
 static u64 stimulate(struct rig *r, u64 *seed)
 {
@@ -227,6 +237,7 @@ static void lives(void **state)
 
 				copy_state(&from, &to);
 			}
+			copy_memory(&a, &d);
 			memcpy(d.b->ram->hva, a.b->ram->hva, a.b->ram->size);
 			forget_pins(&a);
 			forget_pins(&d);
