@@ -17,6 +17,8 @@ static void gsi(void *opaque, unsigned n, bool level)
 
 	n &= 0xff;
 	sources = &board->gsi[n];
+	if (level && !*sources)
+		board->gsi_raised[n]++;
 	*sources = level ? *sources | source : *sources & ~source;
 	level = *sources != 0;
 	if (n < 16 && n != 2)
@@ -26,6 +28,13 @@ static void gsi(void *opaque, unsigned n, bool level)
 		level = board->gsi[0] || board->gsi[2];
 	}
 	board->ioapic->class->input(board->ioapic, n, level);
+}
+
+struct intc_count intc_count(const struct board *board, unsigned line)
+{
+	if (line >= INTC_LINES)
+		return (struct intc_count){0};
+	return (struct intc_count){board->gsi_raised[line], board->gsi[line]};
 }
 
 static void cpu_pin(void *opaque, unsigned n, bool level)

@@ -10,6 +10,14 @@ bool intc_make_lapics(struct board *board, struct err *err);
 /* Names in the wiring table that are no devices: "gsi" (n: interrupt line) and "cpu" (n: enum intc_cpu_pin). fn NULL: neither. */
 struct irq_line intc_line(struct board *board, const char *to, unsigned n);
 
+#define INTC_LINES 24
+/* How often an interrupt line went up since power-on, for the user. Under the machine lock. */
+struct intc_count {
+	u64 raised;
+	bool level;
+};
+struct intc_count intc_count(const struct board *board, unsigned line);
+
 /* The PIC's output reaches every local APIC's LINT0. */
 enum intc_cpu_pin { INTC_LINT0, INTC_LINT1 };
 

@@ -28,6 +28,7 @@ struct board {
 	unsigned cpus;
 	struct device *devices;
 	struct device *pic, *ioapic;
+	u64 gsi_raised[24];
 	u64 gsi[24]; /* who drives each interrupt line */
 	unsigned gsi_sources;
 	unsigned paused; /* nested */
