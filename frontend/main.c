@@ -14,6 +14,7 @@
 #include "frontend/config.h"
 #include "frontend/file.h"
 #include "frontend/firmware.h"
+#include "frontend/look.h"
 #include "frontend/terminal.h"
 
 /* -initrd: one file for Linux; "FILE args,FILE args" for multiboot. */
@@ -41,6 +42,14 @@ static bool read_modules(const struct config *config, struct board_config *board
 static bool read_kernel(const struct config *config, struct board_config *board, struct loop *loop, struct err *err)
 {
 	const char *path = config->kernel ? config->kernel : config->file;
+	struct look look;
+
+	if (!config->kernel && config->file) {
+		if (!look_at(config->file, &look, err))
+			return false;
+		if (look.kind != LOOK_KERNEL)
+			return err_set(err, EXIT_FILE, "%s: a %s; this version has no drives to put it into", config->file, look.name);
+	}
 
 	if (!firmware_read(config, false, board, loop, err))
 		return false;
