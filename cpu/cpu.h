@@ -158,6 +158,7 @@ struct cpu;
 struct cpu_host {
 	void *opaque;
 	void (*triple_fault)(void *opaque, struct cpu *cpu);
+	void (*smm)(void *opaque, struct cpu *cpu); /* in_smm has changed; without the machine lock; may be NULL */
 	void (*ferr)(void *opaque, struct cpu *cpu); /* FERR#: an unmasked x87 exception is pending and CR0.NE = 0; may be NULL */
 };
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Events between instructions, the same for every engine. SDM vol. 3A table 6-2 gives the order, 10.4.7 INIT and SIPI. */
+/* Events between instructions, the same for every engine. SDM vol. 3A table 6-2 gives the order, 10.4.7 INIT and SIPI,
+ * vol. 3C 32.3 SMI. */
 #include "cpu/engine.h"
 
 #include "cpu/access.h"
 #include "cpu/code.h"
 #include "cpu/exception.h"
 #include "cpu/mode.h"
+#include "cpu/smm.h"
 
 bool engine_wakes(const struct cpu *cpu)
 {
@@ -14,7 +16,7 @@ bool engine_wakes(const struct cpu *cpu)
 	switch (cpu->activity) {
 	case CPU_HALTED:
 		return ((request & CPU_REQ_INTR) && (cpu->rflags & FLAG_IF)) || (request & (CPU_REQ_INIT | CPU_REQ_STOP)) ||
-		       ((request & CPU_REQ_NMI) && !cpu->nmi_blocked);
+		       ((request & CPU_REQ_NMI) && !cpu->nmi_blocked) || ((request & CPU_REQ_SMI) && !cpu->in_smm);
 	case CPU_WAIT_SIPI:
 		return request & (CPU_REQ_SIPI | CPU_REQ_INIT | CPU_REQ_STOP);
 	case CPU_SHUTDOWN:
@@ -54,7 +56,7 @@ bool engine_events(struct cpu *cpu)
 		cpu_unrequest(cpu, CPU_REQ_FLUSH);
 		tlb_flush_all(cpu);
 	}
-	if (request & CPU_REQ_INIT) {
+	if ((request & CPU_REQ_INIT) && !cpu->in_smm) {
 		cpu_unrequest(cpu, CPU_REQ_INIT | CPU_REQ_SIPI);
 		cpu_reset(cpu, true);
 		if (cpu->index != 0)
@@ -69,7 +71,10 @@ bool engine_events(struct cpu *cpu)
 	}
 	if (cpu->activity == CPU_RUNNING && cpu->shadow)
 		return true; /* one instruction first */
-	if ((request & CPU_REQ_NMI) && !cpu->nmi_blocked) {
+	if ((request & CPU_REQ_SMI) && !cpu->in_smm && cpu->activity != CPU_SHUTDOWN) {
+		cpu_unrequest(cpu, CPU_REQ_SMI);
+		smm_enter(cpu);
+	} else if ((request & CPU_REQ_NMI) && !cpu->nmi_blocked) {
 		cpu_unrequest(cpu, CPU_REQ_NMI);
 		cpu->nmi_blocked = true;
 		cpu->activity = CPU_RUNNING;

@@ -2,7 +2,7 @@
 /* System instructions that change no control register: HLT, time stamps, TLB and cache maintenance, random numbers, MONITOR,
  * SMAP's flag. SDM vol. 2.
  *
- * Not implemented: performance counters (RDPMC finds none), SMM (RSM is undefined outside it). MWAIT may wake at any time, and
+ * Not implemented: performance counters (RDPMC finds none). MWAIT may wake at any time, and
  * always does at once. Caches are not modelled: their instructions check privilege and address. */
 #include <Zydis/Mnemonic.h>
 #include <Zydis/SharedTypes.h>
@@ -14,6 +14,7 @@
 #include "cpu/forms.h"
 #include "cpu/mode.h"
 #include "cpu/model.h"
+#include "cpu/smm.h"
 
 static void privileged(struct cpu *cpu)
 {
@@ -187,9 +188,11 @@ OP(stac)
 	set_ac(cpu, FLAG_AC);
 }
 
-OP(rsm)
+OP_END(rsm)
 {
-	exception_ud(cpu);
+	if (!cpu->in_smm)
+		exception_ud(cpu);
+	smm_leave(cpu);
 }
 
 #define M(name) ZYDIS_MNEMONIC_##name
@@ -218,6 +221,6 @@ static const struct form table[] = {
 	{M(RDSEED), {O_R16}, 0, FEAT_RDSEED, rdrand},
 	{M(CLAC), {0}, 0, FEAT_SMAP, clac},
 	{M(STAC), {0}, 0, FEAT_SMAP, stac},
-	{M(RSM), {0}, 0, 0, rsm},
+	{M(RSM), {0}, FORM_END, 0, rsm},
 };
 const struct form_table system_forms = {table, ARRAY_LEN(table)};

@@ -299,6 +299,7 @@ static void make_cpus(struct board *board)
 		struct cpu *cpu = cpu_new(&c->model, &board->bus, board->clock, i, c->cpus);
 		cpu->host.opaque = board;
 		cpu->host.triple_fault = triple_fault;
+		cpu->host.smm = intc_smm;
 		cpu->log.file = c->log.file;
 		cpu->log.in_asm = c->log.in_asm;
 		cpu->log.interrupts = c->log.interrupts;

@@ -41,8 +41,27 @@ static void cpu_pin(void *opaque, unsigned n, bool level)
 {
 	struct board *board = opaque;
 
+	if (n == INTC_SMI) {
+		if (level)
+			vcpu_request(&board->vcpu[0], CPU_REQ_SMI);
+		return;
+	}
 	for (unsigned i = 0; i < board->cpus; i++)
 		board->pins[i].lapic->class->input(board->pins[i].lapic, n, level);
+}
+
+void intc_smm(void *opaque, struct cpu *cpu)
+{
+	struct board *board = opaque;
+	struct device *bridge = board_device(board, "i440fx");
+	bool any = false;
+
+	(void)cpu;
+	loop_lock(board->loop);
+	for (unsigned i = 0; i < board->cpus; i++)
+		any |= __atomic_load_n(&board->vcpu[i].cpu->in_smm, __ATOMIC_RELAXED) != 0;
+	bridge->class->input(bridge, 0, any);
+	loop_unlock(board->loop);
 }
 
 struct irq_line intc_line(struct board *board, const char *to, unsigned n)

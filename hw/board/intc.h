@@ -18,7 +18,9 @@ struct intc_count {
 };
 struct intc_count intc_count(const struct board *board, unsigned line);
 
-/* The PIC's output reaches every local APIC's LINT0. */
-enum intc_cpu_pin { INTC_LINT0, INTC_LINT1 };
+/* The PIC's output reaches every local APIC's LINT0. SMI goes to the boot CPU. */
+enum intc_cpu_pin { INTC_LINT0, INTC_LINT1, INTC_SMI };
+/* Tell the host bridge whether any CPU is in system management mode. Without the machine lock. */
+void intc_smm(void *board, struct cpu *cpu);
 
 #endif

@@ -11,7 +11,7 @@ const struct pc_device pc_devices[] = {
 	{"piix3",        "piix3",   NULL,       0, {{"irq3", "gsi", 3}, {"irq4", "gsi", 4}, {"irq5", "gsi", 5}, {"irq6", "gsi", 6},
 	                                            {"irq7", "gsi", 7}, {"irq9", "gsi", 9}, {"irq10", "gsi", 10}, {"irq11", "gsi", 11},
 	                                            {"irq12", "gsi", 12}, {"irq14", "gsi", 14}, {"irq15", "gsi", 15}}},
-	{"piix4-pm",     "pm",      "no-smm",   0, {{"sci", "gsi", 9}}},
+	{"piix4-pm",     "pm",      NULL,       0, {{"sci", "gsi", 9}, {"smi", "cpu", 2}}},
 	{"port92",       "port92",  NULL,       0, {{0}}},
 	/* the HPET passes the PIT's and the RTC's interrupts on, until a guest asks it to take their place */
 	{"hpet",         "hpet",    NULL,       0, {{"legacy0", "gsi", 0}, {"legacy8", "gsi", 8}, {"irq2", "gsi", 2}}},

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The host bridge of the 440FX (82441FX PMC, 8086:1237), which makes the PCI bus: configuration mechanism 1 at ports
  * cf8h-cffh, and what of C0000-FFFFF is RAM. 82441FX datasheet (290549-001): 3.1 (ports), 3.2.18 (PAM), 3.2.23 (SMRAM).
- * Not implemented: the DRAM controller's registers are storage; RAM that only a CPU in system management mode sees.
+ * Not implemented: the DRAM controller's registers are storage; D_CLS, which shows SMRAM to code fetches only, hides it outside
+ * SMM.
+ *
+ * SMRAM (3.2.20) is switched for the bus as a whole, not for each CPU: while any CPU is in system management mode (input pin 0)
+ * the RAM behind the VGA window shows. A switch remaps, which flushes the TLBs of all CPUs.
  *
  * A PAM nibble says for its segment whether reads (bit 0) and writes (bit 1) go to RAM; else they go to what lies below: ROM, or
  * nothing, which MAP_HOLE keeps between them and the RAM that the board has mapped from 0 on. For each segment there is one
@@ -18,7 +22,8 @@ struct i440fx_state {
 	struct pci_state pci;
 	u32 address; /* port cf8h */
 	u8 smram;    /* as it was before a write, for the lock */
-	u8 pad[3];
+	u8 smm;      /* a CPU is in system management mode */
+	u8 pad[2];
 };
 
 struct i440fx {
@@ -136,7 +141,7 @@ static void update_memory(struct i440fx *i)
 {
 	struct bus *bus = i->device.machine->bus;
 	u8 smram = i->state.pci.config[SMRAM];
-	bool open = (smram & (SMRAM_OPEN | SMRAM_CLOSED | SMRAM_ENABLE)) == (SMRAM_OPEN | SMRAM_ENABLE);
+	bool open = smram & SMRAM_ENABLE && (i->state.smm || (smram & (SMRAM_OPEN | SMRAM_CLOSED)) == SMRAM_OPEN);
 
 	if (!i->smram.size)
 		return;
@@ -224,6 +229,17 @@ static void i440fx_reset(struct device *device)
 	store16(config + 0x04, 0x0006);
 	store16(config + 0x06, 0x0280);
 	config[SMRAM] = i->state.smram = 0x02;
+	i->state.smm = false;
+	update_memory(i);
+}
+
+static void i440fx_input(struct device *device, unsigned n, bool level)
+{
+	struct i440fx *i = (struct i440fx *)device;
+
+	if (n || i->state.smm == level)
+		return;
+	i->state.smm = level;
 	update_memory(i);
 }
 
@@ -234,6 +250,7 @@ static void i440fx_loaded(struct device *device)
 	i->state.address &= 0x80fffffc;
 	i->state.pci.config[SMRAM] = (i->state.pci.config[SMRAM] & 0x78) | 0x02;
 	i->state.smram = i->state.pci.config[SMRAM];
+	i->state.smm = i->state.smm != 0;
 	pci_loaded(&i->function);
 	update_memory(i);
 }
@@ -256,6 +273,7 @@ static const struct field i440fx_fields[] = {
 	FIELD_SUB(struct i440fx_state, pci, pci_fields, "PCI function"),
 	FIELD(struct i440fx_state, address, "port cf8h"),
 	FIELD(struct i440fx_state, smram, "SMRAM register, kept for its lock"),
+	FIELD(struct i440fx_state, smm, "a CPU is in system management mode"),
 	FIELD_ARRAY(struct i440fx_state, pad, ""),
 	FIELD_END,
 };
@@ -269,6 +287,7 @@ DEVICE(i440fx) = {
 	.fields = i440fx_fields,
 	.init = i440fx_init,
 	.reset = i440fx_reset,
+	.input = i440fx_input,
 	.loaded = i440fx_loaded,
 	.destroy = i440fx_destroy,
 };

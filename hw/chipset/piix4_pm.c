@@ -23,6 +23,7 @@ enum pm1 {
 	PM1_ENABLE = PM1_TMR | PM1_GBL | PM1_PWRBTN | PM1_RTC,
 	CNT_SCI = 1 << 0, CNT_SLP_EN = 1 << 13, CNT_WRITABLE = 0x1c07,
 };
+enum { GLOBAL_SMI_EN = 1 << 0 }; /* GLBCTL, offset 28h */
 enum { ACPI_ENABLE = 0xf1, ACPI_DISABLE = 0xf0 };
 enum smbus {
 	HST_STATUS, SLV_STATUS, HST_CONTROL, HST_COMMAND, HST_ADDRESS, HST_DATA0, HST_DATA1, HST_BLOCK, SLV_CONTROL, SMBUS_REGS = 16,
@@ -36,7 +37,7 @@ struct pm_state {
 	u16 gpe[2];    /* status, enable */
 	u8 apm[2];     /* command, status */
 	u8 smbus[SMBUS_REGS];
-	u8 pad[4];
+	u32 global;    /* GLBCTL */
 };
 
 struct pm {
@@ -140,6 +141,9 @@ static u64 acpi_read(void *opaque, u64 offset, unsigned size)
 	case 0x04:
 		value = s->control;
 		break;
+	case 0x28:
+		value = s->global;
+		break;
 	case 0x08:
 		value = ticks(pm) & (pm->wide ? 0xffffffff : 0xffffff);
 		break;
@@ -169,6 +173,9 @@ static void acpi_write(void *opaque, u64 offset, u64 v, unsigned size)
 		s->control = ((s->control & ~mask) | (value & mask)) & CNT_WRITABLE;
 		if (value & mask & CNT_SLP_EN)
 			sleep_now(pm);
+		break;
+	case 0x28:
+		s->global = (s->global & ~mask) | (value & mask);
 		break;
 	}
 	update(pm);
@@ -223,7 +230,7 @@ static void apm_write(void *opaque, u64 offset, u64 value, unsigned size)
 		s->control &= ~CNT_SCI;
 	collect(pm);
 	update(pm);
-	if (s->pci.config[DEVACTB_HIGH] & DEVACTB_APMC_SMI && !pm->no_smm) {
+	if (s->pci.config[DEVACTB_HIGH] & DEVACTB_APMC_SMI && s->global & GLOBAL_SMI_EN && !pm->no_smm) {
 		irq_set(&pm->device.out[1], true);
 		irq_set(&pm->device.out[1], false);
 	}
@@ -335,6 +342,7 @@ static void pm_reset(struct device *device)
 	store16(s->pci.config + SMBUS_BASE, SMBUS_DEFAULT | 1);
 	s->pci.config[SMBUS_CONFIG] = 9;
 	s->status = s->enable = s->control = 0;
+	s->global = 0;
 	memset(s->gpe, 0, sizeof s->gpe);
 	memset(s->apm, 0, sizeof s->apm);
 	memset(s->smbus, 0, sizeof s->smbus);
@@ -378,7 +386,7 @@ static const struct field pm_fields[] = {
 	FIELD_ARRAY(struct pm_state, gpe, "GPE0 status and enable"),
 	FIELD_ARRAY(struct pm_state, apm, "APM command and status"),
 	FIELD_ARRAY(struct pm_state, smbus, "SMBus registers"),
-	FIELD_ARRAY(struct pm_state, pad, ""),
+	FIELD(struct pm_state, global, "GLBCTL"),
 	FIELD_END,
 };
 static const struct option_key pm_options[] = {

@@ -354,6 +354,14 @@ static void smram(void **state)
 	cfg_write(b, HOST, 0x72, 0x48, 1); /* open */
 	wr(b, 0xa0000, 0xcafe, 4);
 	assert_int_equal(rd(b, 0xa0000, 4), 0xcafe);
+	cfg_write(b, HOST, 0x72, 0x08, 1); /* enabled: in system management mode only */
+	assert_int_equal(rd(b, 0xa0000, 4), 0xffffffff);
+	bench_input(host, 0, true);
+	assert_int_equal(rd(b, 0xa0000, 4), 0xcafe);
+	bench_round_trip(b, host);
+	assert_int_equal(rd(b, 0xa0000, 4), 0xcafe);
+	bench_input(host, 0, false);
+	assert_int_equal(rd(b, 0xa0000, 4), 0xffffffff);
 	cfg_write(b, HOST, 0x72, 0x18, 1); /* locked */
 	assert_int_equal(rd(b, 0xa0000, 4), 0xffffffff);
 	cfg_write(b, HOST, 0x72, 0x48, 1);

@@ -107,6 +107,7 @@ static u64 value(const struct program *p, const char *text, const char *line)
 enum test_port {
 	PORT_INTR, /* write n: interrupt n is requested, and stays so until it is taken */
 	PORT_NMI,  /* write: NMI */
+	PORT_SMI,  /* write: SMI */
 	PORT_SMALL = 4, /* writes are added up; reads count: 1, 2, 3, ... */
 	PORT_SUM,  /* reads the sum */
 };
@@ -132,6 +133,9 @@ static void device_write(void *opaque, u64 offset, u64 v, unsigned size)
 		break;
 	case PORT_NMI:
 		cpu_request(cpu, CPU_REQ_NMI);
+		break;
+	case PORT_SMI:
+		cpu_request(cpu, CPU_REQ_SMI);
 		break;
 	case PORT_SMALL:
 		sum += v;
