@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* System management mode: state at entry, the save area, RSM back into 32-bit and 64-bit code, a moved base, an SMI that waits for
- * the RSM, NMIs held off, RSM outside. Port 0xf2 of the test device makes an SMI (run.c). SDM vol. 3C ch. 32; AMD APM vol. 2 ch. 10. */
+ * the RSM, NMIs held off, RSM outside. Port 0xf2 of the test device makes an SMI (run.c).
+ * SDM vol. 3C ch. 32; AMD APM vol. 2 ch. 10. */
 #include "test.inc"
 
 	.set NEW_BASE, 0x40000
