@@ -229,7 +229,7 @@ static void i440fx_reset(struct device *device)
 	store16(config + 0x04, 0x0006);
 	store16(config + 0x06, 0x0280);
 	config[SMRAM] = i->state.smram = 0x02;
-	i->state.smm = false;
+	i->state.smm = false; /* the CPUs have left it by the same reset, without a word */
 	update_memory(i);
 }
 
