@@ -82,6 +82,8 @@ void code_free(struct code_cache *code)
 void code_flush(struct cpu *cpu)
 {
 	cpu->link_from = NULL;
+	if (cpu->jit.killed)
+		cpu->jit.killed(cpu, NULL);
 	drop_pages(cpu->code);
 	bury(cpu);
 }
@@ -148,8 +150,9 @@ static const struct insn *op_resync(struct cpu *cpu, const struct insn *in)
 
 /* ---- death ---- */
 
-static void kill(struct code_cache *code, struct block *block)
+static void kill(struct cpu *cpu, struct block *block)
 {
+	struct code_cache *code = cpu->code;
 	struct jump_entry *jump = &code->jump.entry[block->key][code_hash(block->hva)];
 	struct code_page *page = block->page;
 
@@ -162,6 +165,8 @@ static void kill(struct code_cache *code, struct block *block)
 		}
 	for (unsigned i = 0; i <= block->count; i++)
 		__atomic_store_n(&block->insn[i].exec, op_resync, __ATOMIC_RELEASE);
+	if (block->translation)
+		cpu->jit.killed(cpu, block);
 	page->blocks--;
 	code->bytes -= sizeof *block + (block->count + 1u) * sizeof block->insn[0];
 	block->hva = NULL;
@@ -179,7 +184,7 @@ static void unlink_dead(struct code_page *page)
 }
 
 /* Kill the blocks of a page that contain any of its bytes [off, off + len). */
-static bool kill_range(struct code_cache *code, struct code_page *page, unsigned off, unsigned len)
+static bool kill_range(struct cpu *cpu, struct code_page *page, unsigned off, unsigned len)
 {
 	bool killed = false;
 
@@ -188,7 +193,7 @@ static bool kill_range(struct code_cache *code, struct code_page *page, unsigned
 			next = block->next;
 			unsigned start = (uintptr_t)block->hva & PAGE_OFFSET;
 			if (start < off + len && off < start + block->bytes) {
-				kill(code, block);
+				kill(cpu, block);
 				killed = true;
 			}
 		}
@@ -203,8 +208,10 @@ static bool kill_range(struct code_cache *code, struct code_page *page, unsigned
 }
 
 /* Split blocks that end in this page. */
-static void kill_splits(struct code_cache *code, u8 *hva_page, unsigned off)
+static void kill_splits(struct cpu *cpu, u8 *hva_page, unsigned off)
 {
+	struct code_cache *code = cpu->code;
+
 	for (unsigned i = 0; i < ARRAY_LEN(code->page); i++)
 		for (struct code_page *page = code->page[i]; page; page = page->next)
 			for (unsigned b = 0; b < PAGE_BUCKETS; b++)
@@ -212,7 +219,7 @@ static void kill_splits(struct code_cache *code, u8 *hva_page, unsigned off)
 					next = block->next;
 					unsigned start = (uintptr_t)block->hva & PAGE_OFFSET;
 					if (block->split && block->hva2 == hva_page && off < start + block->bytes - PAGE_SIZE)
-						kill(code, block);
+						kill(cpu, block);
 				}
 }
 
@@ -225,10 +232,10 @@ void code_written(struct cpu *cpu, u8 *hva, unsigned len)
 	if (!page)
 		return;
 	if (page->split_tail && off < 15) {
-		kill_splits(code, page->hva, off);
+		kill_splits(cpu, page->hva, off);
 		cpu->statistics[STAT_SMC]++;
 	}
-	if ((page->lines & lines_of(off, len)) && kill_range(code, page, off, len)) {
+	if ((page->lines & lines_of(off, len)) && kill_range(cpu, page, off, len)) {
 		cpu->statistics[STAT_SMC]++;
 		page->cold = 0;
 	}
@@ -409,7 +416,7 @@ struct block *code_find(struct cpu *cpu)
 		while (block && (block->hva != hva || block->key != cpu->block_key))
 			block = block->next;
 		if (block && block->split && !split_valid(cpu, block, linear)) {
-			kill(code, block);
+			kill(cpu, block);
 			unlink_dead(page);
 			block = NULL;
 		}

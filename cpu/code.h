@@ -24,6 +24,9 @@ struct block {
 	struct block *link[2]; /* successors within the page: fall-through, taken */
 	struct code_page *page; /* NULL: not kept */
 	struct block *next;  /* in the page's bucket, or in the list of dead blocks */
+	void *entry;         /* a translator's: where its host code begins, or NULL */
+	void *translation;   /* and what belongs to it */
+	u32 heat;            /* times the engine found it untranslated */
 	struct insn insn[];  /* count of them and one that goes on behind the block */
 };
 
@@ -49,6 +52,8 @@ static inline void code_want_link(struct cpu *cpu, unsigned which)
 {
 	struct block *block = cpu->block;
 
+	if (unlikely(cpu->jit.running))
+		return;
 	if (insn_wrap(cpu, cpu->rip - cpu->gpr[GPR_PAGE]) < PAGE_SIZE && block->page && block->hva && !block->split &&
 	    block->key < BLOCK_LIMITED && !block->link[which]) {
 		cpu->link_from = block;

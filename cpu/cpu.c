@@ -168,6 +168,8 @@ void cpu_free(struct cpu *cpu)
 	if (!cpu)
 		return;
 	bus_unlisten(cpu->bus, &cpu->listener);
+	if (cpu->jit.free)
+		cpu->jit.free(cpu);
 	code_free(cpu->code);
 	tlb_free(cpu->tlbs);
 	free(cpu);

@@ -168,6 +168,22 @@ struct insn;
 struct block;
 struct cpu_model;
 
+/* What translated code (jit/) keeps at hand. */
+struct cpu_jit {
+	struct cpu *self;    /* for code that reaches the CPU through a segment register */
+	void *state;         /* struct jit; NULL: no translator */
+	/* A decoded block dies; all of them do (block NULL). NULL: nobody minds. */
+	void (*killed)(struct cpu *cpu, struct block *block);
+	void (*free)(struct cpu *cpu); /* with the CPU; NULL: nothing */
+	u64 tmp;             /* for one instruction */
+	u16 flags;           /* saved flags: AH, AL of the translator's convention */
+	u8 vectors;          /* the host's XMM registers and MXCSR are the guest's */
+	u8 vectors_kept;     /* they were, before the interpreter was called */
+	u8 leave;            /* leave translated code after the current instruction */
+	bool running;        /* the engine is a translator: blocks are not linked */
+	u32 host_mxcsr;
+};
+
 #define FAULT_CHAIN 4
 struct cpu_fault { /* one exception, as raised */
 	u8 vector;
@@ -245,6 +261,7 @@ struct cpu {
 	_Atomic u32 kick;              /* not 0: look at request and state before the next block */
 	struct tlb *tlbs;              /* all of them */
 	struct code_cache *code;
+	struct cpu_jit jit;
 	struct bus *bus;
 	struct bus_listener listener;
 	struct clock *clock;

@@ -5,9 +5,9 @@
  * The fast loop goes from block to block and looks up only when the last transfer left its page. Whatever needs attention
  * between two instructions (single steps, breakpoints, interrupt shadows, the end of a budget) goes through step(), which
  * executes exactly one. Faults land in interp_run() by longjmp and are delivered there. */
-#include "cpu/code.h"
+#include "cpu/interp.h"
+
 #include "cpu/decode.h"
-#include "cpu/engine.h"
 #include "cpu/exception.h"
 #include "cpu/flags.h"
 
@@ -102,8 +102,7 @@ static void log_insn(struct cpu *cpu, const struct block *block)
 	fprintf(cpu->log.file, "%04x:%016" PRIx64 "  %s\n", cpu->seg[SEG_CS].selector, cpu->rip, text);
 }
 
-/* Execute one instruction with all that may surround it. A fault of it leaves by longjmp. */
-static void step(struct cpu *cpu)
+void interp_step(struct cpu *cpu)
 {
 	/* Room for the end behind it; the scratch block has no links, so no transfer runs on. */
 	static _Thread_local union {
@@ -146,6 +145,55 @@ static void step(struct cpu *cpu)
 
 /* ---- the loop ---- */
 
+struct block *interp_find(struct cpu *cpu)
+{
+	return find_fast(cpu);
+}
+
+/* The instructions from the faulting one to the end of its block were not executed. The delivery counts as one, so that time and
+ * budgets advance in a guest that does nothing but fault. */
+void interp_deliver(struct cpu *cpu)
+{
+	if (cpu->cur)
+		cpu->instructions -= cpu->cur->left;
+	cpu->instructions++;
+	cpu->cur = NULL;
+	cpu->link_from = NULL;
+	cpu->statistics[STAT_FAULTS]++;
+	cpu->shadow = SHADOW_NONE;
+	exception_dispatch(cpu);
+	atomic_store_explicit(&cpu->kick, 1, memory_order_relaxed);
+}
+
+bool interp_attend(struct cpu *cpu, enum engine_stop *result)
+{
+	atomic_store_explicit(&cpu->kick, 0, memory_order_seq_cst);
+	if (atomic_load(&cpu->request) & CPU_REQ_STOP) {
+		cpu_unrequest(cpu, CPU_REQ_STOP);
+		*result = ENGINE_STOPPED;
+		return false;
+	}
+	cpu->cur = NULL;
+	*result = ENGINE_HALTED;
+	return engine_events(cpu);
+}
+
+static always_inline void run_block(struct cpu *cpu, struct block *block)
+{
+	const struct insn *in = block->insn;
+
+	cpu->block = block;
+	cpu->instructions += block->count;
+	do
+		in = in->exec(cpu, in);
+	while (in);
+}
+
+void interp_block(struct cpu *cpu, struct block *block)
+{
+	run_block(cpu, block);
+}
+
 static enum engine_stop interp_run(struct cpu *cpu, u64 budget)
 {
 	jmp_buf env, *outer = cpu->fault_env;
@@ -153,33 +201,11 @@ static enum engine_stop interp_run(struct cpu *cpu, u64 budget)
 
 	cpu->stop_at = budget ? cpu->instructions + budget : ~0ull;
 	cpu->fault_env = &env;
-	if (setjmp(env)) {
-		/* A fault: the instructions from it to the end of its block were not executed. The delivery counts as one, so that time
-		 * and budgets advance in a guest that does nothing but fault. */
-		if (cpu->cur)
-			cpu->instructions -= cpu->cur->left;
-		cpu->instructions++;
-		cpu->cur = NULL;
-		cpu->link_from = NULL;
-		cpu->statistics[STAT_FAULTS]++;
-		cpu->shadow = SHADOW_NONE;
-		exception_dispatch(cpu);
-		atomic_store_explicit(&cpu->kick, 1, memory_order_relaxed);
-	}
+	if (setjmp(env))
+		interp_deliver(cpu);
 	for (;;) {
-		if (unlikely(atomic_load_explicit(&cpu->kick, memory_order_relaxed))) {
-			atomic_store_explicit(&cpu->kick, 0, memory_order_seq_cst);
-			if (atomic_load(&cpu->request) & CPU_REQ_STOP) {
-				cpu_unrequest(cpu, CPU_REQ_STOP);
-				result = ENGINE_STOPPED;
-				break;
-			}
-			cpu->cur = NULL;
-			if (!engine_events(cpu)) {
-				result = ENGINE_HALTED;
-				break;
-			}
-		}
+		if (unlikely(atomic_load_explicit(&cpu->kick, memory_order_relaxed)) && !interp_attend(cpu, &result))
+			break;
 		if (unlikely(cpu->activity != CPU_RUNNING)) {
 			atomic_store_explicit(&cpu->kick, 1, memory_order_relaxed);
 			continue;
@@ -189,21 +215,16 @@ static enum engine_stop interp_run(struct cpu *cpu, u64 budget)
 			break;
 		}
 		if (unlikely(cpu->careful | cpu->shadow | cpu->log.in_asm)) {
-			step(cpu);
+			interp_step(cpu);
 			continue;
 		}
 		struct block *block = find_fast(cpu);
 		if (unlikely(cpu->block_key >= BLOCK_LIMITED && cpu->rip + block->bytes - 1 > cpu->seg[SEG_CS].limit) ||
 		    unlikely(cpu->instructions + block->count > cpu->stop_at)) {
-			step(cpu);
+			interp_step(cpu);
 			continue;
 		}
-		cpu->block = block;
-		cpu->instructions += block->count;
-		const struct insn *in = block->insn;
-		do
-			in = in->exec(cpu, in);
-		while (in);
+		run_block(cpu, block);
 	}
 	cpu->fault_env = outer;
 	cpu->cur = NULL;

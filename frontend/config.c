@@ -11,6 +11,9 @@
 #include "base/options.h"
 #include "base/trace.h"
 #include "frontend/version.h"
+#ifdef ENGINE_JIT
+#include "jit/jit.h"
+#endif
 
 typedef bool option_fn(struct config *config, const char *value, struct err *err);
 
@@ -115,7 +118,12 @@ static bool set_cpu(struct config *config, const char *value, struct err *err)
 	return true;
 }
 
-static const struct engine *const engines[] = {&interp_engine};
+static const struct engine *const engines[] = {
+#ifdef ENGINE_JIT /* the translator is for some hosts only */
+	&jit_engine,
+#endif
+	&interp_engine,
+};
 
 /* "interp", "auto", "tcg", or a preference list "kvm:jit:interp": the first one that is there. */
 static bool choose_engine(struct config *config, const char *list, struct err *err)
@@ -130,7 +138,7 @@ static bool choose_engine(struct config *config, const char *list, struct err *e
 			break;
 		}
 		for (unsigned i = 0; i < ARRAY_LEN(engines); i++)
-			if (!strcmp(name, engines[i]->name)) {
+			if (!strcmp(strcmp(name, "tcg") ? name : "jit", engines[i]->name)) {
 				config->engine = engines[i];
 				found = true;
 			}
@@ -138,7 +146,7 @@ static bool choose_engine(struct config *config, const char *list, struct err *e
 	}
 	free(copy);
 	if (!known)
-		return err_set(err, EXIT_USAGE, "-accel %s: no such engine (auto, interp)", list);
+		return err_set(err, EXIT_USAGE, "-accel %s: no such engine (auto, jit, interp)", list);
 	if (!found)
 		return err_set(err, EXIT_ACCEL, "-accel %s: not in this version; use -accel interp or auto", list);
 	return true;

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory for host code, and what becomes of it: binding of exits, death of blocks, a fresh start when it is full.
+ * The code is mapped twice, once to be written and once to be executed, so that no page is ever both. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "jit/private.h"
+
+#define CODE_SIZE (128u << 20)
+
+static void begin(struct jit *jit)
+{
+	u8 *first = jit->stubs.end ? jit->stubs.end : jit->code;
+
+	jit->emit = (struct emit){.p = first, .end = jit->code + jit->size, .exec = jit->exec};
+}
+
+struct jit *cache_new(struct err *err)
+{
+	struct jit *jit = err_alloc(sizeof *jit);
+	int fd = memfd_create("translations", MFD_CLOEXEC);
+	void *code = MAP_FAILED, *run = MAP_FAILED;
+
+	if (fd >= 0 && !ftruncate(fd, CODE_SIZE)) {
+		code = mmap(NULL, CODE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		run = mmap(NULL, CODE_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+	}
+	int error = errno;
+	if (fd >= 0)
+		close(fd);
+	if (code == MAP_FAILED || run == MAP_FAILED) {
+		if (code != MAP_FAILED)
+			munmap(code, CODE_SIZE);
+		free(jit);
+		err_set(err, EXIT_HOST, "no memory for translated code: %s", strerror(error));
+		return NULL;
+	}
+	jit->code = code;
+	jit->exec = (u8 *)run - (u8 *)code;
+	jit->size = CODE_SIZE;
+	begin(jit);
+	stubs_build(jit);
+	return jit;
+}
+
+static void free_all(struct jit *jit)
+{
+	while (jit->all) {
+		struct translation *t = jit->all;
+		jit->all = t->next;
+		if (t->block) {
+			t->block->translation = t->block->entry = NULL;
+			t->block->heat = 0;
+		}
+		free(t);
+	}
+}
+
+void cache_free(struct jit *jit)
+{
+	free_all(jit);
+	munmap(jit->code + jit->exec, jit->size);
+	munmap(jit->code, jit->size);
+	free(jit);
+}
+
+void cache_flush(struct jit *jit)
+{
+	free_all(jit);
+	begin(jit);
+	jit->full = false;
+	jit->flushes++;
+}
+
+void cache_bind(struct jit *jit, struct exit_record *exit, struct translation *to)
+{
+	emit_patch(&jit->emit, exit->jump, exit->eflags ? to->entry_eflags : to->entry_saved);
+	exit->next = to->incoming;
+	to->incoming = exit;
+	jit->bound++;
+}
+
+static void unbind(struct jit *jit, struct translation *t)
+{
+	for (struct exit_record *exit = t->incoming; exit; exit = exit->next)
+		emit_patch(&jit->emit, exit->jump, exit->stub);
+	t->incoming = NULL;
+}
+
+void cache_killed(struct cpu *cpu, struct block *block)
+{
+	struct jit *jit = cpu->jit.state;
+
+	cpu->jit.leave = 1;
+	if (!block) {
+		jit->full = true; /* flushed between blocks */
+		for (struct translation *t = jit->all; t; t = t->next)
+			t->block = NULL;
+		return;
+	}
+	struct translation *t = block->translation;
+	unbind(jit, t);
+	t->block = NULL;
+	block->translation = block->entry = NULL;
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/* The engine: the interpreter's loop, with a way into translated code for blocks that are warm. */
+#define _GNU_SOURCE
+#include "jit/jit.h"
+
+#include <asm/prctl.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <xmmintrin.h>
+
+#include "cpu/exception.h"
+#include "cpu/flags.h"
+#include "cpu/interp.h"
+#include "jit/private.h"
+
+#define WARM 24 /* executions after which a block is translated */
+
+typedef struct exit_record *enter_fn(void *unused, void *entry);
+
+/* The GS base of this thread, which user space has no other use for. */
+static void point_gs(struct cpu *cpu)
+{
+	static _Thread_local struct cpu *at;
+
+	if (at != cpu)
+		syscall(SYS_arch_prctl, ARCH_SET_GS, cpu);
+	at = cpu;
+}
+
+static void release(struct cpu *cpu)
+{
+	code_flush(cpu);
+	cache_free(cpu->jit.state);
+	cpu->jit.killed = NULL;
+}
+
+static bool prepare(struct cpu *cpu)
+{
+	struct err err = {0};
+
+	if (!cpu->jit.state) {
+		cpu->jit.state = cache_new(&err);
+		if (!cpu->jit.state)
+			return false;
+		cpu->jit.self = cpu;
+		cpu->jit.killed = cache_killed;
+		cpu->jit.free = release;
+		cpu->jit.host_mxcsr = _mm_getcsr();
+		code_flush(cpu); /* blocks of before may be linked */
+	}
+	point_gs(cpu);
+	return true;
+}
+
+/* Run translated code from `entry`, and bind the exit by which it was left, if it wants. */
+static struct exit_record *enter(struct cpu *cpu, struct jit *jit, void *entry)
+{
+	enter_fn *go = (enter_fn *)emit_runs(&jit->emit, jit->stubs.enter);
+	u64 flags = flags_get(cpu);
+
+	cpu->jit.flags = (flags & 0xff) << 8 | ((flags & FLAG_OF) ? 1 : 0);
+	cpu->jit.leave = 0;
+	struct exit_record *exit = go(NULL, entry);
+	cpu->rflags = (cpu->rflags & ~(u64)FLAGS_ARITH) | (cpu->jit.flags >> 8 & FLAGS_ARITH & 0xff) |
+	              ((cpu->jit.flags & 1) ? FLAG_OF : 0);
+	cpu->cc_op = CC_FLAGS;
+	return exit;
+}
+
+static struct translation *warm(struct cpu *cpu, struct jit *jit, struct block *block)
+{
+	if (block->key != CODE64 || !block->page || block->split || ++block->heat < WARM)
+		return NULL;
+	struct translation *t = translate_block(cpu, jit, block);
+	if (!t)
+		jit->full = true;
+	return t;
+}
+
+static enum engine_stop jit_run(struct cpu *cpu, u64 budget)
+{
+	jmp_buf env, *outer = cpu->fault_env;
+	struct exit_record *volatile exit = NULL;
+	enum engine_stop result;
+
+	/* counted execution is the interpreter's: translated code does not count */
+	if (budget || !prepare(cpu))
+		return interp_engine.run(cpu, budget);
+	struct jit *jit = cpu->jit.state;
+	cpu->jit.running = true;
+	cpu->stop_at = ~0ull;
+	cpu->fault_env = &env;
+	if (setjmp(env)) {
+		interp_deliver(cpu);
+		exit = NULL;
+	}
+	for (;;) {
+		if (unlikely(atomic_load_explicit(&cpu->kick, memory_order_relaxed))) {
+			exit = NULL;
+			if (!interp_attend(cpu, &result))
+				break;
+		}
+		if (unlikely(cpu->activity != CPU_RUNNING)) {
+			atomic_store_explicit(&cpu->kick, 1, memory_order_relaxed);
+			continue;
+		}
+		if (unlikely(cpu->careful | cpu->shadow | cpu->log.in_asm)) {
+			exit = NULL;
+			interp_step(cpu);
+			continue;
+		}
+		if (unlikely(jit->full)) {
+			cache_flush(jit);
+			exit = NULL;
+		}
+		struct block *block = interp_find(cpu);
+		if (unlikely(cpu->block_key >= BLOCK_LIMITED && cpu->rip + block->bytes - 1 > cpu->seg[SEG_CS].limit)) {
+			interp_step(cpu);
+			continue;
+		}
+		struct translation *t = block->translation;
+		if (!t)
+			t = warm(cpu, jit, block);
+		if (t) {
+			if (exit && exit->from->block && exit->from->block->page == block->page)
+				cache_bind(jit, exit, t);
+			exit = enter(cpu, jit, block->entry);
+			continue;
+		}
+		exit = NULL;
+		interp_block(cpu, block);
+	}
+	cpu->jit.running = false;
+	cpu->fault_env = outer;
+	cpu->cur = NULL;
+	cpu->block = NULL;
+	cpu->link_from = NULL;
+	flags_sync(cpu);
+	return result;
+}
+
+const struct engine jit_engine = {
+	.name = "jit",
+	.desc = "translates guest code to host code as it gets warm",
+	.run = jit_run,
+};

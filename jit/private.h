@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* The inside of the translator.
+ *
+ * A translation is the host code of one decoded block (cpu/code.h). While it runs, the GS base of the thread points at struct
+ * cpu, so that all guest state is a gs: operand away, and most guest registers are in host registers:
+ *
+ *   guest  RCX RDX RBX RBP RSI RDI R8 R9 R10 R11   in the registers of the same name
+ *   guest  RAX in R13, RSP in R12; R12-R15 stay in memory
+ *   host   RAX holds saved flags, R14 and R15 (S0, S1) are scratch, RSP is the host's stack
+ *   XMM0-15 are the guest's while cpu->jit.xmm is set (and MXCSR with them), else they are in memory
+ *
+ * The guest's arithmetic flags are in EFLAGS, in RAX (AH as LAHF leaves it, AL = OF), or both: what clobbers EFLAGS saves them
+ * first. Between translations entered through look-up they are in RAX.
+ *
+ * Whatever is not rewritten, and whatever a fast path cannot finish (TLB misses, devices, watched pages, faults), runs that one
+ * instruction in the interpreter, with all state in struct cpu: so faults are precise and no instruction has a second meaning. */
+#ifndef JIT_PRIVATE_H
+#define JIT_PRIVATE_H
+
+#include "cpu/code.h"
+#include "jit/x64/emit.h"
+
+enum { S0 = H_R14, S1 = H_R15 };
+
+struct translation;
+
+/* A direct transfer that can be bound to the translation it leads to. */
+struct exit_record {
+	struct translation *from;
+	u8 *jump;           /* displacement of the jump, address of writing */
+	u8 *stub;           /* where it leads while unbound, address of writing */
+	u16 off;            /* page offset of the target */
+	bool eflags;        /* the flags are in EFLAGS when it jumps, else in RAX */
+	struct exit_record *next; /* among those bound to one translation */
+};
+
+struct single { /* an instruction alone, for the interpreter's function; the end goes on behind it */
+	struct insn insn, end; /* end.left: the instruction ends its block */
+};
+
+struct translation {
+	struct block *block;  /* NULL: dead */
+	u8 *entry_saved, *entry_eflags; /* address of writing */
+	u32 bytes;
+	struct exit_record exit[2];
+	struct exit_record *incoming;
+	struct translation *next; /* all of the engine's */
+	unsigned singles;
+	struct single single[];   /* one for each guest instruction */
+};
+
+struct stubs { /* addresses of writing */
+	u8 *enter;         /* C: struct exit_record *enter(void *unused, entry) */
+	u8 *leave;         /* RIP is stored, flags in RAX */
+	u8 *leave_off;     /* S0 = page offset of RIP, flags in RAX */
+	u8 *leave_link;    /* the same, S1 = exit record */
+	u8 *dispatch;      /* S0 = RIP, flags in RAX: go on at its translation */
+	u8 *one;           /* call: S1 = struct single, flags in RAX (and out) */
+	u8 *load_vectors;  /* call: the guest's XMM registers and MXCSR into the host's; clobbers EFLAGS. ZF set: not possible now */
+	u8 *end;
+};
+
+struct jit {
+	u8 *code;          /* where it is written */
+	i64 exec;          /* to where it runs */
+	size_t size;
+	struct emit emit;  /* the free rest */
+	struct stubs stubs;
+	struct translation *all;
+	struct block scratch; /* cpu->block while the interpreter runs one instruction */
+	bool full;
+	u64 translations, flushes, bound, interpreted; /* counted for `info jit` */
+};
+
+/* cache.c */
+struct jit *cache_new(struct err *err);
+void cache_free(struct jit *jit);
+void cache_flush(struct jit *jit);
+void cache_bind(struct jit *jit, struct exit_record *exit, struct translation *to);
+/* The hook of the code cache: a block dies. */
+void cache_killed(struct cpu *cpu, struct block *block);
+
+/* translate.c: NULL when the code cache is full. */
+struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct block *block);
+
+/* x64/stubs.c */
+void stubs_build(struct jit *jit);
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/* One block, from its entries to its exits. */
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "cpu/decode.h"
+#include "cpu/flags.h"
+#include "jit/x64/x64.h"
+
+#define ROOM_PER_INSN 200 /* host bytes that no instruction exceeds, its slow paths included */
+
+static ZydisDecoder decoder;
+
+static bool ends_block(const struct insn *in)
+{
+	return decode_form(in->form, NULL)->flags & FORM_END;
+}
+
+static const struct insn *op_single_end(struct cpu *cpu, const struct insn *in)
+{
+	cpu->rip = insn_rip(cpu, in);
+	return NULL;
+}
+
+static void fill_single(struct single *s, const struct insn *in, bool bad)
+{
+	s->insn = *in;
+	s->insn.left = 1;
+	s->end = (struct insn){.exec = op_single_end, .off = in->off + in->len, .left = bad || ends_block(in)};
+}
+
+/* The interpreter runs this instruction. */
+static void interpret(struct context *c)
+{
+	flags_clobber(c);
+	emit_imm64(c->e, S1, (u64)(uintptr_t)&c->t->single[c->index]);
+	emit_call(c->e, c->jit->stubs.one);
+	c->vectors = false;
+	c->ended = c->t->single[c->index].end.left;
+}
+
+static bool decode(struct context *c)
+{
+	const u8 *bytes = c->t->block->hva + (c->in->off - c->t->block->insn[0].off);
+
+	return ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, c->in->len, &c->z, c->op)) && c->z.length == c->in->len &&
+	       c->z.mnemonic == c->in->mnemonic;
+}
+
+struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct block *block)
+{
+	struct translation *t = err_alloc(sizeof *t + block->count * sizeof t->single[0]);
+	struct emit *e = &jit->emit;
+	static _Thread_local struct context context;
+	struct context *c = &context;
+	u8 *start = e->p;
+
+	if (decoder.machine_mode == 0 && decoder.stack_width == 0) {
+		/* decode.c has chosen the instruction already; whatever this one says otherwise is left to the interpreter */
+		ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+		ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_MPX, ZYAN_FALSE);
+		ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_CET, ZYAN_FALSE);
+		ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_CLDEMOTE, ZYAN_FALSE);
+	}
+	if (e->end - e->p < (i64)(block->count + 2) * ROOM_PER_INSN) {
+		free(t);
+		return NULL;
+	}
+	t->block = block;
+	t->singles = block->count;
+	c->e = e;
+	c->jit = jit;
+	c->cpu = cpu;
+	c->t = t;
+	c->slows = c->slow_first = c->exits = 0;
+	c->vectors = c->ended = false;
+	/* entered with the flags in RAX; the other entry puts them there */
+	t->entry_eflags = e->p;
+	c->in_eflags = true;
+	c->in_rax = false;
+	flags_clobber(c);
+	t->entry_saved = e->p;
+	for (c->index = 0; c->index < block->count; c->index++) {
+		bool decoded;
+		c->in = &block->insn[c->index];
+		decoded = decode(c);
+		fill_single(&t->single[c->index], c->in, !decoded && !c->in->form);
+		c->slow_first = c->slows;
+		if (!decoded || block->split || !rewrite(c))
+			interpret(c);
+		memory_slow_return(c);
+	}
+	if (!c->ended)
+		flow_exit(c, c->in->off + c->in->len);
+	memory_emit_slow(c);
+	if (e->full) {
+		e->p = start;
+		e->full = false;
+		free(t);
+		return NULL;
+	}
+	t->bytes = e->p - start;
+	t->next = jit->all;
+	jit->all = t;
+	jit->translations++;
+	block->translation = t;
+	block->entry = emit_runs(e, t->entry_saved);
+	return t;
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/* Near transfers of control in 64-bit code. A direct one within its page is bound to the translation that it leads to, as the
+ * page is mapped where it is while its code runs; everything else looks its target up. What goes backwards asks for
+ * interrupts first. */
+#include "cpu/flags.h"
+#include "jit/x64/x64.h"
+
+#define M(name) ZYDIS_MNEMONIC_##name
+#define SP x64_home[RSP]
+#define PAGE_GPR CPU_AT(offsetof(struct cpu, gpr) + GPR_PAGE * 8)
+
+static bool in_page(i64 off)
+{
+	return off >= 0 && off < PAGE_SIZE;
+}
+
+void flow_exit(struct context *c, i64 off)
+{
+	struct emit *e = c->e;
+	bool in_eflags = c->in_eflags, in_rax = c->in_rax;
+
+	if (!in_page(off)) {
+		flags_clobber(c);
+		emit_load(e, S0, PAGE_GPR);
+		emit_lea(e, true, S0, S0, 0xff, 0, off);
+		emit_jmp_to(e, c->jit->stubs.dispatch);
+	} else {
+		struct exit_record *exit = &c->t->exit[c->exits++];
+		u8 *poll = NULL;
+		if (off <= c->in->off) {
+			flags_clobber(c);
+			emit_op(e, 0, MAP_1, 0x83, 7, CPU(kick));
+			emit_byte(e, 0);
+			poll = emit_jcc(e, CC_NE);
+		}
+		*exit = (struct exit_record){.from = c->t, .off = off, .eflags = c->in_eflags};
+		exit->jump = emit_jmp(e);
+		/* unbound: to the engine, which binds it */
+		exit->stub = e->p;
+		emit_here(e, exit->jump);
+		flags_clobber(c);
+		emit_imm64(e, S1, (u64)(uintptr_t)exit);
+		emit_imm64(e, S0, off);
+		emit_jmp_to(e, c->jit->stubs.leave_link);
+		if (poll) {
+			emit_here(e, poll);
+			emit_imm64(e, S0, off);
+			emit_jmp_to(e, c->jit->stubs.leave_off);
+		}
+	}
+	c->ended = true;
+	c->in_eflags = in_eflags; /* for the code of the other way */
+	c->in_rax = in_rax;
+}
+
+static i64 target_off(const struct context *c)
+{
+	return (i64)c->in->off + c->in->len + (i64)c->in->imm;
+}
+
+static bool reachable(i64 off)
+{
+	return off == (i32)off;
+}
+
+static i64 next_off(const struct context *c)
+{
+	return c->in->off + c->in->len;
+}
+
+static bool jcc(struct context *c, unsigned cc)
+{
+	if (!reachable(target_off(c)))
+		return false;
+	flags_restore(c);
+	u8 *taken = emit_jcc(c->e, cc);
+	flow_exit(c, next_off(c));
+	emit_here(c->e, taken);
+	flow_exit(c, target_off(c));
+	return true;
+}
+
+/* LOOP and JRCXZ: the host's JRCXZ leaves the flags alone, and RCX is where it was. */
+static bool count_branch(struct context *c, bool decrement)
+{
+	struct emit *e = c->e;
+
+	if (c->z.address_width != 64 || !reachable(target_off(c)))
+		return false;
+	if (decrement)
+		emit_lea(e, true, H_RCX, H_RCX, 0xff, 0, -1);
+	emit_byte(e, 0xe3);
+	emit_byte(e, 5);
+	u8 *other = emit_jmp(e); /* RCX is not 0 */
+	flow_exit(c, decrement ? next_off(c) : target_off(c));
+	emit_here(e, other);
+	flow_exit(c, decrement ? target_off(c) : next_off(c));
+	return true;
+}
+
+/* S0 has the target: a fault of this instruction if it is not canonical. */
+static void check_canonical(struct context *c)
+{
+	struct emit *e = c->e;
+
+	flags_clobber(c);
+	emit_mov(e, S1, S0);
+	emit_op(e, OP_W, MAP_1, 0xc1, 7, rm_reg(S1));
+	emit_byte(e, 47);
+	emit_alu_imm(e, false, 0, rm_reg(S1), 1);
+	emit_alu_imm(e, false, 7, rm_reg(S1), 1);
+	memory_slow_if(c, CC_A);
+}
+
+static void push_return(struct context *c)
+{
+	struct emit *e = c->e;
+
+	emit_lea(e, true, S0, SP, 0xff, 0, -8);
+	memory_lookup(c, 8, true, false);
+	emit_load(e, S1, PAGE_GPR);
+	emit_lea(e, true, S1, S1, 0xff, 0, next_off(c));
+	emit_store(e, rm_base(S0, 0), S1);
+	emit_lea(e, true, SP, SP, 0xff, 0, -8);
+}
+
+static bool target_to_s0(struct context *c)
+{
+	const ZydisDecodedOperand *op = &c->op[0];
+
+	if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
+		if (op->size != 64 || !memory_operand(c, op, 8, false, false))
+			return false;
+		emit_load(c->e, S0, rm_base(S0, 0));
+	} else if (op->type == ZYDIS_OPERAND_TYPE_REGISTER && ZydisRegisterGetClass(op->reg.value) == ZYDIS_REGCLASS_GPR64) {
+		emit_load(c->e, S0, x64_gpr(ZydisRegisterGetId(op->reg.value)));
+	} else {
+		return false;
+	}
+	check_canonical(c);
+	return true;
+}
+
+static void dispatch(struct context *c)
+{
+	flags_clobber(c);
+	emit_jmp_to(c->e, c->jit->stubs.dispatch);
+	c->ended = true;
+}
+
+static bool call(struct context *c)
+{
+	if (c->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
+		if (!reachable(target_off(c)) || c->in->osize != 8)
+			return false;
+		push_return(c);
+		flow_exit(c, target_off(c));
+		return true;
+	}
+	if (!target_to_s0(c))
+		return false;
+	emit_store(c->e, CPU(jit.tmp), S0);
+	push_return(c);
+	emit_load(c->e, S0, CPU(jit.tmp));
+	dispatch(c);
+	return true;
+}
+
+static bool jump(struct context *c)
+{
+	if (c->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
+		if (!reachable(target_off(c)))
+			return false;
+		flow_exit(c, target_off(c));
+		return true;
+	}
+	if (!target_to_s0(c))
+		return false;
+	dispatch(c);
+	return true;
+}
+
+static bool ret(struct context *c)
+{
+	if (c->z.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR || c->in->osize != 8)
+		return false;
+	i32 extra = c->z.raw.imm[0].size ? (i32)(u16)c->z.raw.imm[0].value.u : 0;
+	emit_mov(c->e, S0, SP);
+	memory_lookup(c, 8, false, false);
+	emit_load(c->e, S0, rm_base(S0, 0));
+	check_canonical(c);
+	emit_lea(c->e, true, SP, SP, 0xff, 0, 8 + extra);
+	dispatch(c);
+	return true;
+}
+
+bool flow_rewrite(struct context *c)
+{
+	const ZydisDecodedInstruction *z = &c->z;
+
+	if (z->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
+		return false;
+	switch (z->mnemonic) {
+	case M(JO): case M(JNO): case M(JB): case M(JNB): case M(JZ): case M(JNZ): case M(JBE): case M(JNBE): case M(JS): case M(JNS):
+	case M(JP): case M(JNP): case M(JL): case M(JNL): case M(JLE): case M(JNLE):
+		return jcc(c, z->opcode & 15);
+	case M(JRCXZ): return count_branch(c, false);
+	case M(LOOP): return count_branch(c, true);
+	case M(JMP): return jump(c);
+	case M(CALL): return call(c);
+	case M(RET): return ret(c);
+	default: return false;
+	}
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory operands: the address, the look-up in the TLB, and the way out where it does not hit.
+ *
+ * The look-up is that of access_fast(): one subtraction and one comparison cover page, rights and page crossing, and leave the
+ * offset in the page. Everything it refuses goes to code behind the block that has the interpreter run the instruction. */
+#include "cpu/access.h"
+#include "cpu/flags.h"
+#include "jit/x64/x64.h"
+
+#define PAGE_GPR offsetof(struct cpu, gpr) + GPR_PAGE * 8
+
+static bool fits(i64 v)
+{
+	return v == (i32)v;
+}
+
+/* A guest register's value in a host register: its home, or `scratch` loaded. */
+static unsigned address_register(struct context *c, ZydisRegister reg, unsigned scratch)
+{
+	unsigned g = ZydisRegisterGetId(reg);
+
+	if (x64_home[g] != NO_HOME)
+		return x64_home[g];
+	emit_load(c->e, scratch, x64_gpr(g));
+	return scratch;
+}
+
+bool memory_address(struct context *c, const ZydisDecodedOperand *op, unsigned reg)
+{
+	const ZydisDecodedInstruction *z = &c->z;
+	bool wide = z->address_width == 64;
+	i64 disp = op->mem.disp.has_displacement ? op->mem.disp.value : 0;
+
+	if (z->address_width < 32 || op->mem.type != ZYDIS_MEMOP_TYPE_MEM)
+		return false;
+	if (op->mem.base == ZYDIS_REGISTER_RIP) {
+		disp += c->in->off + c->in->len;
+		if (!fits(disp))
+			return false;
+		emit_load(c->e, reg, CPU_AT(PAGE_GPR));
+		emit_lea(c->e, true, reg, reg, 0xff, 0, disp);
+	} else if (op->mem.base == ZYDIS_REGISTER_EIP || !fits(disp)) {
+		return false;
+	} else {
+		/* where Zydis sees a base that is none: see decode.c */
+		if ((z->attributes & ZYDIS_ATTRIB_HAS_SIB) && !z->raw.modrm.mod && z->raw.sib.base == 5 && op->mem.base != ZYDIS_REGISTER_NONE)
+			return false;
+		unsigned index = op->mem.index == ZYDIS_REGISTER_NONE ? 0xff : address_register(c, op->mem.index, S1);
+		unsigned base = op->mem.base == ZYDIS_REGISTER_NONE ? 0xff : address_register(c, op->mem.base, S0);
+		unsigned scale = op->mem.scale ? __builtin_ctz(op->mem.scale) : 0;
+		if (base != 0xff && index == 0xff && !disp && wide)
+			emit_mov(c->e, reg, base);
+		else
+			emit_lea(c->e, wide, reg, base, index, scale, disp);
+	}
+	return true;
+}
+
+/* FS and GS have a base in 64-bit mode. */
+static void segment_base(struct context *c, const ZydisDecodedOperand *op)
+{
+	unsigned seg = op->mem.segment == ZYDIS_REGISTER_FS ? SEG_FS : op->mem.segment == ZYDIS_REGISTER_GS ? SEG_GS : SEG_COUNT;
+
+	if (seg != SEG_COUNT)
+		emit_op(c->e, OP_W, MAP_1, 0x03, S0, CPU_AT(offsetof(struct cpu, seg) + seg * sizeof(struct seg)));
+}
+
+bool memory_operand(struct context *c, const ZydisDecodedOperand *op, unsigned size, bool write, bool aligned)
+{
+	if (!memory_address(c, op, S0))
+		return false;
+	flags_clobber(c);
+	segment_base(c, op);
+	memory_lookup(c, size, write, aligned);
+	return true;
+}
+
+void memory_slow_if(struct context *c, unsigned cc)
+{
+	if (c->slows == STUBS_MAX) {
+		c->e->full = true;
+		return;
+	}
+	c->slow[c->slows++] = (struct slow){.jump = emit_jcc(c->e, cc), .index = c->index};
+}
+
+void memory_lookup(struct context *c, unsigned size, bool write, bool aligned)
+{
+	struct emit *e = c->e;
+	size_t tag = write ? offsetof(struct tlb_entry, write) : offsetof(struct tlb_entry, read);
+
+	_Static_assert(sizeof(struct tlb_entry) == 32, "the shift below");
+	flags_clobber(c);
+	emit_mov32(e, S1, S0);
+	emit_op(e, 0, MAP_1, 0xc1, 5, rm_reg(S1)); /* shr */
+	emit_byte(e, PAGE_SHIFT - 5);
+	emit_alu_imm(e, false, 4, rm_reg(S1), (TLB_SIZE - 1) << 5);
+	emit_op(e, OP_W, MAP_1, 0x03, S1, CPU(tlb));
+	emit_op(e, OP_W, MAP_1, 0x2b, S0, rm_base(S1, tag));
+	emit_alu_imm(e, true, 7, rm_reg(S0), PAGE_SIZE - size);
+	memory_slow_if(c, CC_A);
+	if (aligned) {
+		emit_op(e, OP_BYTE_RM, MAP_1, 0xf6, 0, rm_reg(S0));
+		emit_byte(e, size - 1);
+		memory_slow_if(c, CC_NE);
+	}
+	emit_op(e, OP_W, MAP_1, 0x03, S0, rm_base(S1, offsetof(struct tlb_entry, host)));
+}
+
+void memory_slow_return(struct context *c)
+{
+	for (unsigned i = c->slow_first; i < c->slows; i++) {
+		if (c->slow[i].vectors)
+			continue;
+		c->slow[i].back = c->e->p;
+		c->slow[i].eflags = c->in_eflags;
+	}
+	/* they come with the flags in RAX: where the fast path has them only in EFLAGS, RAX is stale there and not looked at */
+	c->slow_first = c->slows;
+}
+
+void memory_emit_slow(struct context *c)
+{
+	struct emit *e = c->e;
+
+	for (unsigned i = 0; i < c->slows; i++) {
+		struct slow *s = &c->slow[i];
+		emit_here(e, s->jump);
+		if (s->vectors) {
+			emit_call(e, c->jit->stubs.load_vectors);
+			emit_jcc_to(e, CC_NE, s->back);
+		}
+		emit_imm64(e, S1, (u64)(uintptr_t)&c->t->single[s->index]);
+		emit_call(e, c->jit->stubs.one);
+		if (s->vectors) {
+			const struct insn *in = &c->t->single[s->index].insn;
+			emit_imm64(e, S0, in->off + in->len);
+			emit_jmp_to(e, c->jit->stubs.leave_off);
+			continue;
+		}
+		if (s->eflags) {
+			emit_byte(e, 0x3c);
+			emit_byte(e, 0x81);
+			emit_byte(e, 0x9e);
+		}
+		emit_jmp_to(e, s->back);
+	}
+}

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: MIT */
+/* Instructions that touch registers, flags and one memory operand: the same opcode again, with the registers and the address that
+ * stand for the guest's. A table says which ones, and what they do with the flags.
+ *
+ * NOT IMPLEMENTED: (these run in the interpreter) AH..BH operands, x87, MMX, string instructions, everything of the system. */
+#include "cpu/flags.h"
+#include "jit/x64/x64.h"
+
+#define M(name) ZYDIS_MNEMONIC_##name
+
+enum kind {
+	K_NONE,  /* not rewritten here */
+	K_PLAIN, /* leaves the flags alone */
+	K_FULL,  /* sets all of them, or leaves some undefined; reads none */
+	K_READ,  /* reads them */
+	K_PART,  /* sets some, or sets them depending on a count, or reads and sets them */
+	K_SHIFT, /* K_FULL if the count is a constant, and not 0 */
+	K_VOID,  /* nothing to do at all */
+};
+
+static const u8 kinds[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
+	[M(MOV)] = K_PLAIN, [M(MOVZX)] = K_PLAIN, [M(MOVSX)] = K_PLAIN, [M(MOVSXD)] = K_PLAIN, [M(NOT)] = K_PLAIN,
+	[M(XCHG)] = K_PLAIN, [M(BSWAP)] = K_PLAIN, [M(MOVNTI)] = K_PLAIN, [M(MOVBE)] = K_PLAIN, [M(CRC32)] = K_PLAIN,
+	[M(ADD)] = K_FULL, [M(SUB)] = K_FULL, [M(AND)] = K_FULL, [M(OR)] = K_FULL, [M(XOR)] = K_FULL, [M(CMP)] = K_FULL,
+	[M(TEST)] = K_FULL, [M(NEG)] = K_FULL, [M(XADD)] = K_FULL, [M(IMUL)] = K_FULL, [M(POPCNT)] = K_FULL, [M(LZCNT)] = K_FULL,
+	[M(TZCNT)] = K_FULL,
+	[M(ADC)] = K_PART, [M(SBB)] = K_PART, [M(INC)] = K_PART, [M(DEC)] = K_PART, [M(BT)] = K_PART, [M(BTS)] = K_PART,
+	[M(BTR)] = K_PART, [M(BTC)] = K_PART, [M(BSF)] = K_PART, [M(BSR)] = K_PART, [M(ROL)] = K_PART, [M(ROR)] = K_PART,
+	[M(RCL)] = K_PART, [M(RCR)] = K_PART, [M(SHLD)] = K_PART, [M(SHRD)] = K_PART, [M(ADCX)] = K_PART, [M(ADOX)] = K_PART,
+	[M(CLC)] = K_PART, [M(STC)] = K_PART, [M(CMC)] = K_PART,
+	[M(SHL)] = K_SHIFT, [M(SHR)] = K_SHIFT, [M(SAR)] = K_SHIFT,
+	[M(CMOVO)] = K_READ, [M(CMOVNO)] = K_READ, [M(CMOVB)] = K_READ, [M(CMOVNB)] = K_READ, [M(CMOVZ)] = K_READ,
+	[M(CMOVNZ)] = K_READ, [M(CMOVBE)] = K_READ, [M(CMOVNBE)] = K_READ, [M(CMOVS)] = K_READ, [M(CMOVNS)] = K_READ,
+	[M(CMOVP)] = K_READ, [M(CMOVNP)] = K_READ, [M(CMOVL)] = K_READ, [M(CMOVNL)] = K_READ, [M(CMOVLE)] = K_READ,
+	[M(CMOVNLE)] = K_READ,
+	[M(SETO)] = K_READ, [M(SETNO)] = K_READ, [M(SETB)] = K_READ, [M(SETNB)] = K_READ, [M(SETZ)] = K_READ, [M(SETNZ)] = K_READ,
+	[M(SETBE)] = K_READ, [M(SETNBE)] = K_READ, [M(SETS)] = K_READ, [M(SETNS)] = K_READ, [M(SETP)] = K_READ, [M(SETNP)] = K_READ,
+	[M(SETL)] = K_READ, [M(SETNL)] = K_READ, [M(SETLE)] = K_READ, [M(SETNLE)] = K_READ,
+	[M(NOP)] = K_VOID, [M(PAUSE)] = K_VOID, [M(PREFETCH)] = K_VOID, [M(PREFETCHNTA)] = K_VOID, [M(PREFETCHT0)] = K_VOID, [M(PREFETCHT1)] = K_VOID,
+	[M(PREFETCHT2)] = K_VOID, [M(PREFETCHW)] = K_VOID, [M(PREFETCHWT1)] = K_VOID,
+};
+
+/* What the guest's CPU model may offer though this host has it not. */
+static bool host_has(const ZydisDecodedInstruction *z)
+{
+	switch (z->mnemonic) {
+	case M(POPCNT): return __builtin_cpu_supports("popcnt");
+	case M(LZCNT): return __builtin_cpu_supports("lzcnt");
+	case M(TZCNT): return __builtin_cpu_supports("bmi");
+	case M(MOVBE): return __builtin_cpu_supports("movbe");
+	case M(CRC32): return __builtin_cpu_supports("sse4.2");
+	case M(ADCX): case M(ADOX): return __builtin_cpu_supports("adx");
+	default: break;
+	}
+	switch (z->meta.isa_ext) {
+	case ZYDIS_ISA_EXT_SSE3: return __builtin_cpu_supports("sse3");
+	case ZYDIS_ISA_EXT_SSSE3: return __builtin_cpu_supports("ssse3");
+	case ZYDIS_ISA_EXT_SSE4: return __builtin_cpu_supports("sse4.2");
+	case ZYDIS_ISA_EXT_AES: return __builtin_cpu_supports("aes");
+	case ZYDIS_ISA_EXT_PCLMULQDQ: return __builtin_cpu_supports("pclmul");
+	case ZYDIS_ISA_EXT_SHA: return __builtin_cpu_supports("sha");
+	default: return true;
+	}
+}
+
+/* SSE: everything between XMM registers, general registers and memory, but for what is not the same on every host (the
+ * approximations), touches MXCSR as a value, or has operands that are not named. */
+static enum kind vector_kind(const ZydisDecodedInstruction *z)
+{
+	switch (z->mnemonic) {
+	case M(RCPPS): case M(RCPSS): case M(RSQRTPS): case M(RSQRTSS): case M(MASKMOVDQU): case M(LDMXCSR): case M(STMXCSR):
+	case M(CVTPI2PS): case M(CVTPI2PD): /* enter MMX mode */
+	case M(PCMPESTRI): case M(PCMPESTRM): case M(PCMPISTRI): case M(PCMPISTRM): case M(CLFLUSH): case M(MONITOR): case M(MWAIT):
+		return K_NONE;
+	case M(PTEST): case M(COMISD): case M(COMISS): case M(UCOMISD): case M(UCOMISS):
+		return K_FULL;
+	default:
+		break;
+	}
+	switch (z->meta.isa_ext) {
+	case ZYDIS_ISA_EXT_SSE: case ZYDIS_ISA_EXT_SSE2: case ZYDIS_ISA_EXT_SSE3: case ZYDIS_ISA_EXT_SSSE3: case ZYDIS_ISA_EXT_SSE4:
+	case ZYDIS_ISA_EXT_AES: case ZYDIS_ISA_EXT_PCLMULQDQ: case ZYDIS_ISA_EXT_SHA:
+		return z->operand_count_visible ? K_PLAIN : K_NONE;
+	default:
+		return K_NONE;
+	}
+}
+
+static enum kind kind_of(const ZydisDecodedInstruction *z)
+{
+	enum kind kind = kinds[z->mnemonic];
+
+	if (kind == K_NONE)
+		kind = vector_kind(z);
+	if (kind != K_SHIFT)
+		return kind;
+	unsigned count = z->opcode == 0xc0 || z->opcode == 0xc1 ? z->raw.imm[0].value.u & (z->operand_width == 64 ? 63 : 31)
+	                                                        : z->opcode < 0xd2;
+	return count ? K_FULL : K_PART;
+}
+
+static bool unaligned(const ZydisDecodedInstruction *z)
+{
+	return z->mnemonic == M(MOVUPS) || z->mnemonic == M(MOVUPD) || z->mnemonic == M(MOVDQU) || z->mnemonic == M(LDDQU);
+}
+
+/* A register operand as far as it can be rewritten: -1: no; else its number, *vector says of which file. */
+static int operand_register(const ZydisDecodedOperand *op, bool *vector)
+{
+	unsigned id = ZydisRegisterGetId(op->reg.value);
+
+	*vector = false;
+	switch (ZydisRegisterGetClass(op->reg.value)) {
+	case ZYDIS_REGCLASS_GPR8: return id < 4 ? (int)id : id < 8 ? -1 : (int)id - 4;
+	case ZYDIS_REGCLASS_GPR16: case ZYDIS_REGCLASS_GPR32: case ZYDIS_REGCLASS_GPR64: return id;
+	case ZYDIS_REGCLASS_XMM: *vector = true; return id;
+	default: return -1;
+	}
+}
+
+/* The vector registers must hold the guest's values. Where that cannot be, the instruction is the interpreter's. */
+static void need_vectors(struct context *c)
+{
+	if (c->vectors)
+		return;
+	flags_clobber(c);
+	emit_op(c->e, 0, MAP_1, 0x80, 7, CPU(jit.vectors));
+	emit_byte(c->e, 0);
+	memory_slow_if(c, CC_E);
+	if (c->e->full)
+		return;
+	c->slow[c->slows - 1].vectors = true;
+	c->slow[c->slows - 1].back = c->e->p;
+	c->vectors = true;
+}
+
+static unsigned prefix_flags(const ZydisDecodedInstruction *z)
+{
+	unsigned flags = z->raw.rex.W ? OP_W : 0;
+
+	for (unsigned i = 0; i < z->raw.prefix_count; i++)
+		switch (z->raw.prefixes[i].value) {
+		case 0x66: flags |= OP_66; break;
+		case 0xf0: flags |= OP_LOCK; break;
+		case 0xf2: flags |= z->raw.prefixes[i].type == ZYDIS_PREFIX_TYPE_MANDATORY ? OP_F2 : 0; break;
+		case 0xf3: flags |= z->raw.prefixes[i].type == ZYDIS_PREFIX_TYPE_MANDATORY ? OP_F3 : 0; break;
+		default: break;
+		}
+	return flags;
+}
+
+static void immediates(struct context *c)
+{
+	for (unsigned i = 0; i < 2; i++)
+		for (unsigned bits = 0; bits < c->z.raw.imm[i].size; bits += 8)
+			emit_byte(c->e, c->z.raw.imm[i].value.u >> bits);
+}
+
+static void flags_before(struct context *c, enum kind kind)
+{
+	if (kind == K_READ || kind == K_PART)
+		flags_restore(c);
+}
+
+static void flags_after(struct context *c, enum kind kind)
+{
+	if (kind == K_FULL || kind == K_PART)
+		flags_written(c);
+}
+
+/* A register operand of the instruction to be emitted. */
+struct place {
+	const ZydisDecodedOperand *op;
+	int guest;       /* its number */
+	bool vector;
+	bool write_back; /* to memory */
+};
+
+/* Into a host register: its own, or the scratch one. */
+static unsigned place_register(struct context *c, struct place *p, unsigned scratch)
+{
+	if (p->vector)
+		return p->guest;
+	if (x64_home[p->guest] != NO_HOME)
+		return x64_home[p->guest];
+	bool whole = !(p->op->actions & ZYDIS_OPERAND_ACTION_MASK_READ) && !(p->op->actions & ZYDIS_OPERAND_ACTION_CONDWRITE) && p->op->size >= 32;
+	if (!whole)
+		emit_load(c->e, scratch, x64_gpr(p->guest));
+	p->write_back = p->op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
+	return scratch;
+}
+
+static void place_done(struct context *c, const struct place *p, unsigned scratch)
+{
+	if (p->write_back)
+		emit_store(c->e, x64_gpr(p->guest), scratch);
+}
+
+/* op AL/AX/EAX/RAX, immediate: the accumulator is elsewhere, so it takes the long form. */
+static bool accumulator(struct context *c, enum kind kind, unsigned flags)
+{
+	const ZydisDecodedInstruction *z = &c->z;
+	bool test = z->opcode == 0xa8 || z->opcode == 0xa9, byte = !(z->opcode & 1);
+
+	if (z->opcode_map != ZYDIS_OPCODE_MAP_DEFAULT || !(test || (z->opcode < 0x40 && (z->opcode & 7) >= 4 && (z->opcode & 7) < 6)))
+		return false;
+	flags_before(c, kind);
+	emit_op(c->e, flags | (byte ? OP_BYTE_RM : 0), MAP_1, (test ? 0xf6 : 0x80) | !byte, test ? 0 : z->opcode >> 3, x64_gpr(RAX));
+	immediates(c);
+	flags_after(c, kind);
+	return true;
+}
+
+/* The register is part of the opcode: MOV r, imm and BSWAP. */
+static bool opcode_register(struct context *c, unsigned flags)
+{
+	const ZydisDecodedInstruction *z = &c->z;
+	bool bswap = z->mnemonic == M(BSWAP), byte = !bswap && z->opcode < 0xb8;
+	struct place p = {.op = &c->op[0]};
+
+	if (!bswap && z->mnemonic != M(MOV))
+		return false;
+	p.guest = operand_register(p.op, &p.vector);
+	if (p.guest < 0 || (bswap && z->operand_width == 16))
+		return false;
+	unsigned r = place_register(c, &p, S1);
+	if (flags & OP_66)
+		emit_byte(c->e, 0x66);
+	unsigned rex = ((flags & OP_W) ? 8 : 0) | r >> 3;
+	if (rex || (byte && r >= 4))
+		emit_byte(c->e, 0x40 | rex);
+	if (bswap)
+		emit_byte(c->e, 0x0f);
+	emit_byte(c->e, (z->opcode & 0xf8) | (r & 7));
+	immediates(c);
+	place_done(c, &p, S1);
+	return true;
+}
+
+static const ZydisDecodedOperand *encoded_as(struct context *c, ZydisOperandEncoding encoding)
+{
+	for (unsigned i = 0; i < c->z.operand_count_visible; i++)
+		if (c->op[i].encoding == encoding)
+			return &c->op[i];
+	return NULL;
+}
+
+static bool opcode_map(const ZydisDecodedInstruction *z, enum op_map *map)
+{
+	switch (z->opcode_map) {
+	case ZYDIS_OPCODE_MAP_DEFAULT: *map = MAP_1; return true;
+	case ZYDIS_OPCODE_MAP_0F: *map = MAP_0F; return true;
+	case ZYDIS_OPCODE_MAP_0F38: *map = MAP_0F38; return true;
+	case ZYDIS_OPCODE_MAP_0F3A: *map = MAP_0F3A; return true;
+	default: return false;
+	}
+}
+
+/* With a ModRM byte. */
+static bool modrm(struct context *c, enum kind kind, unsigned flags)
+{
+	const ZydisDecodedInstruction *z = &c->z;
+	struct place reg = {.op = encoded_as(c, ZYDIS_OPERAND_ENCODING_MODRM_REG), .guest = -1};
+	struct place rm = {.op = encoded_as(c, ZYDIS_OPERAND_ENCODING_MODRM_RM), .guest = -1};
+	unsigned reg_field = z->raw.modrm.reg;
+	enum op_map map;
+	struct rm where;
+
+	if (!rm.op || !opcode_map(z, &map))
+		return false;
+	if (reg.op && (reg.op->type != ZYDIS_OPERAND_TYPE_REGISTER || (reg.guest = operand_register(reg.op, &reg.vector)) < 0))
+		return false;
+	bool memory = rm.op->type == ZYDIS_OPERAND_TYPE_MEMORY;
+	if (!memory && (rm.op->type != ZYDIS_OPERAND_TYPE_REGISTER || (rm.guest = operand_register(rm.op, &rm.vector)) < 0))
+		return false;
+	unsigned size = rm.op->size / 8;
+	if (memory && size != 1 && size != 2 && size != 4 && size != 8 && size != 16)
+		return false;
+	/* a bit string in memory reaches beyond its operand */
+	if (memory && reg.op && (z->mnemonic == M(BT) || z->mnemonic == M(BTS) || z->mnemonic == M(BTR) || z->mnemonic == M(BTC)))
+		return false;
+	if ((z->attributes & ZYDIS_ATTRIB_HAS_LOCK) && !memory)
+		return false;
+	bool vectors = reg.vector || rm.vector;
+	if (vectors)
+		need_vectors(c);
+	if (memory) {
+		if (!memory_operand(c, rm.op, size, rm.op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE, size == 16 && !unaligned(z)))
+			return false;
+		where = rm_base(S0, 0);
+	} else if (!rm.vector && x64_home[rm.guest] == NO_HOME && !(rm.op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)) {
+		where = x64_gpr(rm.guest);
+	} else {
+		where = rm_reg(place_register(c, &rm, S0));
+	}
+	if (reg.op)
+		reg_field = place_register(c, &reg, S1);
+	flags_before(c, kind);
+	if (reg.op && !reg.vector && reg.op->size == 8)
+		flags |= OP_BYTE_REG;
+	if (!memory && !rm.vector && rm.op->size == 8)
+		flags |= OP_BYTE_RM;
+	emit_op(c->e, flags, map, z->opcode, reg_field, where);
+	immediates(c);
+	place_done(c, &reg, S1);
+	place_done(c, &rm, S0);
+	flags_after(c, kind);
+	return true;
+}
+
+static bool plain(struct context *c)
+{
+	const ZydisDecodedInstruction *z = &c->z;
+	enum kind kind = kind_of(z);
+	unsigned flags = prefix_flags(z);
+
+	if (kind == K_NONE || z->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY || !host_has(z))
+		return false;
+	if (kind == K_VOID)
+		return true;
+	if (!z->operand_count_visible) { /* CLC, STC, CMC */
+		flags_before(c, kind);
+		emit_byte(c->e, z->opcode);
+		flags_after(c, kind);
+		return true;
+	}
+	if (c->op[0].encoding == ZYDIS_OPERAND_ENCODING_OPCODE)
+		return opcode_register(c, flags);
+	if (!(z->attributes & ZYDIS_ATTRIB_HAS_MODRM))
+		return accumulator(c, kind, flags);
+	/* one operand: RAX and RDX take part (special.c) */
+	if (z->mnemonic == M(IMUL) && z->operand_count_visible == 1)
+		return false;
+	return modrm(c, kind, flags);
+}
+
+bool rewrite(struct context *c)
+{
+	return plain(c) || special_rewrite(c) || stack_rewrite(c) || flow_rewrite(c);
+}

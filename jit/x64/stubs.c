@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+/* The way into translated code and out of it: emitted once, at the start of the code cache. */
+#include <stddef.h>
+
+#include "cpu/flags.h"
+#include "jit/x64/x64.h"
+
+const u8 x64_home[16] = {
+	[RAX] = H_R13, [RCX] = H_RCX, [RDX] = H_RDX, [RBX] = H_RBX, [RSP] = H_R12, [RBP] = H_RBP, [RSI] = H_RSI, [RDI] = H_RDI,
+	[R8] = H_R8, [R9] = H_R9, [R10] = H_R10, [R11] = H_R11, [R12] = NO_HOME, [R13] = NO_HOME, [R14] = NO_HOME, [R15] = NO_HOME,
+};
+
+static const u8 callee_saved[] = {H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15};
+
+static void guest_registers(struct emit *e, bool load)
+{
+	for (unsigned g = 0; g < 16; g++)
+		if (x64_home[g] != NO_HOME)
+			emit_op(e, OP_W, MAP_1, load ? 0x8b : 0x89, x64_home[g], CPU_AT(offsetof(struct cpu, gpr) + g * 8));
+}
+
+static void vector_registers(struct emit *e, bool load)
+{
+	for (unsigned i = 0; i < 16; i++) /* movups */
+		emit_op(e, 0, MAP_0F, load ? 0x10 : 0x11, i, CPU_AT(offsetof(struct cpu, v) + i * sizeof(union vreg)));
+}
+
+static void byte_set(struct emit *e, size_t offset, u8 value)
+{
+	emit_op(e, 0, MAP_1, 0xc6, 0, CPU_AT(offset));
+	emit_byte(e, value);
+}
+
+static void byte_test(struct emit *e, size_t offset)
+{
+	emit_op(e, 0, MAP_1, 0x80, 7, CPU_AT(offset));
+	emit_byte(e, 0);
+}
+
+static void mxcsr(struct emit *e, bool load, size_t offset)
+{
+	emit_op(e, 0, MAP_0F, 0xae, load ? 2 : 3, CPU_AT(offset));
+}
+
+/* If the host's vector registers are the guest's: put them into memory. */
+static void vectors_out(struct emit *e)
+{
+	byte_test(e, offsetof(struct cpu, jit.vectors));
+	u8 *none = emit_jcc(e, CC_E);
+	vector_registers(e, false);
+	mxcsr(e, false, offsetof(struct cpu, mxcsr));
+	mxcsr(e, true, offsetof(struct cpu, jit.host_mxcsr));
+	byte_set(e, offsetof(struct cpu, jit.vectors), 0);
+	emit_here(e, none);
+}
+
+static void saved_flags(struct emit *e, bool load)
+{
+	if (load)
+		emit_op(e, 0, MAP_0F, 0xb7, H_RAX, CPU(jit.flags)); /* movzx eax, word */
+	else
+		emit_op(e, OP_66, MAP_1, 0x89, H_RAX, CPU(jit.flags));
+}
+
+static void build_enter(struct jit *jit, struct emit *e)
+{
+	jit->stubs.enter = e->p;
+	for (unsigned i = 0; i < ARRAY_LEN(callee_saved); i++) {
+		if (callee_saved[i] & 8)
+			emit_byte(e, 0x41);
+		emit_byte(e, 0x50 | (callee_saved[i] & 7));
+	}
+	emit_op(e, OP_W, MAP_1, 0x83, 5, rm_reg(H_RSP)); /* sub rsp, 8: aligned for calls */
+	emit_byte(e, 8);
+	emit_mov(e, S0, H_RSI);
+	saved_flags(e, true);
+	guest_registers(e, true);
+	emit_op(e, 0, MAP_1, 0xff, 4, rm_reg(S0));
+}
+
+/* RAX is the result. */
+static void epilogue(struct emit *e)
+{
+	emit_op(e, OP_W, MAP_1, 0x83, 0, rm_reg(H_RSP));
+	emit_byte(e, 8);
+	for (unsigned i = ARRAY_LEN(callee_saved); i-- > 0;) {
+		if (callee_saved[i] & 8)
+			emit_byte(e, 0x41);
+		emit_byte(e, 0x58 | (callee_saved[i] & 7));
+	}
+	emit_byte(e, 0xc3);
+}
+
+static void build_leave(struct jit *jit, struct emit *e)
+{
+	/* S1 = the exit that wants to be bound, S0 = page offset */
+	jit->stubs.leave_link = e->p;
+	u8 *link = emit_jmp(e);
+	jit->stubs.leave_off = e->p;
+	emit_op(e, 0, MAP_1, 0x33, S1, rm_reg(S1));
+	emit_here(e, link);
+	emit_op(e, OP_W, MAP_1, 0x03, S0, CPU_AT(offsetof(struct cpu, gpr) + GPR_PAGE * 8));
+	emit_store(e, CPU(rip), S0);
+	u8 *rest = emit_jmp(e);
+	jit->stubs.leave = e->p;
+	emit_op(e, 0, MAP_1, 0x33, S1, rm_reg(S1));
+	emit_here(e, rest);
+	saved_flags(e, false);
+	guest_registers(e, false);
+	vectors_out(e);
+	emit_mov(e, H_RAX, S1);
+	epilogue(e);
+}
+
+static void build_dispatch(struct jit *jit, struct emit *e)
+{
+	u8 *miss[4];
+	unsigned n = 0;
+
+	/* SDM 4.10.2.3: what a fetch needs is in the TLB; the block is then found by its host address */
+	jit->stubs.dispatch = e->p;
+	emit_store(e, CPU(rip), S0);
+	emit_op(e, 0, MAP_1, 0x83, 7, CPU(kick));
+	emit_byte(e, 0);
+	miss[n++] = emit_jcc(e, CC_NE);
+	emit_mov32(e, S1, S0);
+	emit_op(e, 0, MAP_1, 0xc1, 5, rm_reg(S1));
+	emit_byte(e, PAGE_SHIFT - 5);
+	emit_alu_imm(e, false, 4, rm_reg(S1), (TLB_SIZE - 1) << 5);
+	emit_op(e, OP_W, MAP_1, 0x03, S1, CPU(fetch_tlb));
+	emit_op(e, OP_W, MAP_1, 0x2b, S0, rm_base(S1, offsetof(struct tlb_entry, exec)));
+	emit_alu_imm(e, true, 7, rm_reg(S0), PAGE_SIZE);
+	miss[n++] = emit_jcc(e, CC_AE);
+	emit_op(e, OP_W, MAP_1, 0x03, S0, rm_base(S1, offsetof(struct tlb_entry, host)));
+	emit_load(e, S1, rm_base(S1, offsetof(struct tlb_entry, exec)));
+	emit_store(e, CPU_AT(offsetof(struct cpu, gpr) + GPR_PAGE * 8), S1);
+	/* code_hash() */
+	emit_mov(e, S1, S0);
+	emit_op(e, OP_W, MAP_1, 0xc1, 5, rm_reg(S1));
+	emit_byte(e, JUMP_BITS);
+	emit_op(e, 0, MAP_1, 0x33, S1, rm_reg(S0));
+	emit_alu_imm(e, false, 4, rm_reg(S1), (1 << JUMP_BITS) - 1);
+	_Static_assert(sizeof(struct jump_entry) == 16, "scaled below");
+	emit_op(e, 0, MAP_1, 0xc1, 4, rm_reg(S1));
+	emit_byte(e, 4);
+	emit_op(e, OP_W, MAP_1, 0x03, S1, CPU(code));
+	_Static_assert(CODE64 * sizeof(struct jump_entry) << JUMP_BITS < 1u << 30, "a displacement");
+	const i32 table = offsetof(struct code_jump, entry[CODE64]);
+	emit_op(e, OP_W, MAP_1, 0x3b, S0, rm_base(S1, table + offsetof(struct jump_entry, hva)));
+	miss[n++] = emit_jcc(e, CC_NE);
+	emit_load(e, S1, rm_base(S1, table + offsetof(struct jump_entry, block)));
+	emit_load(e, S1, rm_base(S1, offsetof(struct block, entry)));
+	emit_op(e, OP_W, MAP_1, 0x85, S1, rm_reg(S1));
+	miss[n++] = emit_jcc(e, CC_E);
+	emit_op(e, 0, MAP_1, 0xff, 4, rm_reg(S1));
+	for (unsigned i = 0; i < n; i++)
+		emit_patch(e, miss[i], jit->stubs.leave);
+}
+
+/* The interpreter's turn, for one instruction. True: leave translated code; RIP is set. */
+static bool one(struct cpu *cpu, struct single *single)
+{
+	struct jit *jit = cpu->jit.state;
+
+	cpu->rflags = (cpu->rflags & ~(u64)FLAGS_ARITH) | (cpu->jit.flags >> 8 & FLAGS_ARITH & 0xff) |
+	              ((cpu->jit.flags & 1) ? FLAG_OF : 0);
+	cpu->cc_op = CC_FLAGS;
+	cpu->block = &jit->scratch;
+	cpu->instructions++;
+	jit->interpreted++;
+	const struct insn *in = single->insn.exec(cpu, &single->insn);
+#ifndef INSN_THREADED
+	if (in)
+		in->exec(cpu, in);
+#else
+	(void)in;
+#endif
+	cpu->cur = NULL;
+	u64 flags = flags_get(cpu);
+	cpu->jit.flags = (flags & 0xff) << 8 | ((flags & FLAG_OF) ? 1 : 0);
+	return single->end.left || cpu->jit.leave;
+}
+
+static void build_one(struct jit *jit, struct emit *e)
+{
+	jit->stubs.load_vectors = e->p;
+	/* not while SSE faults, nor with unmasked exceptions, which are the interpreter's */
+	byte_test(e, offsetof(struct cpu, sse_fault));
+	u8 *no1 = emit_jcc(e, CC_NE);
+	emit_op(e, 0, MAP_1, 0x8b, S1, CPU(mxcsr));
+	emit_op(e, 0, MAP_1, 0xf7, 2, rm_reg(S1)); /* not */
+	emit_op(e, 0, MAP_1, 0xf7, 0, rm_reg(S1)); /* test */
+	emit_u32(e, 0x1f80);
+	u8 *no2 = emit_jcc(e, CC_NE);
+	vector_registers(e, true);
+	mxcsr(e, true, offsetof(struct cpu, mxcsr));
+	byte_set(e, offsetof(struct cpu, jit.vectors), 1);
+	emit_here(e, no1);
+	emit_here(e, no2);
+	byte_test(e, offsetof(struct cpu, jit.vectors));
+	emit_byte(e, 0xc3);
+
+	jit->stubs.one = e->p;
+	saved_flags(e, false);
+	guest_registers(e, false);
+	emit_op(e, 0, MAP_1, 0x8a, H_RAX, CPU(jit.vectors));
+	emit_op(e, 0, MAP_1, 0x88, H_RAX, CPU(jit.vectors_kept));
+	vectors_out(e);
+	emit_mov(e, H_RSI, S1);
+	emit_op(e, OP_W, MAP_1, 0x83, 5, rm_reg(H_RSP));
+	emit_byte(e, 8);
+	emit_load(e, H_RDI, CPU(jit.self));
+	emit_imm64(e, H_RAX, (u64)(uintptr_t)one);
+	emit_op(e, 0, MAP_1, 0xff, 2, rm_reg(H_RAX));
+	emit_op(e, OP_W, MAP_1, 0x83, 0, rm_reg(H_RSP));
+	emit_byte(e, 8);
+	emit_op(e, 0, MAP_1, 0x84, H_RAX, rm_reg(H_RAX));
+	u8 *leave = emit_jcc(e, CC_NE);
+	guest_registers(e, true);
+	byte_test(e, offsetof(struct cpu, jit.vectors_kept));
+	u8 *none = emit_jcc(e, CC_E);
+	emit_call(e, jit->stubs.load_vectors);
+	emit_here(e, none);
+	saved_flags(e, true);
+	emit_byte(e, 0xc3);
+	emit_here(e, leave);
+	emit_op(e, OP_W, MAP_1, 0x83, 0, rm_reg(H_RSP)); /* no return */
+	emit_byte(e, 8);
+	emit_op(e, 0, MAP_1, 0x33, H_RAX, rm_reg(H_RAX));
+	epilogue(e);
+}
+
+void stubs_build(struct jit *jit)
+{
+	struct emit *e = &jit->emit;
+
+	build_enter(jit, e);
+	build_leave(jit, e);
+	build_one(jit, e);
+	build_dispatch(jit, e);
+	jit->stubs.end = e->p;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* The host back end for x86-64, inside. */
+#ifndef JIT_X64_X64_H
+#define JIT_X64_X64_H
+
+#include <Zydis/Zydis.h>
+
+#include "jit/private.h"
+
+/* A field of struct cpu as an operand. */
+#define CPU(field) rm_gs(offsetof(struct cpu, field))
+#define CPU_AT(offset) rm_gs(offset)
+
+/* The host register that holds a guest register, or 0xff: it is in memory. */
+extern const u8 x64_home[16];
+#define NO_HOME 0xff
+static inline struct rm x64_gpr(unsigned guest)
+{
+	return x64_home[guest] == NO_HOME ? CPU_AT(offsetof(struct cpu, gpr) + guest * 8) : rm_reg(x64_home[guest]);
+}
+
+/* A jump to code behind the block: the interpreter runs the instruction, then back. */
+#define STUBS_MAX 512
+struct slow {
+	u8 *jump;        /* displacement to be patched */
+	u8 *back;        /* address of writing */
+	u16 index;       /* of the instruction */
+	bool eflags;     /* go back with the flags in EFLAGS too */
+	bool vectors;    /* load the vector registers instead; if that cannot be, interpret the instruction and the rest */
+};
+
+/* A block being translated. */
+struct context {
+	struct emit *e;
+	struct jit *jit;
+	struct cpu *cpu;
+	struct translation *t;
+	unsigned index;              /* of the current instruction */
+	const struct insn *in;
+	ZydisDecodedInstruction z;
+	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
+	bool in_eflags, in_rax;      /* where the flags are; one at least */
+	bool vectors;                /* the guest's vector registers are known to be loaded */
+	bool ended;                  /* exits were emitted */
+	struct slow slow[STUBS_MAX];
+	unsigned slows;
+	unsigned slow_first;         /* the current instruction's */
+	unsigned exits;
+};
+
+/* ---- flags.c: where the flags are ---- */
+void flags_save(struct context *c);     /* they are in RAX now, EFLAGS may be clobbered */
+void flags_clobber(struct context *c);  /* EFLAGS are about to be clobbered: save, then forget them */
+void flags_restore(struct context *c);  /* they are in EFLAGS now */
+void flags_written(struct context *c);  /* an instruction has set all flags in EFLAGS */
+
+/* ---- memory.c ---- */
+/* The effective address into reg (S0 or S1). False: cannot be formed. */
+bool memory_address(struct context *c, const ZydisDecodedOperand *op, unsigned reg);
+/* S0: linear address in, host address out. May clobber S1 and EFLAGS; flags must be saved. */
+/* All of it: address, segment base, look-up. False: cannot be formed, nothing was emitted. */
+bool memory_operand(struct context *c, const ZydisDecodedOperand *op, unsigned size, bool write, bool aligned);
+void memory_lookup(struct context *c, unsigned size, bool write, bool aligned);
+/* Jump to the slow path of the current instruction if the condition holds. */
+void memory_slow_if(struct context *c, unsigned cc);
+/* The current instruction is complete: its slow paths come back here. */
+void memory_slow_return(struct context *c);
+/* The code behind the block. */
+void memory_emit_slow(struct context *c);
+
+/* ---- rewrite.c ---- */
+/* Emit the current instruction. False: nothing was emitted, the interpreter has to run it. */
+bool rewrite(struct context *c);
+/* ---- special.c ---- */
+bool special_rewrite(struct context *c);
+/* ---- flow.c ---- */
+bool flow_rewrite(struct context *c);
+/* Leave for a page offset (of the present page), directly where possible. */
+void flow_exit(struct context *c, i64 off);
+/* ---- stack.c ---- */
+bool stack_rewrite(struct context *c);
+
+#endif
