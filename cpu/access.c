@@ -13,7 +13,7 @@
 #include "mem/dirty.h"
 
 /* Physical pages looked up lately, so that page walks do not ask the map for each paging entry. */
-#define PHYS_SIZE 256
+#define PHYS_SIZE 1024
 struct phys_entry {
 	u64 gpa; /* page address; ~0: empty */
 	struct bus_page page;
@@ -28,6 +28,7 @@ struct phys_entry {
 struct tlb_state {
 	struct tlb tlb[TLB_COUNT];
 	struct phys_entry phys[PHYS_SIZE];
+	struct bus_span span; /* the memory that was looked up last */
 	u32 local_count;
 	u16 local[LOCAL_MAX];
 	u64 large[LARGE_BITS / 64];
@@ -54,6 +55,7 @@ struct tlb *tlb_new(void)
 			entry_clear(&state->tlb[t].entry[i], i);
 	for (unsigned i = 0; i < PHYS_SIZE; i++)
 		state->phys[i].gpa = ~0ull;
+	state->span.first = 1;
 	return state->tlb;
 }
 
@@ -71,6 +73,7 @@ void tlb_flush_all(struct cpu *cpu)
 			entry_clear(&state->tlb[t].entry[i], i);
 	for (unsigned i = 0; i < PHYS_SIZE; i++)
 		state->phys[i].gpa = ~0ull;
+	state->span = (struct bus_span){.first = 1};
 	memset(state->large, 0, sizeof state->large);
 	state->huge = false;
 	state->local_count = 0;
@@ -138,20 +141,35 @@ void tlb_protect(struct cpu *cpu, u8 *hva_page)
 
 /* ---- physical pages ---- */
 
-/* The memory behind a physical page, or NULL: a device, or nothing. The A20 mask has been applied. */
-static const struct bus_page *phys_page(struct cpu *cpu, u64 gpa)
+/* The memory behind a physical page as far as it can be told without asking the bus, or NULL. */
+static const struct bus_page *phys_known(struct cpu *cpu, u64 gpa)
 {
-	u64 page = gpa & ~(u64)PAGE_OFFSET;
-	struct phys_entry *e = &tlb_state(cpu)->phys[gpa >> PAGE_SHIFT & (PHYS_SIZE - 1)];
+	struct tlb_state *state = tlb_state(cpu);
+	u64 page = gpa & ~(u64)PAGE_OFFSET, off = page - state->span.first;
+	struct phys_entry *e = &state->phys[gpa >> PAGE_SHIFT & (PHYS_SIZE - 1)];
 
 	if (likely(e->gpa == page))
 		return &e->page;
-	if (!bus_page(cpu->bus, page, &e->page)) {
-		e->gpa = ~0ull;
+	if (page < state->span.first || page > state->span.last)
+		return NULL;
+	e->gpa = page;
+	e->page = (struct bus_page){state->span.hva + off, state->span.watch + (off >> PAGE_SHIFT), state->span.writable};
+	return &e->page;
+}
+
+/* The memory behind a physical page, or NULL: a device, or nothing. The A20 mask has been applied. */
+static const struct bus_page *phys_page(struct cpu *cpu, u64 gpa)
+{
+	const struct bus_page *known = phys_known(cpu, gpa);
+	struct tlb_state *state = tlb_state(cpu);
+
+	if (likely(known != NULL))
+		return known;
+	if (!bus_span(cpu->bus, gpa, &state->span)) {
+		state->span = (struct bus_span){.first = 1};
 		return NULL;
 	}
-	e->gpa = page;
-	return &e->page;
+	return phys_known(cpu, gpa);
 }
 
 static bool watched(const struct bus_page *page)
@@ -167,6 +185,15 @@ u64 access_phys_read(struct cpu *cpu, u64 gpa, unsigned size)
 		return bus_read(cpu->bus, gpa, size);
 	const u8 *p = page->hva + (gpa & PAGE_OFFSET);
 	return size == 8 ? __atomic_load_n((const u64 *)p, __ATOMIC_RELAXED) : __atomic_load_n((const u32 *)p, __ATOMIC_RELAXED);
+}
+
+bool access_phys_known(struct cpu *cpu, u64 gpa, u64 *value)
+{
+	const struct bus_page *page = phys_known(cpu, gpa);
+
+	if (page)
+		*value = __atomic_load_n((const u64 *)(page->hva + (gpa & PAGE_OFFSET)), __ATOMIC_RELAXED);
+	return page != NULL;
 }
 
 bool access_phys_cas(struct cpu *cpu, u64 gpa, u64 old, u64 value, unsigned size)
@@ -255,28 +282,19 @@ struct place {
 	const struct bus_page *page;
 };
 
-static void fill(struct cpu *cpu, u64 linear, enum access_kind kind, enum tlb_index as, struct place *place)
+/* What a walk has found goes into the TLB. */
+static void enter(struct cpu *cpu, u64 linear, enum tlb_index as, const struct paging_page *found, const struct bus_page *page)
 {
 	struct tlb_state *state = tlb_state(cpu);
-	struct paging_page walk;
+	const struct paging_page walk = *found;
 	u64 bit;
 
-	paging_walk(cpu, linear, kind, as, &walk);
 	cpu->statistics[STAT_TLB_FILL]++;
-	place->gpa = walk.gpa & cpu->bus->a20_mask;
-	place->page = NULL;
-	place->hva = NULL;
-	if (!local_apic(cpu, place->gpa))
-		place->page = phys_page(cpu, place->gpa);
-	if (!place->page)
-		return;
-	place->hva = place->page->hva + (place->gpa & PAGE_OFFSET);
-
 	u64 slot = linear >> PAGE_SHIFT & (TLB_SIZE - 1), tag = linear & ~(u64)PAGE_OFFSET, never = tlb_never(linear);
 	struct tlb_entry *e = &state->tlb[as].entry[slot];
-	e->host = (u64)place->page->hva;
+	e->host = (u64)page->hva;
 	e->read = walk.read ? tag : never;
-	e->write = walk.write && walk.dirty && place->page->writable && !watched(place->page) ? tag : never;
+	e->write = walk.write && walk.dirty && page->writable && !watched(page) ? tag : never;
 	e->exec = walk.exec ? tag : never;
 	if (!walk.global && state->local_count < LOCAL_MAX)
 		state->local[state->local_count++] = as << TLB_BITS | slot;
@@ -286,6 +304,22 @@ static void fill(struct cpu *cpu, u64 linear, enum access_kind kind, enum tlb_in
 			*large_word(state, linear ^ (1 << 21), &bit) |= bit;
 		state->huge |= walk.shift > 22;
 	}
+}
+
+static void fill(struct cpu *cpu, u64 linear, enum access_kind kind, enum tlb_index as, struct place *place)
+{
+	struct paging_page walk;
+
+	paging_walk(cpu, linear, kind, as, &walk);
+	place->gpa = walk.gpa & cpu->bus->a20_mask;
+	place->page = NULL;
+	place->hva = NULL;
+	if (!local_apic(cpu, place->gpa))
+		place->page = phys_page(cpu, place->gpa);
+	if (!place->page)
+		return;
+	place->hva = place->page->hva + (place->gpa & PAGE_OFFSET);
+	enter(cpu, linear, as, &walk, place->page);
 }
 
 /* The TLB that current accesses fill, though cpu->tlb may be the empty one. */
@@ -308,6 +342,24 @@ static void find(struct cpu *cpu, u64 linear, bool write, enum tlb_index as, str
 		return;
 	}
 	fill(cpu, linear, write ? ACCESS_WRITE : ACCESS_READ, as, place);
+}
+
+bool access_refill(struct cpu *cpu, u64 linear, unsigned size, bool write)
+{
+	enum tlb_index as = current_tlb(cpu);
+	struct paging_page walk;
+	const struct bus_page *page;
+
+	if (cpu->tlb != &cpu->tlbs[as] || cpu->code_mode != CODE64 || (linear & PAGE_OFFSET) > PAGE_SIZE - size ||
+	    !mode_canonical(linear) || !paging_known(cpu, linear, write ? ACCESS_WRITE : ACCESS_READ, as, &walk))
+		return false;
+	u64 gpa = walk.gpa & cpu->bus->a20_mask;
+	page = gpa >> 24 == 0xfe ? NULL : phys_known(cpu, gpa); /* there may be the local APIC */
+	if (!page)
+		return false;
+	enter(cpu, linear, as, &walk, page);
+	const struct tlb_entry *e = tlb_slot(cpu->tlb, linear);
+	return linear - (write ? e->write : e->read) < PAGE_SIZE;
 }
 
 static always_inline u64 load_sized(const u8 *p, unsigned size)

@@ -74,6 +74,10 @@ ACCESS_LINEAR(32)
 ACCESS_LINEAR(64)
 #undef ACCESS_LINEAR
 
+/* For translated code, when its own look-up misses in 64-bit code: fill the TLB if that takes no more than a walk of page tables in
+ * memory. True: the access hits now. It raises nothing, and neither it nor what it calls touches vector registers. */
+bool access_refill(struct cpu *cpu, u64 linear, unsigned size, bool write);
+
 /* Any length up to 4096 (FXSAVE, XSAVE, 128-bit operands). Reads: complete or fault. Writes: all pages are checked before
  * the first byte is stored. */
 void access_read_bytes(struct cpu *cpu, u64 linear, void *buf, unsigned len, unsigned seg);
@@ -202,10 +206,14 @@ struct paging_page {
 };
 /* Linear to physical with the rights of a TLB index's privilege; sets accessed/dirty bits; raises #PF. */
 void paging_walk(struct cpu *cpu, u64 linear, enum access_kind kind, enum tlb_index as, struct paging_page *page);
+/* In 4-level paging, if nothing has to be asked of the bus, written or raised; else false. */
+bool paging_known(struct cpu *cpu, u64 linear, enum access_kind kind, enum tlb_index as, struct paging_page *page);
 /* For debuggers: no side effects, no rights checked. False if not mapped. */
 bool paging_probe(struct cpu *cpu, u64 linear, u64 *gpa);
 /* Physical accesses of the page walk: 4 or 8 bytes, aligned. */
 u64 access_phys_read(struct cpu *cpu, u64 gpa, unsigned size);
+/* 8 bytes, if it is known without asking the bus what lies there. */
+bool access_phys_known(struct cpu *cpu, u64 gpa, u64 *value);
 bool access_phys_cas(struct cpu *cpu, u64 gpa, u64 old, u64 value, unsigned size);
 /* Load PDPTEs for PAE paging; false: reserved bits set (#GP). */
 bool paging_load_pdptes(struct cpu *cpu, u64 cr3);

@@ -30,7 +30,7 @@ struct block {
 	struct insn insn[];  /* count of them and one that goes on behind the block */
 };
 
-#define JUMP_BITS 12
+#define JUMP_BITS 15
 struct jump_entry {
 	u8 *hva;
 	struct block *block;

@@ -258,18 +258,22 @@ OP(op_too_long)
 	exception_gp(cpu, 0);
 }
 
+const void *decode_zydis(const struct cpu *cpu, enum code_mode mode)
+{
+	pthread_once(&once, catalogue_init);
+	return &catalogue.decoder[cpu_has(cpu, FEAT_LZCNT) | cpu_has(cpu, FEAT_BMI1) << 1][mode];
+}
+
 enum decode_result decode_insn(const struct cpu *cpu, struct insn *in, const u8 *bytes, unsigned len, unsigned off,
                                enum code_mode mode, bool *ends)
 {
 	ZydisDecodedInstruction z;
 	ZydisDecodedOperand ops[ZYDIS_MAX_OPERAND_COUNT];
 
-	pthread_once(&once, catalogue_init);
 	memset(in, 0, sizeof *in);
 	in->off = off;
 	*ends = false;
-	unsigned counts = cpu_has(cpu, FEAT_LZCNT) | cpu_has(cpu, FEAT_BMI1) << 1;
-	ZyanStatus status = ZydisDecoderDecodeFull(&catalogue.decoder[counts][mode], bytes, len, &z, ops);
+	ZyanStatus status = ZydisDecoderDecodeFull(decode_zydis(cpu, mode), bytes, len, &z, ops);
 	if (status == ZYDIS_STATUS_NO_MORE_DATA && len < 15)
 		return DECODE_MORE;
 	if (!ZYAN_SUCCESS(status)) {

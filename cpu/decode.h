@@ -14,6 +14,8 @@ enum decode_result {
 /* Decode the instruction in bytes[0..len). off: page offset of its first byte. */
 enum decode_result decode_insn(const struct cpu *cpu, struct insn *in, const u8 *bytes, unsigned len, unsigned off,
                                enum code_mode mode, bool *ends);
+/* The ZydisDecoder that decode_insn() uses: a translator that looks at the bytes again must see the same. */
+const void *decode_zydis(const struct cpu *cpu, enum code_mode mode);
 /* All forms, in the order of insn.form. */
 const struct form *decode_form(unsigned index, unsigned *count);
 

@@ -32,6 +32,15 @@ static bool step_set(struct cpu *cpu, struct step *step, u64 bits)
 	return true;
 }
 
+/* How a walk ended. */
+enum walk_end {
+	WALK_DONE,
+	WALK_AGAIN,   /* another CPU changed an entry */
+	WALK_UNKNOWN, /* only in known mode: something would have to be asked or written */
+	WALK_FAULT,   /* 16 bits up: the error code, as far as it comes from the tables */
+};
+#define WALK_FAULT_CODE(code) (WALK_FAULT | (code) << 16)
+
 static _Noreturn void fault(struct cpu *cpu, u64 linear, enum access_kind kind, enum tlb_index as, u32 code)
 {
 	if (kind == ACCESS_WRITE)
@@ -49,7 +58,7 @@ struct rights {
 	bool rw, us, nx;
 };
 
-static void finish(struct cpu *cpu, u64 linear, enum access_kind kind, enum tlb_index as, struct rights r, struct paging_page *page)
+static bool allowed(struct cpu *cpu, enum access_kind kind, enum tlb_index as, struct rights r, struct paging_page *page)
 {
 	bool user = as == TLB_USER;
 
@@ -63,12 +72,12 @@ static void finish(struct cpu *cpu, u64 linear, enum access_kind kind, enum tlb_
 		page->write = !smap && (r.rw || !(cpu->cr0 & CR0_WP));
 		page->exec = !r.nx && !(r.us && (cpu->cr4 & CR4_SMEP));
 	}
-	if (!(kind == ACCESS_READ ? page->read : kind == ACCESS_WRITE ? page->write : page->exec))
-		fault(cpu, linear, kind, as, PF_P);
+	return kind == ACCESS_READ ? page->read : kind == ACCESS_WRITE ? page->write : page->exec;
 }
 
-/* Entries of 8 bytes: PAE and 4-level. */
-static bool walk_long(struct cpu *cpu, u64 linear, enum access_kind kind, enum tlb_index as, struct paging_page *page)
+/* Entries of 8 bytes: PAE and 4-level. known: as paging_known(). */
+static always_inline u32 walk_long(struct cpu *cpu, u64 linear, enum access_kind kind, enum tlb_index as, bool known,
+                                   struct paging_page *page)
 {
 	struct rights r = {.rw = true, .us = true, .nx = false};
 	u64 reserved = PTE_ADDR & ~phys_mask(cpu);
@@ -82,16 +91,19 @@ static bool walk_long(struct cpu *cpu, u64 linear, enum access_kind kind, enum t
 		/* the PDPTEs were checked when CR3 was loaded */
 		u64 pdpte = cpu->pdpte[linear >> 30 & 3];
 		if (!(pdpte & PTE_P))
-			fault(cpu, linear, kind, as, 0);
+			return WALK_FAULT_CODE(0);
 		table = pdpte & PTE_ADDR & phys_mask(cpu);
 		shift = 21;
 		reserved |= 0x7ff0000000000000ull & ~phys_mask(cpu);
 	}
 	for (;; shift -= 9) {
 		step.gpa = (table + (linear >> shift & 511) * 8) & cpu->bus->a20_mask;
-		step.entry = access_phys_read(cpu, step.gpa, 8);
+		if (known && !access_phys_known(cpu, step.gpa, &step.entry))
+			return WALK_UNKNOWN;
+		if (!known)
+			step.entry = access_phys_read(cpu, step.gpa, 8);
 		if (!(step.entry & PTE_P))
-			fault(cpu, linear, kind, as, 0);
+			return WALK_FAULT_CODE(0);
 		bool leaf = shift == 12 || (shift < 39 && (step.entry & PTE_PS));
 		u64 bad = step.entry & reserved;
 		if (shift == 39)
@@ -101,29 +113,35 @@ static bool walk_long(struct cpu *cpu, u64 linear, enum access_kind kind, enum t
 		else if (shift == 21 && leaf)
 			bad |= step.entry & 0x1fe000;
 		if (bad)
-			fault(cpu, linear, kind, as, PF_P | PF_RSVD);
+			return WALK_FAULT_CODE(PF_P | PF_RSVD);
 		r.rw &= (step.entry & PTE_RW) != 0;
 		r.us &= (step.entry & PTE_US) != 0;
 		r.nx |= (step.entry & PTE_NX) != 0;
 		if (leaf)
 			break;
+		if (known && !(step.entry & PTE_A))
+			return WALK_UNKNOWN;
 		if (!step_set(cpu, &step, PTE_A))
-			return false;
+			return WALK_AGAIN;
 		table = step.entry & PTE_ADDR;
 	}
-	finish(cpu, linear, kind, as, r, page);
-	if (!step_set(cpu, &step, kind == ACCESS_WRITE ? PTE_A | PTE_D : PTE_A))
-		return false;
+	if (!allowed(cpu, kind, as, r, page))
+		return WALK_FAULT_CODE(PF_P);
+	u64 used = kind == ACCESS_WRITE ? PTE_A | PTE_D : PTE_A;
+	if (known && (step.entry & used) != used)
+		return WALK_UNKNOWN;
+	if (!step_set(cpu, &step, used))
+		return WALK_AGAIN;
 	u64 offset = (1ull << shift) - 1;
 	page->gpa = (step.entry & PTE_ADDR & ~offset) | (linear & offset);
 	page->shift = shift;
 	page->dirty = step.entry & PTE_D;
 	page->global = (step.entry & PTE_G) && (cpu->cr4 & CR4_PGE);
-	return true;
+	return WALK_DONE;
 }
 
 /* Entries of 4 bytes: 32-bit paging. */
-static bool walk_short(struct cpu *cpu, u64 linear, enum access_kind kind, enum tlb_index as, struct paging_page *page)
+static u32 walk_short(struct cpu *cpu, u64 linear, enum access_kind kind, enum tlb_index as, struct paging_page *page)
 {
 	struct rights r = {.rw = true, .us = true, .nx = false};
 	struct step step = {.size = 4};
@@ -131,34 +149,35 @@ static bool walk_short(struct cpu *cpu, u64 linear, enum access_kind kind, enum 
 	step.gpa = ((cpu->cr3 & 0xfffff000) + (linear >> 22 & 1023) * 4) & cpu->bus->a20_mask;
 	step.entry = access_phys_read(cpu, step.gpa, 4);
 	if (!(step.entry & PTE_P))
-		fault(cpu, linear, kind, as, 0);
+		return WALK_FAULT_CODE(0);
 	r.rw &= (step.entry & PTE_RW) != 0;
 	r.us &= (step.entry & PTE_US) != 0;
 	if ((step.entry & PTE_PS) && (cpu->cr4 & CR4_PSE)) {
 		/* PSE-36: bits 13..20 are address bits 32..39 as far as there are any */
 		unsigned high = cpu_has(cpu, FEAT_PSE36) ? MIN(cpu->model->phys_bits, 40) - 32 : 0;
 		if (step.entry & 0x3fe000 & ~(((1ull << high) - 1) << 13))
-			fault(cpu, linear, kind, as, PF_P | PF_RSVD);
+			return WALK_FAULT_CODE(PF_P | PF_RSVD);
 		page->shift = 22;
 		page->gpa = (step.entry & 0xffc00000) | (step.entry >> 13 & ((1ull << high) - 1)) << 32 | (linear & 0x3fffff);
 	} else {
 		if (!step_set(cpu, &step, PTE_A))
-			return false;
+			return WALK_AGAIN;
 		step.gpa = ((step.entry & 0xfffff000) + (linear >> 12 & 1023) * 4) & cpu->bus->a20_mask;
 		step.entry = access_phys_read(cpu, step.gpa, 4);
 		if (!(step.entry & PTE_P))
-			fault(cpu, linear, kind, as, 0);
+			return WALK_FAULT_CODE(0);
 		r.rw &= (step.entry & PTE_RW) != 0;
 		r.us &= (step.entry & PTE_US) != 0;
 		page->shift = 12;
 		page->gpa = (step.entry & 0xfffff000) | (linear & PAGE_OFFSET);
 	}
-	finish(cpu, linear, kind, as, r, page);
+	if (!allowed(cpu, kind, as, r, page))
+		return WALK_FAULT_CODE(PF_P);
 	if (!step_set(cpu, &step, kind == ACCESS_WRITE ? PTE_A | PTE_D : PTE_A))
-		return false;
+		return WALK_AGAIN;
 	page->dirty = step.entry & PTE_D;
 	page->global = (step.entry & PTE_G) && (cpu->cr4 & CR4_PGE);
-	return true;
+	return WALK_DONE;
 }
 
 void paging_walk(struct cpu *cpu, u64 linear, enum access_kind kind, enum tlb_index as, struct paging_page *page)
@@ -167,8 +186,18 @@ void paging_walk(struct cpu *cpu, u64 linear, enum access_kind kind, enum tlb_in
 		*page = (struct paging_page){.gpa = linear, .shift = 12, .read = true, .write = true, .exec = true, .dirty = true};
 		return;
 	}
-	while (!(cpu->cr4 & CR4_PAE ? walk_long(cpu, linear, kind, as, page) : walk_short(cpu, linear, kind, as, page)))
-		;
+	for (;;) {
+		u32 end = cpu->cr4 & CR4_PAE ? walk_long(cpu, linear, kind, as, false, page) : walk_short(cpu, linear, kind, as, page);
+		if (end == WALK_DONE)
+			return;
+		if (end != WALK_AGAIN)
+			fault(cpu, linear, kind, as, end >> 16);
+	}
+}
+
+bool paging_known(struct cpu *cpu, u64 linear, enum access_kind kind, enum tlb_index as, struct paging_page *page)
+{
+	return cpu->long_mode && walk_long(cpu, linear, kind, as, true, page) == WALK_DONE;
 }
 
 bool paging_probe(struct cpu *cpu, u64 linear, u64 *gpa)

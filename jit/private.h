@@ -56,6 +56,7 @@ struct stubs { /* addresses of writing */
 	u8 *leave_link;    /* the same, S1 = exit record */
 	u8 *dispatch;      /* S0 = RIP, flags in RAX: go on at its translation */
 	u8 *one;           /* call: S1 = struct single, flags in RAX (and out) */
+	u8 *refill;        /* call: S0 = linear address (kept), S1 = size, S1 bit 8: to write. ZF clear: look it up again */
 	u8 *load_vectors;  /* call: the guest's XMM registers and MXCSR into the host's; clobbers EFLAGS. ZF set: not possible now */
 	u8 *end;
 };

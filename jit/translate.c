@@ -7,9 +7,7 @@
 #include "cpu/flags.h"
 #include "jit/x64/x64.h"
 
-#define ROOM_PER_INSN 200 /* host bytes that no instruction exceeds, its slow paths included */
-
-static ZydisDecoder decoder;
+#define ROOM_PER_INSN 400 /* host bytes that no instruction exceeds, its slow paths included */
 
 static bool ends_block(const struct insn *in)
 {
@@ -43,7 +41,7 @@ static bool decode(struct context *c)
 {
 	const u8 *bytes = c->t->block->hva + (c->in->off - c->t->block->insn[0].off);
 
-	return ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, c->in->len, &c->z, c->op)) && c->z.length == c->in->len &&
+	return ZYAN_SUCCESS(ZydisDecoderDecodeFull(decode_zydis(c->cpu, CODE64), bytes, c->in->len, &c->z, c->op)) && c->z.length == c->in->len &&
 	       c->z.mnemonic == c->in->mnemonic;
 }
 
@@ -55,13 +53,7 @@ struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct blo
 	struct context *c = &context;
 	u8 *start = e->p;
 
-	if (decoder.machine_mode == 0 && decoder.stack_width == 0) {
-		/* decode.c has chosen the instruction already; whatever this one says otherwise is left to the interpreter */
-		ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
-		ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_MPX, ZYAN_FALSE);
-		ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_CET, ZYAN_FALSE);
-		ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_CLDEMOTE, ZYAN_FALSE);
-	}
+	_Static_assert(STUBS_MAX >= 6 * BLOCK_MAX, "no instruction has more slow paths");
 	if (e->end - e->p < (i64)(block->count + 2) * ROOM_PER_INSN) {
 		free(t);
 		return NULL;

@@ -174,6 +174,30 @@ bool bus_page(struct bus *bus, u64 gpa, struct bus_page *page)
 	return true;
 }
 
+bool bus_span(struct bus *bus, u64 gpa, struct bus_span *span)
+{
+	const struct map_range *range;
+	bool found = false;
+
+	pthread_mutex_lock(&bus->map_lock);
+	range = map_find(&bus->mem, gpa);
+	if (range && range->region->ram) {
+		const struct region *region = range->region;
+		const struct ram *ram = region->ram;
+		u64 skip = -range->first & PAGE_OFFSET; /* to the first whole page */
+		u64 at = region->ram_offset + range->offset + skip;
+		u64 len = range->last - range->first + 1;
+		if (len > skip && at < ram->size && !(at & PAGE_OFFSET)) {
+			len = MIN(len - skip, ram->size - at) & ~(u64)PAGE_OFFSET;
+			*span = (struct bus_span){range->first + skip, range->first + skip + len - 1, ram->hva + at,
+			                          ram->watch + (at >> PAGE_SHIFT), memory_writable(region)};
+			found = len && gpa >= span->first && gpa <= span->last;
+		}
+	}
+	pthread_mutex_unlock(&bus->map_lock);
+	return found;
+}
+
 /* ---- devices ---- */
 static bool lock_machine(struct bus *bus)
 {

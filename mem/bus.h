@@ -37,6 +37,14 @@ struct bus_page {
 	bool writable;
 };
 
+/* A stretch of the memory map with the same memory behind all of it: whole pages. */
+struct bus_span {
+	u64 first, last; /* inclusive; first > last: none */
+	u8 *hva;         /* of first */
+	u8 *watch;
+	bool writable;
+};
+
 void bus_init(struct bus *bus, struct loop *loop);
 void bus_free(struct bus *bus);
 void bus_listen(struct bus *bus, struct bus_listener *listener);
@@ -52,6 +60,9 @@ void bus_set_a20(struct bus *bus, bool open);
 
 /* The memory behind a guest-physical page, or false where there is a device or nothing. gpa need not be aligned. */
 bool bus_page(struct bus *bus, u64 gpa, struct bus_page *page);
+
+/* The stretch around it, or false. Good until the listeners hear of a change. */
+bool bus_span(struct bus *bus, u64 gpa, struct bus_span *span);
 
 /* CPU access of 1, 2, 4 or 8 bytes, anywhere (RAM, ROM, device, nothing), crossing ranges and pages if it must.
  * Writes to RAM honour the watch bytes. The A20 mask has been applied by the caller. */

@@ -77,10 +77,8 @@ bool memory_operand(struct context *c, const ZydisDecodedOperand *op, unsigned s
 
 void memory_slow_if(struct context *c, unsigned cc)
 {
-	if (c->slows == STUBS_MAX) {
-		c->e->full = true;
-		return;
-	}
+	if (c->slows == STUBS_MAX)
+		c->slows--; /* cannot be: translate.c sees to it */
 	c->slow[c->slows++] = (struct slow){.jump = emit_jcc(c->e, cc), .index = c->index};
 }
 
@@ -91,6 +89,7 @@ void memory_lookup(struct context *c, unsigned size, bool write, bool aligned)
 
 	_Static_assert(sizeof(struct tlb_entry) == 32, "the shift below");
 	flags_clobber(c);
+	u8 *retry = e->p;
 	emit_mov32(e, S1, S0);
 	emit_op(e, 0, MAP_1, 0xc1, 5, rm_reg(S1)); /* shr */
 	emit_byte(e, PAGE_SHIFT - 5);
@@ -99,6 +98,9 @@ void memory_lookup(struct context *c, unsigned size, bool write, bool aligned)
 	emit_op(e, OP_W, MAP_1, 0x2b, S0, rm_base(S1, tag));
 	emit_alu_imm(e, true, 7, rm_reg(S0), PAGE_SIZE - size);
 	memory_slow_if(c, CC_A);
+	c->slow[c->slows - 1].retry = retry;
+	c->slow[c->slows - 1].size = size;
+	c->slow[c->slows - 1].write = write;
 	if (aligned) {
 		emit_op(e, OP_BYTE_RM, MAP_1, 0xf6, 0, rm_reg(S0));
 		emit_byte(e, size - 1);
@@ -129,6 +131,15 @@ void memory_emit_slow(struct context *c)
 		if (s->vectors) {
 			emit_call(e, c->jit->stubs.load_vectors);
 			emit_jcc_to(e, CC_NE, s->back);
+		}
+		if (s->retry) {
+			size_t tag = s->write ? offsetof(struct tlb_entry, write) : offsetof(struct tlb_entry, read);
+			emit_op(e, OP_W, MAP_1, 0x03, S0, rm_base(S1, tag));
+			emit_byte(e, 0x41); /* mov S1, size and kind */
+			emit_byte(e, 0xb8 | (S1 & 7));
+			emit_u32(e, s->size | s->write << 8);
+			emit_call(e, c->jit->stubs.refill);
+			emit_jcc_to(e, CC_NE, s->retry);
 		}
 		emit_imm64(e, S1, (u64)(uintptr_t)&c->t->single[s->index]);
 		emit_call(e, c->jit->stubs.one);

@@ -127,8 +127,6 @@ static void need_vectors(struct context *c)
 	emit_op(c->e, 0, MAP_1, 0x80, 7, CPU(jit.vectors));
 	emit_byte(c->e, 0);
 	memory_slow_if(c, CC_E);
-	if (c->e->full)
-		return;
 	c->slow[c->slows - 1].vectors = true;
 	c->slow[c->slows - 1].back = c->e->p;
 	c->vectors = true;

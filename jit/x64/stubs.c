@@ -2,6 +2,7 @@
 /* The way into translated code and out of it: emitted once, at the start of the code cache. */
 #include <stddef.h>
 
+#include "cpu/access.h"
 #include "cpu/flags.h"
 #include "jit/x64/x64.h"
 
@@ -11,6 +12,13 @@ const u8 x64_home[16] = {
 };
 
 static const u8 callee_saved[] = {H_RBX, H_RBP, H_R12, H_R13, H_R14, H_R15};
+
+static void push_pop(struct emit *e, u8 opcode, unsigned reg)
+{
+	if (reg & 8)
+		emit_byte(e, 0x41);
+	emit_byte(e, opcode | (reg & 7));
+}
 
 static void guest_registers(struct emit *e, bool load)
 {
@@ -49,8 +57,14 @@ static void vectors_out(struct emit *e)
 	u8 *none = emit_jcc(e, CC_E);
 	vector_registers(e, false);
 	mxcsr(e, false, offsetof(struct cpu, mxcsr));
-	mxcsr(e, true, offsetof(struct cpu, jit.host_mxcsr));
 	byte_set(e, offsetof(struct cpu, jit.vectors), 0);
+	/* raised flags do not matter to C, how it computes does */
+	emit_op(e, 0, MAP_1, 0x8b, S0, CPU(mxcsr));
+	emit_alu_imm(e, false, 4, rm_reg(S0), ~0x3f);
+	emit_alu_imm(e, false, 7, rm_reg(S0), 0x1f80);
+	u8 *same = emit_jcc(e, CC_E);
+	mxcsr(e, true, offsetof(struct cpu, jit.host_mxcsr));
+	emit_here(e, same);
 	emit_here(e, none);
 }
 
@@ -65,11 +79,8 @@ static void saved_flags(struct emit *e, bool load)
 static void build_enter(struct jit *jit, struct emit *e)
 {
 	jit->stubs.enter = e->p;
-	for (unsigned i = 0; i < ARRAY_LEN(callee_saved); i++) {
-		if (callee_saved[i] & 8)
-			emit_byte(e, 0x41);
-		emit_byte(e, 0x50 | (callee_saved[i] & 7));
-	}
+	for (unsigned i = 0; i < ARRAY_LEN(callee_saved); i++)
+		push_pop(e, 0x50, callee_saved[i]);
 	emit_op(e, OP_W, MAP_1, 0x83, 5, rm_reg(H_RSP)); /* sub rsp, 8: aligned for calls */
 	emit_byte(e, 8);
 	emit_mov(e, S0, H_RSI);
@@ -83,11 +94,8 @@ static void epilogue(struct emit *e)
 {
 	emit_op(e, OP_W, MAP_1, 0x83, 0, rm_reg(H_RSP));
 	emit_byte(e, 8);
-	for (unsigned i = ARRAY_LEN(callee_saved); i-- > 0;) {
-		if (callee_saved[i] & 8)
-			emit_byte(e, 0x41);
-		emit_byte(e, 0x58 | (callee_saved[i] & 7));
-	}
+	for (unsigned i = ARRAY_LEN(callee_saved); i-- > 0;)
+		push_pop(e, 0x58, callee_saved[i]);
 	emit_byte(e, 0xc3);
 }
 
@@ -155,6 +163,29 @@ static void build_dispatch(struct jit *jit, struct emit *e)
 	emit_op(e, 0, MAP_1, 0xff, 4, rm_reg(S1));
 	for (unsigned i = 0; i < n; i++)
 		emit_patch(e, miss[i], jit->stubs.leave);
+}
+
+static const u8 caller_saved[] = {H_RAX, H_RCX, H_RDX, H_RSI, H_RDI, H_R8, H_R9, H_R10, H_R11}; /* of those that hold something */
+
+static bool refill(struct cpu *cpu, u64 linear, u32 how)
+{
+	return access_refill(cpu, linear, how & 0xff, how >> 8);
+}
+
+static void build_refill(struct jit *jit, struct emit *e)
+{
+	jit->stubs.refill = e->p;
+	for (unsigned i = 0; i < ARRAY_LEN(caller_saved); i++) /* an odd number: the stack stays aligned */
+		push_pop(e, 0x50, caller_saved[i]);
+	emit_load(e, H_RDI, CPU(jit.self));
+	emit_mov(e, H_RSI, S0);
+	emit_mov32(e, H_RDX, S1);
+	emit_imm64(e, H_RAX, (u64)(uintptr_t)refill);
+	emit_op(e, 0, MAP_1, 0xff, 2, rm_reg(H_RAX));
+	emit_op(e, 0, MAP_1, 0x84, H_RAX, rm_reg(H_RAX));
+	for (unsigned i = ARRAY_LEN(caller_saved); i-- > 0;)
+		push_pop(e, 0x58, caller_saved[i]);
+	emit_byte(e, 0xc3);
 }
 
 /* The interpreter's turn, for one instruction. True: leave translated code; RIP is set. */
@@ -236,6 +267,7 @@ void stubs_build(struct jit *jit)
 
 	build_enter(jit, e);
 	build_leave(jit, e);
+	build_refill(jit, e);
 	build_one(jit, e);
 	build_dispatch(jit, e);
 	jit->stubs.end = e->p;

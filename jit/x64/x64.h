@@ -26,6 +26,9 @@ struct slow {
 	u8 *back;        /* address of writing */
 	u16 index;       /* of the instruction */
 	bool eflags;     /* go back with the flags in EFLAGS too */
+	u8 *retry;       /* a miss: where the look-up begins, with the address in S0; NULL: not a miss */
+	u8 size;
+	bool write;
 	bool vectors;    /* load the vector registers instead; if that cannot be, interpret the instruction and the rest */
 };
 
