@@ -68,6 +68,7 @@ void tlb_flush_all(struct cpu *cpu)
 {
 	struct tlb_state *state = tlb_state(cpu);
 
+	cpu->tlb_version++;
 	for (unsigned t = 0; t < TLB_FILLED; t++)
 		for (unsigned i = 0; i < TLB_SIZE; i++)
 			entry_clear(&state->tlb[t].entry[i], i);
@@ -88,6 +89,7 @@ void tlb_flush(struct cpu *cpu)
 		tlb_flush_all(cpu);
 		return;
 	}
+	cpu->tlb_version++;
 	for (u32 i = 0; i < state->local_count; i++) {
 		u32 slot = state->local[i] & (TLB_SIZE - 1);
 		entry_clear(&state->tlb[state->local[i] >> TLB_BITS].entry[slot], slot);
@@ -109,6 +111,7 @@ void tlb_flush_page(struct cpu *cpu, u64 linear)
 	struct tlb_state *state = tlb_state(cpu);
 	u64 bit, slot = linear >> PAGE_SHIFT & (TLB_SIZE - 1);
 
+	cpu->tlb_version++;
 	if (state->huge) {
 		tlb_flush_all(cpu);
 		return;

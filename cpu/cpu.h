@@ -169,12 +169,15 @@ struct block;
 struct cpu_model;
 
 /* What translated code (jit/) keeps at hand. */
+struct jit_target;
 struct cpu_jit {
 	struct cpu *self;    /* for code that reaches the CPU through a segment register */
 	void *state;         /* struct jit; NULL: no translator */
 	/* A decoded block dies; all of them do (block NULL). NULL: nobody minds. */
 	void (*killed)(struct cpu *cpu, struct block *block);
 	void (*free)(struct cpu *cpu); /* with the CPU; NULL: nothing */
+	struct jit_target *targets; /* where RIPs lead: TARGETS of them */
+	u64 space;           /* the present address space and privilege, as a part of their keys */
 	u64 tmp;             /* for one instruction */
 	u16 flags;           /* saved flags: AH, AL of the translator's convention */
 	u8 vectors;          /* the host's XMM registers and MXCSR are the guest's */
@@ -244,6 +247,7 @@ struct cpu {
 	bool debugger;   /* a debugger wants to see every instruction (set from outside, then mode_update()) */
 
 	/* ---- runtime of the engines ---- */
+	u64 tlb_version;               /* counts flushes of any kind */
 	struct tlb *tlb;               /* the one for the current privilege (access.h) */
 	const struct insn *cur;        /* being executed: what a fault is charged to */
 	struct tlb *fetch_tlb;         /* for instruction fetches at the current privilege */

@@ -73,6 +73,7 @@ void cache_flush(struct jit *jit)
 	free_all(jit);
 	begin(jit);
 	jit->full = false;
+	jit->space[0].version = jit->space[1].version = ~0ull;
 	jit->flushes++;
 }
 
@@ -91,11 +92,29 @@ static void unbind(struct jit *jit, struct translation *t)
 	t->incoming = NULL;
 }
 
+void cache_space(struct cpu *cpu)
+{
+	struct jit *jit = cpu->jit.state;
+	bool user = cpu->cpl == 3;
+
+	if (jit->space[user].version != cpu->tlb_version) {
+		if (++jit->spaces > 0xffff) {
+			memset(cpu->jit.targets, 0, sizeof *cpu->jit.targets << TARGET_BITS);
+			jit->space[!user].version = ~0ull;
+			jit->spaces = 1;
+		}
+		jit->space[user].version = cpu->tlb_version;
+		jit->space[user].number = jit->spaces;
+	}
+	cpu->jit.space = jit->space[user].number << 48;
+}
+
 void cache_killed(struct cpu *cpu, struct block *block)
 {
 	struct jit *jit = cpu->jit.state;
 
 	cpu->jit.leave = 1;
+	jit->space[0].version = jit->space[1].version = ~0ull;
 	if (!block) {
 		jit->full = true; /* flushed between blocks */
 		for (struct translation *t = jit->all; t; t = t->next)

@@ -32,6 +32,7 @@ static void release(struct cpu *cpu)
 {
 	code_flush(cpu);
 	cache_free(cpu->jit.state);
+	free(cpu->jit.targets);
 	cpu->jit.killed = NULL;
 }
 
@@ -44,6 +45,7 @@ static bool prepare(struct cpu *cpu)
 		if (!cpu->jit.state)
 			return false;
 		cpu->jit.self = cpu;
+		cpu->jit.targets = err_alloc(sizeof *cpu->jit.targets << TARGET_BITS);
 		cpu->jit.killed = cache_killed;
 		cpu->jit.free = release;
 		cpu->jit.host_mxcsr = _mm_getcsr();
@@ -61,6 +63,7 @@ static struct exit_record *enter(struct cpu *cpu, struct jit *jit, void *entry)
 
 	cpu->jit.flags = (flags & 0xff) << 8 | ((flags & FLAG_OF) ? 1 : 0);
 	cpu->jit.leave = 0;
+	cache_space(cpu);
 	struct exit_record *exit = go(NULL, entry);
 	cpu->rflags = (cpu->rflags & ~(u64)FLAGS_ARITH) | (cpu->jit.flags >> 8 & FLAGS_ARITH & 0xff) |
 	              ((cpu->jit.flags & 1) ? FLAG_OF : 0);

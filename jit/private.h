@@ -49,12 +49,22 @@ struct translation {
 	struct single single[];   /* one for each guest instruction */
 };
 
+/* What a RIP leads to in one address space, for transfers whose target is not known: the host code and the page's RIP. The key
+ * is the RIP with its upper 16 bits, which are all equal, XORed with the number of the space. */
+#define TARGET_BITS 13
+struct jit_target {
+	u64 key;
+	void *entry;
+	u64 page;
+	u64 pad;
+};
+
 struct stubs { /* addresses of writing */
 	u8 *enter;         /* C: struct exit_record *enter(void *unused, entry) */
 	u8 *leave;         /* RIP is stored, flags in RAX */
 	u8 *leave_off;     /* S0 = page offset of RIP, flags in RAX */
 	u8 *leave_link;    /* the same, S1 = exit record */
-	u8 *dispatch;      /* S0 = RIP, flags in RAX: go on at its translation */
+	u8 *dispatch;      /* S0 = RIP ^ space, flags in RAX: go on at its translation; comes after a miss in the targets */
 	u8 *one;           /* call: S1 = struct single, flags in RAX (and out) */
 	u8 *refill;        /* call: S0 = linear address (kept), S1 = size, S1 bit 8: to write. ZF clear: look it up again */
 	u8 *load_vectors;  /* call: the guest's XMM registers and MXCSR into the host's; clobbers EFLAGS. ZF set: not possible now */
@@ -70,6 +80,8 @@ struct jit {
 	struct translation *all;
 	struct block scratch; /* cpu->block while the interpreter runs one instruction */
 	bool full;
+	struct { u64 version, number; } space[2]; /* of supervisor and user mode */
+	u64 spaces;          /* numbers given out */
 	u64 translations, flushes, bound, interpreted; /* counted for `info jit` */
 };
 
@@ -78,6 +90,8 @@ struct jit *cache_new(struct err *err);
 void cache_free(struct jit *jit);
 void cache_flush(struct jit *jit);
 void cache_bind(struct jit *jit, struct exit_record *exit, struct translation *to);
+/* The number of the present space into cpu->jit.space. */
+void cache_space(struct cpu *cpu);
 /* The hook of the code cache: a block dies. */
 void cache_killed(struct cpu *cpu, struct block *block);
 
@@ -86,5 +100,7 @@ struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct blo
 
 /* x64/stubs.c */
 void stubs_build(struct jit *jit);
+/* Emit: go on at the RIP in S0; flags in RAX, EFLAGS are clobbered. */
+void stubs_dispatch(struct jit *jit, struct emit *e);
 
 #endif

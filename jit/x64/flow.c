@@ -23,7 +23,7 @@ void flow_exit(struct context *c, i64 off)
 		flags_clobber(c);
 		emit_load(e, S0, PAGE_GPR);
 		emit_lea(e, true, S0, S0, 0xff, 0, off);
-		emit_jmp_to(e, c->jit->stubs.dispatch);
+		stubs_dispatch(c->jit, e);
 	} else {
 		struct exit_record *exit = &c->t->exit[c->exits++];
 		u8 *poll = NULL;
@@ -144,7 +144,7 @@ static bool target_to_s0(struct context *c)
 static void dispatch(struct context *c)
 {
 	flags_clobber(c);
-	emit_jmp_to(c->e, c->jit->stubs.dispatch);
+	stubs_dispatch(c->jit, c->e);
 	c->ended = true;
 }
 

@@ -120,17 +120,52 @@ static void build_leave(struct jit *jit, struct emit *e)
 	epilogue(e);
 }
 
+/* S1: where S0's RIP may be found among the targets. S0 may be the key as well: the bits that differ do not count. */
+static void target_slot(struct emit *e, unsigned to, unsigned rip)
+{
+	_Static_assert(sizeof(struct jit_target) == 32, "scaled below");
+	emit_mov32(e, to, rip);
+	emit_op(e, 0, MAP_1, 0xc1, 5, rm_reg(to));
+	emit_byte(e, TARGET_BITS);
+	emit_op(e, 0, MAP_1, 0x33, to, rm_reg(rip));
+	emit_alu_imm(e, false, 4, rm_reg(to), (1 << TARGET_BITS) - 1);
+	emit_op(e, 0, MAP_1, 0xc1, 4, rm_reg(to));
+	emit_byte(e, 5);
+	emit_op(e, OP_W, MAP_1, 0x03, to, CPU(jit.targets));
+}
+
+#define PAGE_GPR CPU_AT(offsetof(struct cpu, gpr) + GPR_PAGE * 8)
+
+void stubs_dispatch(struct jit *jit, struct emit *e)
+{
+	target_slot(e, S1, S0);
+	emit_op(e, OP_W, MAP_1, 0x33, S0, CPU(jit.space));
+	emit_op(e, 0, MAP_1, 0x83, 7, CPU(kick));
+	emit_byte(e, 0);
+	emit_jcc_to(e, CC_NE, jit->stubs.dispatch);
+	emit_op(e, OP_W, MAP_1, 0x3b, S0, rm_base(S1, offsetof(struct jit_target, key)));
+	emit_jcc_to(e, CC_NE, jit->stubs.dispatch);
+	emit_load(e, S0, rm_base(S1, offsetof(struct jit_target, page)));
+	emit_store(e, PAGE_GPR, S0);
+	emit_op(e, 0, MAP_1, 0xff, 4, rm_base(S1, offsetof(struct jit_target, entry)));
+}
+
+/* What was not among the targets is looked for as the interpreter does it, and put there. */
 static void build_dispatch(struct jit *jit, struct emit *e)
 {
+	const i32 table = offsetof(struct code_jump, entry[CODE64]);
 	u8 *miss[4];
 	unsigned n = 0;
 
-	/* SDM 4.10.2.3: what a fetch needs is in the TLB; the block is then found by its host address */
+	_Static_assert(CODE64 * sizeof(struct jump_entry) << JUMP_BITS < 1u << 30, "a displacement");
+	_Static_assert(sizeof(struct jump_entry) == 16, "scaled below");
 	jit->stubs.dispatch = e->p;
+	emit_op(e, OP_W, MAP_1, 0x33, S0, CPU(jit.space));
 	emit_store(e, CPU(rip), S0);
 	emit_op(e, 0, MAP_1, 0x83, 7, CPU(kick));
 	emit_byte(e, 0);
 	miss[n++] = emit_jcc(e, CC_NE);
+	/* SDM 4.10.2.3: what a fetch needs is in the TLB; the block is then found by its host address */
 	emit_mov32(e, S1, S0);
 	emit_op(e, 0, MAP_1, 0xc1, 5, rm_reg(S1));
 	emit_byte(e, PAGE_SHIFT - 5);
@@ -141,25 +176,31 @@ static void build_dispatch(struct jit *jit, struct emit *e)
 	miss[n++] = emit_jcc(e, CC_AE);
 	emit_op(e, OP_W, MAP_1, 0x03, S0, rm_base(S1, offsetof(struct tlb_entry, host)));
 	emit_load(e, S1, rm_base(S1, offsetof(struct tlb_entry, exec)));
-	emit_store(e, CPU_AT(offsetof(struct cpu, gpr) + GPR_PAGE * 8), S1);
+	emit_store(e, PAGE_GPR, S1);
 	/* code_hash() */
 	emit_mov(e, S1, S0);
 	emit_op(e, OP_W, MAP_1, 0xc1, 5, rm_reg(S1));
 	emit_byte(e, JUMP_BITS);
 	emit_op(e, 0, MAP_1, 0x33, S1, rm_reg(S0));
 	emit_alu_imm(e, false, 4, rm_reg(S1), (1 << JUMP_BITS) - 1);
-	_Static_assert(sizeof(struct jump_entry) == 16, "scaled below");
 	emit_op(e, 0, MAP_1, 0xc1, 4, rm_reg(S1));
 	emit_byte(e, 4);
 	emit_op(e, OP_W, MAP_1, 0x03, S1, CPU(code));
-	_Static_assert(CODE64 * sizeof(struct jump_entry) << JUMP_BITS < 1u << 30, "a displacement");
-	const i32 table = offsetof(struct code_jump, entry[CODE64]);
 	emit_op(e, OP_W, MAP_1, 0x3b, S0, rm_base(S1, table + offsetof(struct jump_entry, hva)));
 	miss[n++] = emit_jcc(e, CC_NE);
 	emit_load(e, S1, rm_base(S1, table + offsetof(struct jump_entry, block)));
 	emit_load(e, S1, rm_base(S1, offsetof(struct block, entry)));
 	emit_op(e, OP_W, MAP_1, 0x85, S1, rm_reg(S1));
 	miss[n++] = emit_jcc(e, CC_E);
+	emit_store(e, CPU(jit.tmp), H_RCX);
+	emit_load(e, H_RCX, CPU(rip));
+	target_slot(e, S0, H_RCX);
+	emit_op(e, OP_W, MAP_1, 0x33, H_RCX, CPU(jit.space));
+	emit_store(e, rm_base(S0, offsetof(struct jit_target, key)), H_RCX);
+	emit_store(e, rm_base(S0, offsetof(struct jit_target, entry)), S1);
+	emit_load(e, H_RCX, PAGE_GPR);
+	emit_store(e, rm_base(S0, offsetof(struct jit_target, page)), H_RCX);
+	emit_load(e, H_RCX, CPU(jit.tmp));
 	emit_op(e, 0, MAP_1, 0xff, 4, rm_reg(S1));
 	for (unsigned i = 0; i < n; i++)
 		emit_patch(e, miss[i], jit->stubs.leave);
