@@ -11,12 +11,31 @@
 #include "jit/private.h"
 
 #define CODE_SIZE (128u << 20)
+#define HUGE (2u << 20) /* large host pages: translated code is much, and spread */
 
 static void begin(struct jit *jit)
 {
 	u8 *first = jit->stubs.end ? jit->stubs.end : jit->code;
 
 	jit->emit = (struct emit){.p = first, .end = jit->code + jit->size, .exec = jit->exec};
+}
+
+/* The file at an address that large pages can be used for. */
+static u8 *map_aligned(int fd, int prot)
+{
+	u8 *room = mmap(NULL, CODE_SIZE + HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), *at;
+
+	if (room == MAP_FAILED)
+		return MAP_FAILED;
+	at = (u8 *)(((uintptr_t)room + HUGE - 1) & ~(uintptr_t)(HUGE - 1));
+	if (at > room)
+		munmap(room, at - room);
+	if (room + HUGE > at)
+		munmap(at + CODE_SIZE, room + HUGE - at);
+	if (mmap(at, CODE_SIZE, prot, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
+		return MAP_FAILED;
+	madvise(at, CODE_SIZE, MADV_HUGEPAGE); /* a wish */
+	return at;
 }
 
 struct jit *cache_new(struct err *err)
@@ -26,8 +45,8 @@ struct jit *cache_new(struct err *err)
 	void *code = MAP_FAILED, *run = MAP_FAILED;
 
 	if (fd >= 0 && !ftruncate(fd, CODE_SIZE)) {
-		code = mmap(NULL, CODE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-		run = mmap(NULL, CODE_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+		code = map_aligned(fd, PROT_READ | PROT_WRITE);
+		run = map_aligned(fd, PROT_READ | PROT_EXEC);
 	}
 	int error = errno;
 	if (fd >= 0)
