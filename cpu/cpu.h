@@ -182,6 +182,7 @@ struct cpu_jit {
 	u16 flags;           /* saved flags: AH, AL of the translator's convention */
 	u8 vectors;          /* the host's XMM registers and MXCSR are the guest's */
 	u8 vectors_kept;     /* they were, before the interpreter was called */
+	u8 x87;              /* the host's x87 registers are the guest's */
 	u8 leave;            /* leave translated code after the current instruction */
 	bool running;        /* the engine is a translator: blocks are not linked */
 	u32 host_mxcsr;

@@ -61,6 +61,7 @@ struct jit *cache_new(struct err *err)
 	jit->code = code;
 	jit->exec = (u8 *)run - (u8 *)code;
 	jit->size = CODE_SIZE;
+	jit->fpu = fpu_new();
 	begin(jit);
 	stubs_build(jit);
 	return jit;
@@ -82,6 +83,7 @@ static void free_all(struct jit *jit)
 void cache_free(struct jit *jit)
 {
 	free_all(jit);
+	free(jit->fpu);
 	munmap(jit->code + jit->exec, jit->size);
 	munmap(jit->code, jit->size);
 	free(jit);

@@ -95,6 +95,8 @@ static enum engine_stop jit_run(struct cpu *cpu, u64 budget)
 	cpu->stop_at = ~0ull;
 	cpu->fault_env = &env;
 	if (setjmp(env)) {
+		if (cpu->jit.x87)
+			fpu_store(cpu);
 		interp_deliver(cpu);
 		exit = NULL;
 	}

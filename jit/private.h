@@ -35,7 +35,9 @@ struct exit_record {
 };
 
 struct single { /* an instruction alone, for the interpreter's function; the end goes on behind it */
-	struct insn insn, end; /* end.left: the instruction ends its block */
+	struct insn insn, end;
+	bool ends; /* the instruction ends its block */
+	bool x87;  /* it may look at x87 or MMX registers */
 };
 
 struct translation {
@@ -67,6 +69,7 @@ struct stubs { /* addresses of writing */
 	u8 *dispatch;      /* S0 = RIP ^ space, flags in RAX: go on at its translation; comes after a miss in the targets */
 	u8 *one;           /* call: S1 = struct single, flags in RAX (and out) */
 	u8 *refill;        /* call: S0 = linear address (kept), S1 = size, S1 bit 8: to write. ZF clear: look it up again */
+	u8 *load_x87;      /* like load_vectors, the x87 registers */
 	u8 *load_vectors;  /* call: the guest's XMM registers and MXCSR into the host's; clobbers EFLAGS. ZF set: not possible now */
 	u8 *end;
 };
@@ -77,6 +80,7 @@ struct jit {
 	size_t size;
 	struct emit emit;  /* the free rest */
 	struct stubs stubs;
+	struct fpu_image *fpu; /* NULL: x87 instructions are not rewritten */
 	struct translation *all;
 	struct block scratch; /* cpu->block while the interpreter runs one instruction */
 	bool full;
@@ -94,6 +98,12 @@ void cache_bind(struct jit *jit, struct exit_record *exit, struct translation *t
 void cache_space(struct cpu *cpu);
 /* The hook of the code cache: a block dies. */
 void cache_killed(struct cpu *cpu, struct block *block);
+
+/* x64/fpu.c */
+struct fpu_image *fpu_new(void);
+/* False: not now. Neither touches vector registers. */
+bool fpu_load(struct cpu *cpu);
+void fpu_store(struct cpu *cpu);
 
 /* translate.c: NULL when the code cache is full. */
 struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct block *block);

@@ -24,7 +24,25 @@ static void fill_single(struct single *s, const struct insn *in, bool bad)
 {
 	s->insn = *in;
 	s->insn.left = 1;
-	s->end = (struct insn){.exec = op_single_end, .off = in->off + in->len, .left = bad || ends_block(in)};
+	s->end = (struct insn){.exec = op_single_end, .off = in->off + in->len};
+	s->ends = bad || ends_block(in);
+}
+
+/* May it look at x87 or MMX registers? */
+static bool sees_x87(const struct context *c)
+{
+	switch (c->z.meta.isa_ext) {
+	case ZYDIS_ISA_EXT_X87: case ZYDIS_ISA_EXT_MMX: case ZYDIS_ISA_EXT_XSAVE: case ZYDIS_ISA_EXT_XSAVEC: case ZYDIS_ISA_EXT_XSAVEOPT:
+	case ZYDIS_ISA_EXT_XSAVES:
+		return true;
+	default:
+		break;
+	}
+	for (unsigned i = 0; i < c->z.operand_count; i++)
+		if ((c->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER && ZydisRegisterGetClass(c->op[i].reg.value) == ZYDIS_REGCLASS_MMX) ||
+		    (c->op[i].type == ZYDIS_OPERAND_TYPE_MEMORY && c->op[i].size > 128))
+			return true;
+	return c->z.mnemonic == ZYDIS_MNEMONIC_CVTPI2PS || c->z.mnemonic == ZYDIS_MNEMONIC_CVTPI2PD;
 }
 
 /* The interpreter runs this instruction. */
@@ -34,7 +52,8 @@ static void interpret(struct context *c)
 	emit_imm64(c->e, S1, (u64)(uintptr_t)&c->t->single[c->index]);
 	emit_call(c->e, c->jit->stubs.one);
 	c->vectors = false;
-	c->ended = c->t->single[c->index].end.left;
+	c->x87 = c->x87 && !c->t->single[c->index].x87;
+	c->ended = c->t->single[c->index].ends;
 }
 
 static bool decode(struct context *c)
@@ -65,7 +84,7 @@ struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct blo
 	c->cpu = cpu;
 	c->t = t;
 	c->slows = c->slow_first = c->exits = 0;
-	c->vectors = c->ended = false;
+	c->vectors = c->x87 = c->ended = false;
 	/* entered with the flags in RAX; the other entry puts them there */
 	t->entry_eflags = e->p;
 	c->in_eflags = true;
@@ -77,6 +96,7 @@ struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct blo
 		c->in = &block->insn[c->index];
 		decoded = decode(c);
 		fill_single(&t->single[c->index], c->in, !decoded && !c->in->form);
+		t->single[c->index].x87 = !decoded || sees_x87(c);
 		c->slow_first = c->slows;
 		if (!decoded || block->split || !rewrite(c))
 			interpret(c);

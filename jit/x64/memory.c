@@ -112,7 +112,7 @@ void memory_lookup(struct context *c, unsigned size, bool write, bool aligned)
 void memory_slow_return(struct context *c)
 {
 	for (unsigned i = c->slow_first; i < c->slows; i++) {
-		if (c->slow[i].vectors)
+		if (c->slow[i].load)
 			continue;
 		c->slow[i].back = c->e->p;
 		c->slow[i].eflags = c->in_eflags;
@@ -128,8 +128,8 @@ void memory_emit_slow(struct context *c)
 	for (unsigned i = 0; i < c->slows; i++) {
 		struct slow *s = &c->slow[i];
 		emit_here(e, s->jump);
-		if (s->vectors) {
-			emit_call(e, c->jit->stubs.load_vectors);
+		if (s->load) {
+			emit_call(e, s->load);
 			emit_jcc_to(e, CC_NE, s->back);
 		}
 		if (s->retry) {
@@ -143,7 +143,7 @@ void memory_emit_slow(struct context *c)
 		}
 		emit_imm64(e, S1, (u64)(uintptr_t)&c->t->single[s->index]);
 		emit_call(e, c->jit->stubs.one);
-		if (s->vectors) {
+		if (s->load) {
 			const struct insn *in = &c->t->single[s->index].insn;
 			emit_imm64(e, S0, in->off + in->len);
 			emit_jmp_to(e, c->jit->stubs.leave_off);

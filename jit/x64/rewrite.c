@@ -127,7 +127,7 @@ static void need_vectors(struct context *c)
 	emit_op(c->e, 0, MAP_1, 0x80, 7, CPU(jit.vectors));
 	emit_byte(c->e, 0);
 	memory_slow_if(c, CC_E);
-	c->slow[c->slows - 1].vectors = true;
+	c->slow[c->slows - 1].load = c->jit->stubs.load_vectors;
 	c->slow[c->slows - 1].back = c->e->p;
 	c->vectors = true;
 }
@@ -334,5 +334,5 @@ static bool plain(struct context *c)
 
 bool rewrite(struct context *c)
 {
-	return plain(c) || special_rewrite(c) || stack_rewrite(c) || flow_rewrite(c);
+	return plain(c) || special_rewrite(c) || stack_rewrite(c) || flow_rewrite(c) || x87_rewrite(c);
 }

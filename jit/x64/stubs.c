@@ -116,6 +116,12 @@ static void build_leave(struct jit *jit, struct emit *e)
 	saved_flags(e, false);
 	guest_registers(e, false);
 	vectors_out(e);
+	byte_test(e, offsetof(struct cpu, jit.x87));
+	u8 *none = emit_jcc(e, CC_E);
+	emit_load(e, H_RDI, CPU(jit.self));
+	emit_imm64(e, H_RAX, (u64)(uintptr_t)fpu_store);
+	emit_op(e, 0, MAP_1, 0xff, 2, rm_reg(H_RAX));
+	emit_here(e, none);
 	emit_mov(e, H_RAX, S1);
 	epilogue(e);
 }
@@ -208,25 +214,33 @@ static void build_dispatch(struct jit *jit, struct emit *e)
 
 static const u8 caller_saved[] = {H_RAX, H_RCX, H_RDX, H_RSI, H_RDI, H_R8, H_R9, H_R10, H_R11}; /* of those that hold something */
 
-static bool refill(struct cpu *cpu, u64 linear, u32 how)
+/* A call of C that keeps all that translated code holds in registers. ZF: it returned false. */
+static void call_keeping(struct emit *e, void *fn)
 {
-	return access_refill(cpu, linear, how & 0xff, how >> 8);
-}
-
-static void build_refill(struct jit *jit, struct emit *e)
-{
-	jit->stubs.refill = e->p;
 	for (unsigned i = 0; i < ARRAY_LEN(caller_saved); i++) /* an odd number: the stack stays aligned */
 		push_pop(e, 0x50, caller_saved[i]);
 	emit_load(e, H_RDI, CPU(jit.self));
 	emit_mov(e, H_RSI, S0);
 	emit_mov32(e, H_RDX, S1);
-	emit_imm64(e, H_RAX, (u64)(uintptr_t)refill);
+	emit_imm64(e, H_RAX, (u64)(uintptr_t)fn);
 	emit_op(e, 0, MAP_1, 0xff, 2, rm_reg(H_RAX));
 	emit_op(e, 0, MAP_1, 0x84, H_RAX, rm_reg(H_RAX));
 	for (unsigned i = ARRAY_LEN(caller_saved); i-- > 0;)
 		push_pop(e, 0x58, caller_saved[i]);
 	emit_byte(e, 0xc3);
+}
+
+static bool refill(struct cpu *cpu, u64 linear, u32 how)
+{
+	return access_refill(cpu, linear, how & 0xff, how >> 8);
+}
+
+static void build_calls(struct jit *jit, struct emit *e)
+{
+	jit->stubs.refill = e->p;
+	call_keeping(e, refill);
+	jit->stubs.load_x87 = e->p;
+	call_keeping(e, fpu_load);
 }
 
 /* The interpreter's turn, for one instruction. True: leave translated code; RIP is set. */
@@ -237,6 +251,9 @@ static bool one(struct cpu *cpu, struct single *single)
 	cpu->rflags = (cpu->rflags & ~(u64)FLAGS_ARITH) | (cpu->jit.flags >> 8 & FLAGS_ARITH & 0xff) |
 	              ((cpu->jit.flags & 1) ? FLAG_OF : 0);
 	cpu->cc_op = CC_FLAGS;
+	bool x87 = single->x87 && cpu->jit.x87;
+	if (x87)
+		fpu_store(cpu);
 	cpu->block = &jit->scratch;
 	cpu->instructions++;
 	jit->interpreted++;
@@ -250,7 +267,12 @@ static bool one(struct cpu *cpu, struct single *single)
 	cpu->cur = NULL;
 	u64 flags = flags_get(cpu);
 	cpu->jit.flags = (flags & 0xff) << 8 | ((flags & FLAG_OF) ? 1 : 0);
-	return single->end.left || cpu->jit.leave;
+	bool leave = single->ends || cpu->jit.leave;
+	if (leave && cpu->jit.x87)
+		fpu_store(cpu);
+	if (!leave && x87)
+		fpu_load(cpu);
+	return leave;
 }
 
 static void build_one(struct jit *jit, struct emit *e)
@@ -308,7 +330,7 @@ void stubs_build(struct jit *jit)
 
 	build_enter(jit, e);
 	build_leave(jit, e);
-	build_refill(jit, e);
+	build_calls(jit, e);
 	build_one(jit, e);
 	build_dispatch(jit, e);
 	jit->stubs.end = e->p;

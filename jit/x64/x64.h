@@ -29,7 +29,7 @@ struct slow {
 	u8 *retry;       /* a miss: where the look-up begins, with the address in S0; NULL: not a miss */
 	u8 size;
 	bool write;
-	bool vectors;    /* load the vector registers instead; if that cannot be, interpret the instruction and the rest */
+	u8 *load;        /* call this stub instead; if it refuses, interpret the instruction and leave */
 };
 
 /* A block being translated. */
@@ -43,7 +43,7 @@ struct context {
 	ZydisDecodedInstruction z;
 	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
 	bool in_eflags, in_rax;      /* where the flags are; one at least */
-	bool vectors;                /* the guest's vector registers are known to be loaded */
+	bool vectors, x87;           /* the guest's vector and x87 registers are known to be loaded */
 	bool ended;                  /* exits were emitted */
 	struct slow slow[STUBS_MAX];
 	unsigned slows;
@@ -80,6 +80,8 @@ bool special_rewrite(struct context *c);
 bool flow_rewrite(struct context *c);
 /* Leave for a page offset (of the present page), directly where possible. */
 void flow_exit(struct context *c, i64 off);
+/* ---- x87.c ---- */
+bool x87_rewrite(struct context *c);
 /* ---- stack.c ---- */
 bool stack_rewrite(struct context *c);
 

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/* x87 instructions, on the host's x87 registers. They are rewritten only while all exceptions are masked; FIP is kept in struct
+ * cpu, as every instruction but the control ones sets it (SDM vol. 1 ch. 8.1.8).
+ *
+ * NOT IMPLEMENTED: (these run in the interpreter) transcendental functions, whose results must be the same in every engine,
+ * BCD, environments, FPREM, FSCALE and FXTRACT, 16- and 32-bit code. */
+#include "cpu/flags.h"
+#include "jit/x64/x64.h"
+
+#define M(name) ZYDIS_MNEMONIC_##name
+
+enum kind { K_NONE, K_PLAIN, K_READ /* flags */, K_FULL };
+
+static const u8 kinds[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
+	[M(FLD)] = K_PLAIN, [M(FILD)] = K_PLAIN, [M(FLD1)] = K_PLAIN, [M(FLDZ)] = K_PLAIN, [M(FLDPI)] = K_PLAIN,
+	[M(FLDL2E)] = K_PLAIN, [M(FLDL2T)] = K_PLAIN, [M(FLDLG2)] = K_PLAIN, [M(FLDLN2)] = K_PLAIN, [M(FST)] = K_PLAIN,
+	[M(FSTP)] = K_PLAIN, [M(FIST)] = K_PLAIN, [M(FISTP)] = K_PLAIN, [M(FISTTP)] = K_PLAIN, [M(FXCH)] = K_PLAIN,
+	[M(FADD)] = K_PLAIN, [M(FADDP)] = K_PLAIN, [M(FIADD)] = K_PLAIN, [M(FSUB)] = K_PLAIN, [M(FSUBP)] = K_PLAIN,
+	[M(FISUB)] = K_PLAIN, [M(FSUBR)] = K_PLAIN, [M(FSUBRP)] = K_PLAIN, [M(FISUBR)] = K_PLAIN, [M(FMUL)] = K_PLAIN,
+	[M(FMULP)] = K_PLAIN, [M(FIMUL)] = K_PLAIN, [M(FDIV)] = K_PLAIN, [M(FDIVP)] = K_PLAIN, [M(FIDIV)] = K_PLAIN,
+	[M(FDIVR)] = K_PLAIN, [M(FDIVRP)] = K_PLAIN, [M(FIDIVR)] = K_PLAIN, [M(FCHS)] = K_PLAIN, [M(FABS)] = K_PLAIN,
+	[M(FSQRT)] = K_PLAIN, [M(FRNDINT)] = K_PLAIN, [M(FTST)] = K_PLAIN, [M(FXAM)] = K_PLAIN, [M(FCOM)] = K_PLAIN,
+	[M(FCOMP)] = K_PLAIN, [M(FCOMPP)] = K_PLAIN, [M(FUCOM)] = K_PLAIN, [M(FUCOMP)] = K_PLAIN, [M(FUCOMPP)] = K_PLAIN,
+	[M(FICOM)] = K_PLAIN, [M(FICOMP)] = K_PLAIN,
+	[M(FCMOVB)] = K_READ, [M(FCMOVE)] = K_READ, [M(FCMOVBE)] = K_READ, [M(FCMOVU)] = K_READ, [M(FCMOVNB)] = K_READ,
+	[M(FCMOVNE)] = K_READ, [M(FCMOVNBE)] = K_READ, [M(FCMOVNU)] = K_READ,
+	[M(FCOMI)] = K_FULL, [M(FCOMIP)] = K_FULL, [M(FUCOMI)] = K_FULL, [M(FUCOMIP)] = K_FULL,
+};
+
+/* The host's x87 registers must be the guest's; where that cannot be, the instruction is the interpreter's. */
+static void need_x87(struct context *c)
+{
+	if (c->x87)
+		return;
+	flags_clobber(c);
+	emit_op(c->e, 0, MAP_1, 0x80, 7, CPU(jit.x87));
+	emit_byte(c->e, 0);
+	memory_slow_if(c, CC_E);
+	c->slow[c->slows - 1].load = c->jit->stubs.load_x87;
+	c->slow[c->slows - 1].back = c->e->p;
+	c->x87 = true;
+}
+
+static const ZydisDecodedOperand *memory(struct context *c)
+{
+	for (unsigned i = 0; i < c->z.operand_count_visible; i++)
+		if (c->op[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
+			return &c->op[i];
+	return NULL;
+}
+
+static void set_fip(struct context *c)
+{
+	emit_load(c->e, S1, CPU_AT(offsetof(struct cpu, gpr) + GPR_PAGE * 8));
+	emit_lea(c->e, true, S1, S1, 0xff, 0, c->in->off);
+	emit_store(c->e, CPU(x87.fip), S1);
+}
+
+/* FNSTCW m16, FNSTSW m16 and AX. */
+static bool store_word(struct context *c)
+{
+	const ZydisDecodedOperand *op = memory(c);
+
+	need_x87(c);
+	if (!op) {
+		emit_mov(c->e, S0, H_RAX);
+		emit_byte(c->e, 0xdf);
+		emit_byte(c->e, 0xe0);
+		emit_op(c->e, OP_66, MAP_1, 0x8b, x64_home[RAX], rm_reg(H_RAX));
+		emit_mov(c->e, H_RAX, S0);
+		return true;
+	}
+	if (!memory_operand(c, op, 2, true, false))
+		return false;
+	emit_op(c->e, 0, MAP_1, c->z.opcode, c->z.raw.modrm.reg, rm_base(S0, 0));
+	return true;
+}
+
+/* FLDCW: one that unmasks an exception ends the time in translated code. */
+static bool load_control(struct context *c)
+{
+	struct emit *e = c->e;
+
+	need_x87(c);
+	if (!memory_operand(c, memory(c), 2, false, false))
+		return false;
+	emit_op(e, 0, MAP_0F, 0xb7, S1, rm_base(S0, 0));
+	emit_op(e, 0, MAP_1, 0xf7, 2, rm_reg(S1)); /* not; test */
+	emit_op(e, 0, MAP_1, 0xf7, 0, rm_reg(S1));
+	emit_u32(e, 0x3f);
+	memory_slow_if(c, CC_NE);
+	emit_op(e, 0, MAP_1, 0xd9, 5, rm_base(S0, 0));
+	c->x87 = false;
+	return true;
+}
+
+bool x87_rewrite(struct context *c)
+{
+	const ZydisDecodedInstruction *z = &c->z;
+	enum kind kind = kinds[z->mnemonic];
+	const ZydisDecodedOperand *op = memory(c);
+
+	if (!c->jit->fpu)
+		return false;
+	if (z->mnemonic == M(FNSTCW) || z->mnemonic == M(FNSTSW))
+		return store_word(c);
+	if (z->mnemonic == M(FLDCW))
+		return load_control(c);
+	if (kind == K_NONE)
+		return false;
+	need_x87(c);
+	if (op) {
+		bool write = z->mnemonic == M(FST) || z->mnemonic == M(FSTP) || z->mnemonic == M(FIST) || z->mnemonic == M(FISTP) ||
+		             z->mnemonic == M(FISTTP);
+		if (!memory_operand(c, op, op->size / 8, write, false))
+			return false;
+		emit_op(c->e, 0, MAP_1, z->opcode, z->raw.modrm.reg, rm_base(S0, 0));
+	} else {
+		if (kind == K_READ)
+			flags_restore(c);
+		emit_byte(c->e, z->opcode);
+		emit_byte(c->e, 0xc0 | z->raw.modrm.reg << 3 | z->raw.modrm.rm);
+		if (kind == K_FULL)
+			flags_written(c);
+	}
+	set_fip(c);
+	return true;
+}
