@@ -354,7 +354,9 @@ static struct block *build(struct cpu *cpu, u64 linear, u8 *hva)
 	/* Watch first, decode then: a write in between is not missed. */
 	struct code_page *page = page_get(cpu, page_hva, linear);
 
-	while (count < BLOCK_MAX && off < PAGE_SIZE && !ends) {
+	const unsigned most = cpu->jit.block_max ? MIN(cpu->jit.block_max, BLOCK_MAX) : BLOCK_MAX;
+
+	while (count < most && off < PAGE_SIZE && !ends) {
 		if (decode_insn(cpu, &insns[count], page_hva + off, MIN(15u, PAGE_SIZE - off), off, cpu->code_mode, &ends) == DECODE_MORE)
 			break;
 		off += insns[count++].len;

@@ -184,6 +184,7 @@ struct cpu_jit {
 	u8 vectors_kept;     /* they were, before the interpreter was called */
 	u8 x87;              /* the host's x87 registers are the guest's */
 	u8 leave;            /* leave translated code after the current instruction */
+	u8 block_max;        /* instructions in a decoded block, 0: no limit of its own */
 	bool running;        /* the engine is a translator: blocks are not linked */
 	u32 host_mxcsr;
 };

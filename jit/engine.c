@@ -1,32 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* The engine: the interpreter's loop, with a way into translated code for blocks that are warm. */
-#define _GNU_SOURCE
 #include "jit/jit.h"
 
-#include <asm/prctl.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 #include <xmmintrin.h>
 
+#include "base/options.h"
 #include "cpu/exception.h"
 #include "cpu/flags.h"
 #include "cpu/interp.h"
 #include "jit/private.h"
+#include "jit/x64/host.h"
 
-#define WARM 24 /* executions after which a block is translated */
+struct jit_options jit_options = {.warm = 24, .block = BLOCK_MAX, .limit = ~0ull};
 
 typedef struct exit_record *enter_fn(void *unused, void *entry);
-
-/* The GS base of this thread, which user space has no other use for. */
-static void point_gs(struct cpu *cpu)
-{
-	static _Thread_local struct cpu *at;
-
-	if (at != cpu)
-		syscall(SYS_arch_prctl, ARCH_SET_GS, cpu);
-	at = cpu;
-}
 
 static void release(struct cpu *cpu)
 {
@@ -36,7 +24,7 @@ static void release(struct cpu *cpu)
 	cpu->jit.killed = NULL;
 }
 
-static bool prepare(struct cpu *cpu)
+static bool prepare(struct cpu *cpu, bool counting)
 {
 	struct err err = {0};
 
@@ -46,12 +34,17 @@ static bool prepare(struct cpu *cpu)
 			return false;
 		cpu->jit.self = cpu;
 		cpu->jit.targets = err_alloc(sizeof *cpu->jit.targets << TARGET_BITS);
+		cpu->jit.block_max = jit_options.block;
 		cpu->jit.killed = cache_killed;
 		cpu->jit.free = release;
 		cpu->jit.host_mxcsr = _mm_getcsr();
 		code_flush(cpu); /* blocks of before may be linked */
 	}
-	point_gs(cpu);
+	struct jit *jit = cpu->jit.state;
+	if (jit->counting != counting)
+		cache_flush(jit);
+	jit->counting = counting;
+	host_set_gs(cpu);
 	return true;
 }
 
@@ -73,12 +66,24 @@ static struct exit_record *enter(struct cpu *cpu, struct jit *jit, void *entry)
 
 static struct translation *warm(struct cpu *cpu, struct jit *jit, struct block *block)
 {
-	if (block->key != CODE64 || !block->page || block->split || ++block->heat < WARM)
+	if (block->key != CODE64 || !block->page || block->split || ++block->heat < jit_options.warm || jit->translations >= jit_options.limit)
 		return NULL;
 	struct translation *t = translate_block(cpu, jit, block);
 	if (!t)
 		jit->full = true;
 	return t;
+}
+
+bool jit_configure(const char *text, struct err *err)
+{
+	static const struct option_key keys[] = {
+		{"warm", OPTION_NUMBER, offsetof(struct jit_options, warm), 1, 1u << 30, "executions before a block is translated"},
+		{"block", OPTION_NUMBER, offsetof(struct jit_options, block), 1, BLOCK_MAX, "guest instructions in a block at most"},
+		{"limit", OPTION_NUMBER, offsetof(struct jit_options, limit), 0, 0, "blocks translated at most"},
+		{0},
+	};
+
+	return options_parse(text, NULL, keys, &jit_options, "-jit", err);
 }
 
 static enum engine_stop jit_run(struct cpu *cpu, u64 budget)
@@ -87,12 +92,11 @@ static enum engine_stop jit_run(struct cpu *cpu, u64 budget)
 	struct exit_record *volatile exit = NULL;
 	enum engine_stop result;
 
-	/* counted execution is the interpreter's: translated code does not count */
-	if (budget || !prepare(cpu))
+	if (!prepare(cpu, budget || clock_counts(cpu->clock)))
 		return interp_engine.run(cpu, budget);
 	struct jit *jit = cpu->jit.state;
 	cpu->jit.running = true;
-	cpu->stop_at = ~0ull;
+	cpu->stop_at = budget ? cpu->instructions + budget : ~0ull;
 	cpu->fault_env = &env;
 	if (setjmp(env)) {
 		if (cpu->jit.x87)
@@ -110,6 +114,10 @@ static enum engine_stop jit_run(struct cpu *cpu, u64 budget)
 			atomic_store_explicit(&cpu->kick, 1, memory_order_relaxed);
 			continue;
 		}
+		if (unlikely(cpu->instructions >= cpu->stop_at)) {
+			result = ENGINE_BUDGET;
+			break;
+		}
 		if (unlikely(cpu->careful | cpu->shadow | cpu->log.in_asm)) {
 			exit = NULL;
 			interp_step(cpu);
@@ -120,7 +128,9 @@ static enum engine_stop jit_run(struct cpu *cpu, u64 budget)
 			exit = NULL;
 		}
 		struct block *block = interp_find(cpu);
-		if (unlikely(cpu->block_key >= BLOCK_LIMITED && cpu->rip + block->bytes - 1 > cpu->seg[SEG_CS].limit)) {
+		if (unlikely(cpu->block_key >= BLOCK_LIMITED && cpu->rip + block->bytes - 1 > cpu->seg[SEG_CS].limit) ||
+		    unlikely(cpu->instructions + block->count > cpu->stop_at)) {
+			exit = NULL;
 			interp_step(cpu);
 			continue;
 		}

@@ -7,4 +7,14 @@
 
 extern const struct engine jit_engine;
 
+/* How it works, for those who look for its mistakes. Read when a CPU first runs on the engine. */
+struct jit_options {
+	u64 warm;        /* executions after which a block is translated */
+	u64 block;       /* guest instructions in a block at most */
+	u64 limit;       /* blocks translated at most */
+};
+extern struct jit_options jit_options;
+/* Set from text, "warm=1,limit=1000". */
+bool jit_configure(const char *text, struct err *err);
+
 #endif

@@ -84,6 +84,7 @@ struct jit {
 	struct translation *all;
 	struct block scratch; /* cpu->block while the interpreter runs one instruction */
 	bool full;
+	bool counting;       /* translations count instructions, and stop at cpu->stop_at */
 	struct { u64 version, number; } space[2]; /* of supervisor and user mode */
 	u64 spaces;          /* numbers given out */
 	u64 translations, flushes, bound, interpreted; /* counted for `info jit` */

@@ -23,7 +23,6 @@ static const struct insn *op_single_end(struct cpu *cpu, const struct insn *in)
 static void fill_single(struct single *s, const struct insn *in, bool bad)
 {
 	s->insn = *in;
-	s->insn.left = 1;
 	s->end = (struct insn){.exec = op_single_end, .off = in->off + in->len};
 	s->ends = bad || ends_block(in);
 }
@@ -42,7 +41,8 @@ static bool sees_x87(const struct context *c)
 		if ((c->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER && ZydisRegisterGetClass(c->op[i].reg.value) == ZYDIS_REGCLASS_MMX) ||
 		    (c->op[i].type == ZYDIS_OPERAND_TYPE_MEMORY && c->op[i].size > 128))
 			return true;
-	return c->z.mnemonic == ZYDIS_MNEMONIC_CVTPI2PS || c->z.mnemonic == ZYDIS_MNEMONIC_CVTPI2PD;
+	return c->z.mnemonic == ZYDIS_MNEMONIC_CVTPI2PS || c->z.mnemonic == ZYDIS_MNEMONIC_CVTPI2PD ||
+	       c->z.mnemonic == ZYDIS_MNEMONIC_FISTTP;
 }
 
 /* The interpreter runs this instruction. */
@@ -62,6 +62,19 @@ static bool decode(struct context *c)
 
 	return ZYAN_SUCCESS(ZydisDecoderDecodeFull(decode_zydis(c->cpu, CODE64), bytes, c->in->len, &c->z, c->op)) && c->z.length == c->in->len &&
 	       c->z.mnemonic == c->in->mnemonic;
+}
+
+/* The block's instructions, all at once: a jump to be patched if there are more than the engine may execute. */
+static u8 *count(struct context *c)
+{
+	struct emit *e = c->e;
+
+	emit_load(e, S0, CPU(instructions));
+	emit_lea(e, true, S0, S0, 0xff, 0, c->t->block->count);
+	emit_op(e, OP_W, MAP_1, 0x3b, S0, CPU(stop_at));
+	u8 *over = emit_jcc(e, CC_A);
+	emit_store(e, CPU(instructions), S0);
+	return over;
 }
 
 struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct block *block)
@@ -91,6 +104,7 @@ struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct blo
 	c->in_rax = false;
 	flags_clobber(c);
 	t->entry_saved = e->p;
+	u8 *over = jit->counting ? count(c) : NULL;
 	for (c->index = 0; c->index < block->count; c->index++) {
 		bool decoded;
 		c->in = &block->insn[c->index];
@@ -105,6 +119,11 @@ struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct blo
 	if (!c->ended)
 		flow_exit(c, c->in->off + c->in->len);
 	memory_emit_slow(c);
+	if (over) {
+		emit_here(e, over);
+		emit_imm64(e, S0, block->insn[0].off);
+		emit_jmp_to(e, jit->stubs.leave_off);
+	}
 	if (e->full) {
 		e->p = start;
 		e->full = false;

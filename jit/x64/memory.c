@@ -145,6 +145,8 @@ void memory_emit_slow(struct context *c)
 		emit_call(e, c->jit->stubs.one);
 		if (s->load) {
 			const struct insn *in = &c->t->single[s->index].insn;
+			if (c->jit->counting)
+				emit_alu_imm(e, true, 5, CPU(instructions), in->left - 1);
 			emit_imm64(e, S0, in->off + in->len);
 			emit_jmp_to(e, c->jit->stubs.leave_off);
 			continue;

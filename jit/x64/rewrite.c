@@ -70,6 +70,7 @@ static enum kind vector_kind(const ZydisDecodedInstruction *z)
 	switch (z->mnemonic) {
 	case M(RCPPS): case M(RCPSS): case M(RSQRTPS): case M(RSQRTSS): case M(MASKMOVDQU): case M(LDMXCSR): case M(STMXCSR):
 	case M(CVTPI2PS): case M(CVTPI2PD): /* enter MMX mode */
+	case M(FISTTP): /* came with SSE3 */
 	case M(PCMPESTRI): case M(PCMPESTRM): case M(PCMPISTRI): case M(PCMPISTRM): case M(CLFLUSH): case M(MONITOR): case M(MWAIT):
 		return K_NONE;
 	case M(PTEST): case M(COMISD): case M(COMISS): case M(UCOMISD): case M(UCOMISS):
@@ -181,7 +182,8 @@ static unsigned place_register(struct context *c, struct place *p, unsigned scra
 		return p->guest;
 	if (x64_home[p->guest] != NO_HOME)
 		return x64_home[p->guest];
-	bool whole = !(p->op->actions & ZYDIS_OPERAND_ACTION_MASK_READ) && !(p->op->actions & ZYDIS_OPERAND_ACTION_CONDWRITE) && p->op->size >= 32;
+	bool bits = c->z.mnemonic == M(BSF) || c->z.mnemonic == M(BSR); /* of 0 they write nothing */
+	bool whole = !(p->op->actions & (ZYDIS_OPERAND_ACTION_MASK_READ | ZYDIS_OPERAND_ACTION_CONDWRITE)) && p->op->size >= 32 && !bits;
 	if (!whole)
 		emit_load(c->e, scratch, x64_gpr(p->guest));
 	p->write_back = p->op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
@@ -275,18 +277,18 @@ static bool modrm(struct context *c, enum kind kind, unsigned flags)
 	if (memory && size != 1 && size != 2 && size != 4 && size != 8 && size != 16)
 		return false;
 	/* a bit string in memory reaches beyond its operand */
-	if (memory && reg.op && (z->mnemonic == M(BT) || z->mnemonic == M(BTS) || z->mnemonic == M(BTR) || z->mnemonic == M(BTC)))
+	bool bits = reg.op && (z->mnemonic == M(BT) || z->mnemonic == M(BTS) || z->mnemonic == M(BTR) || z->mnemonic == M(BTC));
+	if (memory && bits)
 		return false;
 	if ((z->attributes & ZYDIS_ATTRIB_HAS_LOCK) && !memory)
 		return false;
-	bool vectors = reg.vector || rm.vector;
-	if (vectors)
+	if (kinds[z->mnemonic] == K_NONE) /* also where only MXCSR counts: CVTSD2SI r, m */
 		need_vectors(c);
 	if (memory) {
 		if (!memory_operand(c, rm.op, size, rm.op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE, size == 16 && !unaligned(z)))
 			return false;
 		where = rm_base(S0, 0);
-	} else if (!rm.vector && x64_home[rm.guest] == NO_HOME && !(rm.op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)) {
+	} else if (!rm.vector && x64_home[rm.guest] == NO_HOME && !bits && !(rm.op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)) {
 		where = x64_gpr(rm.guest);
 	} else {
 		where = rm_reg(place_register(c, &rm, S0));

@@ -254,8 +254,10 @@ static bool one(struct cpu *cpu, struct single *single)
 	bool x87 = single->x87 && cpu->jit.x87;
 	if (x87)
 		fpu_store(cpu);
+	u32 left = single->insn.left;
 	cpu->block = &jit->scratch;
-	cpu->instructions++;
+	if (!jit->counting)
+		cpu->instructions += left;
 	jit->interpreted++;
 	const struct insn *in = single->insn.exec(cpu, &single->insn);
 #ifndef INSN_THREADED
@@ -268,6 +270,8 @@ static bool one(struct cpu *cpu, struct single *single)
 	u64 flags = flags_get(cpu);
 	cpu->jit.flags = (flags & 0xff) << 8 | ((flags & FLAG_OF) ? 1 : 0);
 	bool leave = single->ends || cpu->jit.leave;
+	if (!jit->counting || leave)
+		cpu->instructions -= left - 1;
 	if (leave && cpu->jit.x87)
 		fpu_store(cpu);
 	if (!leave && x87)

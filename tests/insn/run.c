@@ -25,6 +25,9 @@
 #include "cpu/engine.h"
 #include "cpu/flags.h"
 #include "cpu/model.h"
+#ifdef ENGINE_JIT
+#include "jit/jit.h"
+#endif
 
 #define RAM_SIZE (16u << 20)
 #define BUDGET 20000000
@@ -281,6 +284,16 @@ int main(int argc, char **argv)
 	struct boot_entry entry;
 	bool expect_triple = false;
 
+	const struct engine *engine = &interp_engine;
+
+#ifdef ENGINE_JIT
+	if (argc > 1 && !strcmp(argv[1], "--jit")) {
+		engine = &jit_engine;
+		jit_options.warm = 1;
+		argc--;
+		argv++;
+	}
+#endif
 	if (argc < 3) {
 		fprintf(stderr, "usage: %s SOURCE.S PROGRAM.elf\n", argv[0]);
 		return 2;
@@ -314,7 +327,7 @@ int main(int argc, char **argv)
 	cpu->log.interrupts = argc > 3 && strstr(argv[3], "int");
 	cpu->log.in_asm = argc > 3 && strstr(argv[3], "in_asm");
 	enter(&entry);
-	enum engine_stop stop = interp_engine.run(cpu, BUDGET);
+	enum engine_stop stop = engine->run(cpu, BUDGET);
 	if (stop == ENGINE_BUDGET) {
 		printf("still running after %d instructions, at %04x:%llx\n", BUDGET, cpu->seg[SEG_CS].selector,
 		       (unsigned long long)cpu->rip);

@@ -292,6 +292,13 @@ static void read_frame(const struct cpu *cpu, struct outcome *out)
 		out->cr2 = cpu->cr2;
 }
 
+static const struct engine *engine = &interp_engine;
+
+void guest_use(const struct engine *which)
+{
+	engine = which;
+}
+
 void guest_run(const struct test *t, struct outcome *out)
 {
 	struct cpu *cpu = g.cpu;
@@ -299,7 +306,7 @@ void guest_run(const struct test *t, struct outcome *out)
 
 	put_state(cpu, &t->s);
 	do /* a REP string may take several turns */
-		interp_engine.run(cpu, 1);
+		engine->run(cpu, 1);
 	while (--turns && cpu->activity == CPU_RUNNING && cpu->rip == t->s.rip && cpu->cpl == 3);
 	memset(out, 0, sizeof *out);
 	out->vector = NO_FAULT;

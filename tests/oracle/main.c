@@ -9,6 +9,9 @@
 #include <time.h>
 
 #include "base/err.h"
+#ifdef ENGINE_JIT
+#include "jit/jit.h"
+#endif
 
 #define PER_INSTANCE 4 /* tests that share their bytes */
 #define ROUND 8        /* tests of a form before the next form has its turn */
@@ -322,6 +325,7 @@ static bool selftest(void)
 static void usage(void)
 {
 	puts("oracle: compare the interpreter with the host CPU, instruction form by instruction form\n"
+	     "  --jit           the translator, not the interpreter\n"
 	     "  --seed N        of the random operands (default 1)\n"
 	     "  --cases N       tests per form\n"
 	     "  --seconds S     stop after S seconds, all forms having had equal turns (default 75 unless --cases)\n"
@@ -335,13 +339,25 @@ static void usage(void)
 	     "  --verbose       print each test before it runs");
 }
 
+/* Every instruction in a block of its own, translated at once. */
+static void use_jit(void)
+{
+#ifdef ENGINE_JIT
+	jit_options.warm = jit_options.block = 1;
+	guest_use(&jit_engine);
+#else
+	fputs("no translator for this host\n", stderr);
+	exit(EXIT_ACCEL);
+#endif
+}
+
 static void parse(int argc, char **argv)
 {
 	static const struct option table[] = {
 		{"seed", 1, NULL, 's'}, {"cases", 1, NULL, 'n'}, {"seconds", 1, NULL, 't'}, {"only", 1, NULL, 'o'}, {"form", 1, NULL, 'f'},
 		{"case", 1, NULL, 'c'}, {"modes", 1, NULL, 'm'}, {"lines", 1, NULL, 'l'}, {"report", 1, NULL, 'r'},
 		{"record", 1, NULL, 'w'}, {"vectors", 1, NULL, 'v'}, {"selftest", 0, NULL, 'x'}, {"verbose", 0, NULL, 'V'},
-		{"help", 0, NULL, 'h'}, {0},
+		{"jit", 0, NULL, 'j'}, {"help", 0, NULL, 'h'}, {0},
 	};
 	int c;
 
@@ -361,6 +377,7 @@ static void parse(int argc, char **argv)
 		case 'w': options.record = optarg; break;
 		case 'v': options.vectors = strtoul(optarg, NULL, 0); break;
 		case 'x': options.selftest = true; break;
+		case 'j': use_jit(); break;
 		case 'V': options.verbose = true; break;
 		case 'h': usage(); exit(0);
 		default: usage(); exit(EXIT_USAGE);

@@ -280,6 +280,9 @@ void host_run(const struct test *t, struct outcome *out);
 bool guest_init(void);
 u8 *guest_arena(void);
 void guest_load(const struct instance *in);
+/* The engine that runs the tests; the interpreter unless told. */
+struct engine;
+void guest_use(const struct engine *which);
 void guest_run(const struct test *t, struct outcome *out);
 void guest_free(void);
 

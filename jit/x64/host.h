@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef JIT_X64_HOST_H
+#define JIT_X64_HOST_H
+
+/* The GS base of this thread, which user space has no other use for. */
+void host_set_gs(void *base);
+
+#endif
