@@ -66,7 +66,8 @@ static struct exit_record *enter(struct cpu *cpu, struct jit *jit, void *entry)
 
 static struct translation *warm(struct cpu *cpu, struct jit *jit, struct block *block)
 {
-	if (block->key != CODE64 || !block->page || block->split || ++block->heat < jit_options.warm || jit->translations >= jit_options.limit)
+	if (block->key != CODE64 || !block->page || block->split || ++block->heat < jit_options.warm ||
+	    jit->translations >= jit_options.limit)
 		return NULL;
 	struct translation *t = translate_block(cpu, jit, block);
 	if (!t)

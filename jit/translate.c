@@ -31,8 +31,8 @@ static void fill_single(struct single *s, const struct insn *in, bool bad)
 static bool sees_x87(const struct context *c)
 {
 	switch (c->z.meta.isa_ext) {
-	case ZYDIS_ISA_EXT_X87: case ZYDIS_ISA_EXT_MMX: case ZYDIS_ISA_EXT_XSAVE: case ZYDIS_ISA_EXT_XSAVEC: case ZYDIS_ISA_EXT_XSAVEOPT:
-	case ZYDIS_ISA_EXT_XSAVES:
+	case ZYDIS_ISA_EXT_X87: case ZYDIS_ISA_EXT_MMX:
+	case ZYDIS_ISA_EXT_XSAVE: case ZYDIS_ISA_EXT_XSAVEC: case ZYDIS_ISA_EXT_XSAVEOPT: case ZYDIS_ISA_EXT_XSAVES:
 		return true;
 	default:
 		break;
@@ -60,8 +60,8 @@ static bool decode(struct context *c)
 {
 	const u8 *bytes = c->t->block->hva + (c->in->off - c->t->block->insn[0].off);
 
-	return ZYAN_SUCCESS(ZydisDecoderDecodeFull(decode_zydis(c->cpu, CODE64), bytes, c->in->len, &c->z, c->op)) && c->z.length == c->in->len &&
-	       c->z.mnemonic == c->in->mnemonic;
+	return ZYAN_SUCCESS(ZydisDecoderDecodeFull(decode_zydis(c->cpu, CODE64), bytes, c->in->len, &c->z, c->op)) &&
+	       c->z.length == c->in->len && c->z.mnemonic == c->in->mnemonic;
 }
 
 /* The block's instructions, all at once: a jump to be patched if there are more than the engine may execute. */

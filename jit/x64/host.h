@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* What the back end asks of the host's operating system. */
 #ifndef JIT_X64_HOST_H
 #define JIT_X64_HOST_H
 

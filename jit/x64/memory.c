@@ -43,7 +43,8 @@ bool memory_address(struct context *c, const ZydisDecodedOperand *op, unsigned r
 		return false;
 	} else {
 		/* where Zydis sees a base that is none: see decode.c */
-		if ((z->attributes & ZYDIS_ATTRIB_HAS_SIB) && !z->raw.modrm.mod && z->raw.sib.base == 5 && op->mem.base != ZYDIS_REGISTER_NONE)
+		if ((z->attributes & ZYDIS_ATTRIB_HAS_SIB) && !z->raw.modrm.mod && z->raw.sib.base == 5 &&
+		    op->mem.base != ZYDIS_REGISTER_NONE)
 			return false;
 		unsigned index = op->mem.index == ZYDIS_REGISTER_NONE ? 0xff : address_register(c, op->mem.index, S1);
 		unsigned base = op->mem.base == ZYDIS_REGISTER_NONE ? 0xff : address_register(c, op->mem.base, S0);

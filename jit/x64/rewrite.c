@@ -36,7 +36,8 @@ static const u8 kinds[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
 	[M(SETO)] = K_READ, [M(SETNO)] = K_READ, [M(SETB)] = K_READ, [M(SETNB)] = K_READ, [M(SETZ)] = K_READ, [M(SETNZ)] = K_READ,
 	[M(SETBE)] = K_READ, [M(SETNBE)] = K_READ, [M(SETS)] = K_READ, [M(SETNS)] = K_READ, [M(SETP)] = K_READ, [M(SETNP)] = K_READ,
 	[M(SETL)] = K_READ, [M(SETNL)] = K_READ, [M(SETLE)] = K_READ, [M(SETNLE)] = K_READ,
-	[M(NOP)] = K_VOID, [M(PAUSE)] = K_VOID, [M(PREFETCH)] = K_VOID, [M(PREFETCHNTA)] = K_VOID, [M(PREFETCHT0)] = K_VOID, [M(PREFETCHT1)] = K_VOID,
+	[M(NOP)] = K_VOID, [M(PAUSE)] = K_VOID, [M(PREFETCH)] = K_VOID, [M(PREFETCHNTA)] = K_VOID, [M(PREFETCHT0)] = K_VOID,
+	[M(PREFETCHT1)] = K_VOID,
 	[M(PREFETCHT2)] = K_VOID, [M(PREFETCHW)] = K_VOID, [M(PREFETCHWT1)] = K_VOID,
 };
 
@@ -183,7 +184,8 @@ static unsigned place_register(struct context *c, struct place *p, unsigned scra
 	if (x64_home[p->guest] != NO_HOME)
 		return x64_home[p->guest];
 	bool bits = c->z.mnemonic == M(BSF) || c->z.mnemonic == M(BSR); /* of 0 they write nothing */
-	bool whole = !(p->op->actions & (ZYDIS_OPERAND_ACTION_MASK_READ | ZYDIS_OPERAND_ACTION_CONDWRITE)) && p->op->size >= 32 && !bits;
+	bool whole = !(p->op->actions & (ZYDIS_OPERAND_ACTION_MASK_READ | ZYDIS_OPERAND_ACTION_CONDWRITE)) &&
+	             p->op->size >= 32 && !bits;
 	if (!whole)
 		emit_load(c->e, scratch, x64_gpr(p->guest));
 	p->write_back = p->op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
