@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Lines that changed at version v of the picture differ in all pixels. */
+/* Each change gives every pixel of a line another colour. */
 u32 fake_pixel(const struct fake *f, unsigned x, unsigned y)
 {
-	u32 mixed = (x * 2654435761u) ^ (y * 40503u << 7) ^ (f->seed + (y >= f->first_dirty && y <= f->last_dirty)) * 0x9e3779b9u;
+	u32 mixed = (x * 2654435761u) ^ (y * 40503u << 7) ^ f->line[y] * 0x9e3779b9u;
 
 	return (mixed ^ mixed >> 13) & 0xffffff;
 }
@@ -134,6 +134,8 @@ void fake_change(struct fake *f, unsigned first, unsigned last)
 	loop_lock(f->machine.loop);
 	f->first_dirty = first;
 	f->last_dirty = last;
+	for (unsigned y = first; y <= last; y++)
+		f->line[y]++;
 	f->version++;
 	loop_unlock(f->machine.loop);
 }

@@ -13,7 +13,8 @@ struct fake {
 	struct ui_host host;
 	pthread_t thread;
 	/* under the machine lock */
-	unsigned width, height, seed;   /* the picture; fake_pixel() */
+	unsigned width, height;         /* the picture; fake_pixel() */
+	u8 line[DISPLAY_LINES];         /* how often each changed */
 	u64 version;                    /* counts changes of the picture */
 	u64 drawn[DISPLAY_VIEWERS];     /* the version that each viewer has */
 	unsigned first_dirty, last_dirty; /* lines changed by the last change */
