@@ -33,6 +33,10 @@ struct stream {
 	bool reading;
 	size_t (*filter)(void *opaque, u8 *data, size_t len);
 	void *filter_opaque;
+	void (*connected)(void *opaque);
+	void *connected_opaque;
+	bool telnet;
+	u8 telnet_state; /* enum telnet_state */
 	char *unlink_path;
 };
 
@@ -126,6 +130,75 @@ static void stream_write(void *opaque, const u8 *data, size_t len)
 	}
 }
 
+/* ---- telnet: RFC 854, 857 (we echo), 858 (no go-aheads); what the other end asks for is not answered ---- */
+
+enum { IAC = 255, DONT = 254, DO = 253, WONT = 252, WILL = 251, SB = 250, SE = 240, OPTION_ECHO = 1, OPTION_NO_GO_AHEAD = 3 };
+enum telnet_state { TN_DATA, TN_COMMAND, TN_OPTION, TN_SUB, TN_SUB_COMMAND, TN_CR };
+
+static void telnet_greet(struct stream *s)
+{
+	static const u8 greeting[] = {IAC, WILL, OPTION_ECHO, IAC, WILL, OPTION_NO_GO_AHEAD, IAC, DO, OPTION_NO_GO_AHEAD};
+
+	s->telnet_state = TN_DATA;
+	push(s, greeting, sizeof greeting, 0);
+}
+
+/* Take the protocol out of what came; returns what is left. */
+static size_t telnet_read(struct stream *s, u8 *data, size_t len)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		u8 c = data[i];
+		switch (s->telnet_state) {
+		case TN_CR: /* a return is CR NUL or CR LF on the wire */
+			s->telnet_state = TN_DATA;
+			if (c == 0 || c == '\n')
+				break;
+			/* fall through */
+		case TN_DATA:
+			if (c == IAC)
+				s->telnet_state = TN_COMMAND;
+			else
+				data[kept++] = c;
+			if (c == '\r')
+				s->telnet_state = TN_CR;
+			break;
+		case TN_COMMAND:
+			s->telnet_state = c == SB ? TN_SUB : c >= WILL && c <= DONT ? TN_OPTION : TN_DATA;
+			if (c == IAC)
+				data[kept++] = c;
+			break;
+		case TN_SUB:
+			if (c == IAC)
+				s->telnet_state = TN_SUB_COMMAND;
+			break;
+		case TN_SUB_COMMAND:
+			s->telnet_state = c == SE ? TN_DATA : TN_SUB;
+			break;
+		default:
+			s->telnet_state = TN_DATA;
+			break;
+		}
+	}
+	return kept;
+}
+
+static void telnet_write(void *opaque, const u8 *data, size_t len)
+{
+	static const u8 escape = IAC;
+
+	while (len) {
+		const u8 *found = memchr(data, IAC, len);
+		size_t part = found ? (size_t)(found - data) + 1 : len;
+		stream_write(opaque, data, part);
+		if (found)
+			stream_write(opaque, &escape, 1);
+		data += part;
+		len -= part;
+	}
+}
+
 /* ---- input ---- */
 
 static void deliver(struct stream *s)
@@ -150,7 +223,9 @@ static void read_more(struct stream *s)
 		hang_up(s);
 		return;
 	}
-	s->held_len = s->filter ? s->filter(s->filter_opaque, s->held, n) : (size_t)n;
+	s->held_len = s->telnet ? telnet_read(s, s->held, (size_t)n) : (size_t)n;
+	if (s->filter)
+		s->held_len = s->filter(s->filter_opaque, s->held, s->held_len);
 	deliver(s);
 }
 
@@ -210,6 +285,14 @@ struct chardev *chardev_fds(int in, int out, struct loop *loop)
 	return &s->chardev;
 }
 
+static void greet(struct stream *s)
+{
+	if (s->telnet)
+		telnet_greet(s);
+	if (s->connected)
+		s->connected(s->connected_opaque);
+}
+
 static void on_connect(void *opaque, int fd, unsigned events)
 {
 	struct stream *s = opaque;
@@ -224,6 +307,7 @@ static void on_connect(void *opaque, int fd, unsigned events)
 	}
 	s->in = s->out = peer;
 	watch(s);
+	greet(s);
 }
 
 static struct chardev *open_file(const char *path, const char *what, struct loop *loop, struct err *err)
@@ -330,6 +414,22 @@ static struct chardev *open_tcp(char *address, const char *what, const char *spe
 	return chardev;
 }
 
+static struct chardev *open_telnet(char *address, const char *what, const char *spec, struct loop *loop, struct err *err)
+{
+	struct chardev *chardev = open_tcp(address, what, spec, loop, err);
+	struct stream *s = (struct stream *)chardev;
+
+	if (!s)
+		return NULL;
+	loop_lock(loop);
+	s->telnet = true;
+	chardev->write = telnet_write;
+	if (s->out >= 0 && s->listener >= 0)
+		telnet_greet(s);
+	loop_unlock(loop);
+	return chardev;
+}
+
 static struct chardev *open_unix(char *path, const char *what, const char *spec, struct loop *loop, struct err *err)
 {
 	char *comma = strchr(path, ',');
@@ -369,10 +469,13 @@ struct chardev *chardev_open(const char *spec, const char *what, struct loop *lo
 		chardev = open_file(colon, what, loop, err);
 	else if (colon && !strcmp(copy, "tcp"))
 		chardev = open_tcp(colon, what, spec, loop, err);
+	else if (colon && !strcmp(copy, "telnet"))
+		chardev = open_telnet(colon, what, spec, loop, err);
 	else if (colon && !strcmp(copy, "unix"))
 		chardev = open_unix(colon, what, spec, loop, err);
 	else
-		err_set(err, EXIT_USAGE, "%s %s: not one of stdio, mon:stdio, file:PATH, pty, tcp:HOST:PORT, unix:PATH, null, none", what,
+		err_set(err, EXIT_USAGE,
+		        "%s %s: not one of stdio, mon:stdio, file:PATH, pty, tcp:HOST:PORT, telnet:HOST:PORT, unix:PATH, null, none", what,
 		        spec);
 	free(copy);
 	return chardev;
@@ -384,6 +487,14 @@ void chardev_filter(struct chardev *chardev, size_t (*filter)(void *opaque, u8 *
 
 	s->filter = filter;
 	s->filter_opaque = opaque;
+}
+
+void chardev_on_connect(struct chardev *chardev, void (*connected)(void *opaque), void *opaque)
+{
+	struct stream *s = (struct stream *)chardev;
+
+	s->connected = connected;
+	s->connected_opaque = opaque;
 }
 
 void chardev_flush(struct chardev *chardev)

@@ -6,13 +6,16 @@
 #include "base/loop.h"
 #include "hw/device.h"
 
-/* Open "null", "file:PATH", "pty", "tcp:HOST:PORT[,server][,nowait]", "unix:PATH[,server][,nowait]" ("stdio" and "mon:stdio" are
- * the terminal's, terminal.h). what names the option in errors. NULL on failure. Under no lock, before the machine runs. */
+/* Open "null", "file:PATH", "pty", "tcp:HOST:PORT[,server][,nowait]", "telnet:..." (the same), "unix:PATH[,server][,nowait]"
+ * ("stdio" and "mon:stdio" are the terminal's, terminal.h). what names the option in errors. NULL on failure. Under no lock, before
+ * the machine runs. */
 struct chardev *chardev_open(const char *spec, const char *what, struct loop *loop, struct err *err);
 /* A stream over file descriptors that are open already; in or out may be -1. */
 struct chardev *chardev_fds(int in, int out, struct loop *loop);
 /* Called (under the lock) with what comes in, before the device sees it; returns how many bytes are left for the device. */
 void chardev_filter(struct chardev *chardev, size_t (*filter)(void *opaque, u8 *data, size_t len), void *opaque);
+/* Called (under the lock) when somebody connects to a socket that we listen on. */
+void chardev_on_connect(struct chardev *chardev, void (*connected)(void *opaque), void *opaque);
 /* Write out what is still held back, as far as the host takes it without waiting long. */
 void chardev_flush(struct chardev *chardev);
 void chardev_close(struct chardev *chardev);

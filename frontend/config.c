@@ -45,9 +45,9 @@ static void replace(char **to, const char *value)
 		config->member = true;                                                                                         \
 		return true;                                                                                                   \
 	}
-STORE(kernel) STORE(initrd) STORE(append) STORE(bios) STORE(debugcon) STORE(monitor) STORE(log_items) STORE(log_file)
-STORE(pidfile) STORE(name)
-FLAG(nographic) FLAG(no_reboot) FLAG(no_shutdown) FLAG(paused) FLAG(print_config) FLAG(nodefaults)
+STORE(kernel)
+STORE(initrd) STORE(append) STORE(bios) STORE(debugcon) STORE(parallel) STORE(monitor) STORE(log_items) STORE(log_file)
+	STORE(pidfile) STORE(name) FLAG(nographic) FLAG(no_reboot) FLAG(no_shutdown) FLAG(paused) FLAG(print_config) FLAG(nodefaults)
 
 /* ---- options with a grammar ---- */
 
@@ -55,7 +55,7 @@ FLAG(nographic) FLAG(no_reboot) FLAG(no_shutdown) FLAG(paused) FLAG(print_config
 #define RAM_MAX (1ull << 40)
 #define CPUS_MAX 1
 
-static bool set_memory(struct config *config, const char *value, struct err *err)
+		static bool set_memory(struct config *config, const char *value, struct err *err)
 {
 	struct {
 		char *size;
@@ -377,8 +377,9 @@ static const struct option options[] = {
 	{"curses", NULL, display_set_curses, "same as -display curses"},
 	{"serial", "CHARDEV", set_serial,
      "serial port: stdio, mon:stdio, file:F, pty, tcp:H:P,server,nowait, unix:P,server,nowait, null, none"},
+	{"parallel", "CHARDEV", set_parallel, "parallel port with a printer: file:F or as -serial"},
 	{"debugcon", "CHARDEV", set_debugcon, "debug console at port 0xe9"},
-	{"monitor", "CHARDEV", set_monitor, "human monitor: stdio, unix:..., tcp:..., none"},
+	{"monitor", "CHARDEV", set_monitor, "human monitor: stdio, unix:..., tcp:..., telnet:..., none"},
 	{"device", "NAME[,K=V]", set_device, "add a device (help lists them)"},
 	{"S", NULL, set_paused, "do not start the CPU until 'cont' in the monitor"},
 	{"no-reboot", NULL, set_no_reboot, "end the run instead of a reset"},
@@ -523,8 +524,9 @@ void config_print(const struct config *config, FILE *to)
 
 void config_free(struct config *config)
 {
-	char *owned[] = {config->cpu, config->kernel, config->initrd, config->append, config->bios, config->file, config->debugcon,
-	                 config->monitor, config->log_items, config->log_file, config->pidfile, config->name};
+	char *owned[] = {config->cpu,      config->kernel,   config->initrd,   config->append,  config->bios,
+	                 config->file,     config->debugcon, config->parallel, config->monitor, config->log_items,
+	                 config->log_file, config->pidfile,  config->name};
 
 	for (unsigned i = 0; i < ARRAY_LEN(owned); i++)
 		free(owned[i]);

@@ -22,7 +22,7 @@ struct config {
 	bool nographic, no_reboot, no_shutdown, paused, print_config, nodefaults;
 	char *serial[BOARD_SERIALS];
 	unsigned serials;       /* -serial options seen */
-	char *debugcon, *monitor;
+	char *debugcon, *parallel, *monitor;
 	struct board_device device[BOARD_EXTRAS];
 	unsigned devices;
 	struct firmware_options firmware;

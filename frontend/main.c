@@ -62,6 +62,15 @@ static bool read_kernel(const struct config *config, struct board_config *board,
 	return read_modules(config, board, err);
 }
 
+/* Without a specification, or with "none", there is nothing to open. */
+static bool open_chardev(const char *spec, const char *what, struct chardev **chardev, struct loop *loop, struct err *err)
+{
+	if (!spec || !strcmp(spec, "none"))
+		return true;
+	*chardev = strcmp(spec, "stdio") ? chardev_open(spec, what, loop, err) : terminal_open(false, loop, err);
+	return *chardev;
+}
+
 static bool open_chardevs(const struct config *config, struct board_config *board, struct loop *loop, struct err *err)
 {
 	for (unsigned i = 0; i < config->serials; i++) {
@@ -75,13 +84,8 @@ static bool open_chardevs(const struct config *config, struct board_config *boar
 		if (!board->serial[i])
 			return false;
 	}
-	if (config->debugcon && strcmp(config->debugcon, "none")) {
-		board->debugcon = strcmp(config->debugcon, "stdio") ? chardev_open(config->debugcon, "-debugcon", loop, err)
-		                                                    : terminal_open(false, loop, err);
-		if (!board->debugcon)
-			return false;
-	}
-	return true;
+	return open_chardev(config->debugcon, "-debugcon", &board->debugcon, loop, err) &&
+	       open_chardev(config->parallel, "-parallel", &board->parallel, loop, err);
 }
 
 static bool open_log(const struct config *config, struct board_config *board, struct err *err)
@@ -168,6 +172,7 @@ static struct monitor *monitor_attach(struct board *board, struct chardev *chard
 
 	chardev->device = m;
 	chardev->receive = (void (*)(void *, const u8 *, size_t))monitor_input;
+	chardev_on_connect(chardev, (void (*)(void *))monitor_prompt, m);
 	return m;
 }
 
@@ -260,6 +265,8 @@ static int run(struct config *config, struct err *err)
 	for (unsigned i = 0; i < BOARD_SERIALS; i++)
 		if (session.board.serial[i])
 			chardev_flush(session.board.serial[i]);
+	if (session.board.parallel)
+		chardev_flush(session.board.parallel);
 	terminal_close();
 	monitor_free(session.monitor);
 	if (config->pidfile)

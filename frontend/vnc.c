@@ -31,6 +31,12 @@
 
 enum { ENCODING_EXTENDED_KEY = -258, MESSAGE_QEMU = 255 };
 
+/* The size that a client was met with; it may be another one by the time the client says that it can follow. */
+struct met {
+	int width, height;
+	bool told;
+};
+
 struct vnc {
 	struct ui ui;
 	char *address, *password, *password_file; /* options */
@@ -173,6 +179,8 @@ static void on_gone(rfbClientPtr client)
 	struct vnc *v = vnc_of(client);
 
 	v->clients--;
+	free(client->clientData);
+	client->clientData = NULL;
 	ui_release_keys(&v->ui);
 	if (v->mask)
 		ui_motion(&v->ui, 0, 0, 0, 0);
@@ -183,6 +191,9 @@ static enum rfbNewClientAction on_client(rfbClientPtr client)
 {
 	struct vnc *v = vnc_of(client);
 
+	struct met *met = client->clientData = err_alloc(sizeof *met);
+	met->width = client->screen->width;
+	met->height = client->screen->height;
 	client->clientGoneHook = on_gone;
 	v->clients++;
 	v->pace.quiet = 0;
@@ -302,6 +313,21 @@ static bool look(struct vnc *v)
 	return changed;
 }
 
+static void tell_size(rfbScreenInfoPtr screen)
+{
+	rfbClientIteratorPtr all = rfbGetClientIterator(screen);
+
+	for (rfbClientPtr c = rfbClientIteratorNext(all); c; c = rfbClientIteratorNext(all)) {
+		struct met *met = c->clientData;
+		if (!met || met->told || !c->useNewFBSize)
+			continue;
+		met->told = true;
+		if (met->width != screen->width || met->height != screen->height)
+			c->newFBSizePending = TRUE;
+	}
+	rfbReleaseClientIterator(all);
+}
+
 /* ---- the thread ---- */
 
 static void accept_client(struct vnc *v, int listener)
@@ -310,10 +336,12 @@ static void accept_client(struct vnc *v, int listener)
 
 	if (fd < 0)
 		return;
-	if (fd >= FD_SETSIZE) /* the library selects */
+	if (fd >= FD_SETSIZE) { /* the library selects */
 		close(fd);
-	else
-		rfbNewClientConnection(v->screen, fd);
+		return;
+	}
+	look(v); /* so that the client begins with the size that is */
+	rfbNewClientConnection(v->screen, fd);
 }
 
 static unsigned fill_poll(struct vnc *v, struct pollfd *fds)
@@ -347,8 +375,10 @@ static void vnc_run(struct ui *ui)
 			rfbProcessEvents(v->screen, 0);
 		/* nobody looks: nothing is drawn */
 		wait = v->clients ? ui_next_look(&v->pace, look(v)) : -1;
-		if (v->clients)
+		if (v->clients) {
+			tell_size(v->screen);
 			rfbProcessEvents(v->screen, 0);
+		}
 	}
 }
 

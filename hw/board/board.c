@@ -262,7 +262,7 @@ static bool make_devices(struct board *board, struct err *err)
 		const struct pc_device *row = &pc_devices[i];
 		struct chardev *chardev = NULL;
 		if (row->serial) { /* present only where somebody listens */
-			chardev = c->serial[row->serial - 1];
+			chardev = row->serial == PC_PARALLEL ? c->parallel : c->serial[row->serial - 1];
 			if (!chardev)
 				continue;
 		}

@@ -51,6 +51,7 @@ struct board_config {
 	i32 boot_fail_wait;         /* ms until the firmware tries again when nothing boots; -1: never; 0: the firmware's default */
 	bool nographic;             /* firmware talks to the serial port too */
 	struct chardev *serial[BOARD_SERIALS]; /* NULL: no such port */
+	struct chardev *parallel; /* what prints; NULL: no parallel port */
 	struct chardev *debugcon;
 	struct board_device extra[BOARD_EXTRAS];
 	unsigned extras;

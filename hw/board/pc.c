@@ -24,6 +24,7 @@ const struct pc_device pc_devices[] = {
 	{"isa-serial",   "serial1", "index=1",  2, {{"irq", "gsi", 3}}},
 	{"isa-serial",   "serial2", "index=2",  3, {{"irq", "gsi", 4}}},
 	{"isa-serial",   "serial3", "index=3",  4, {{"irq", "gsi", 3}}},
+	{"isa-parallel", "parallel0", NULL, PC_PARALLEL, {{"irq", "gsi", 7}}},
 };
 
 const struct acpi_isa pc_isa[] = {

@@ -14,9 +14,10 @@ struct pc_tie {
 	u8 to_pin;
 };
 #define PC_TIES 16
+#define PC_PARALLEL 5
 struct pc_device {
 	const char *class_name, *id, *options;
-	u8 serial; /* n: only present if serial port n (1..4) is */
+	u8 serial; /* n: only present if serial port n (1..4) is, or PC_PARALLEL */
 	struct pc_tie tie[PC_TIES];
 };
 extern const struct pc_device pc_devices[];
