@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/* A disk: an image (image.h) whose work is done by the loop's workers, and the drive that a device finds it in.
+ *
+ * A request becomes a job. A worker carries it out and puts it on the disk's list of finished jobs; it is completed by the loop's
+ * callback or, when a controller waits with the lock held, by disk_drain(), whichever comes first. The callback frees the job and
+ * touches the disk only if the job was not completed yet: the disk may be gone by then. */
+#include "hw/disk/disk.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/trace.h"
+#include "hw/disk/image.h"
+
+struct job {
+	struct disk *disk;
+	struct disk_request *request;
+	int error;
+	bool finished;  /* by the worker; under disk->mutex */
+	bool completed; /* under the machine lock */
+	struct job *next, **link; /* in disk->jobs, oldest first; under the machine lock */
+};
+
+struct disk {
+	struct image *image;
+	struct loop *loop;
+	struct job *jobs, **last; /* all that is on its way; under the machine lock */
+	pthread_mutex_t mutex;
+	pthread_cond_t progress;
+};
+
+TRACE_EVENT(ev_submit, "disk.submit");
+TRACE_EVENT(ev_done, "disk.done");
+
+static const char *const op_names[] = {"read", "write", "flush", "discard", "zero"};
+
+/* ---- jobs ---- */
+static int carry_out(struct image *image, const struct disk_request *r)
+{
+	switch (r->op) {
+	case DISK_READ:
+		return image_read(image, r->offset, r->buf, r->len);
+	case DISK_WRITE:
+		return image_write(image, r->offset, r->buf, r->len);
+	case DISK_FLUSH:
+		return image_flush(image);
+	case DISK_DISCARD:
+		return image_discard(image, r->offset, r->len);
+	case DISK_ZERO:
+		return image_zero(image, r->offset, r->len);
+	}
+	return EIO;
+}
+
+static void job_work(void *opaque)
+{
+	struct job *job = opaque;
+	struct disk *disk = job->disk;
+	int error = carry_out(disk->image, job->request);
+
+	pthread_mutex_lock(&disk->mutex);
+	job->error = error;
+	job->finished = true;
+	pthread_cond_broadcast(&disk->progress);
+	pthread_mutex_unlock(&disk->mutex);
+}
+
+static void complete(struct job *job) /* the request, not the job: that lives until its callback */
+{
+	struct disk *disk = job->disk;
+	struct disk_request *request = job->request;
+
+	*job->link = job->next;
+	if (job->next)
+		job->next->link = job->link;
+	else
+		disk->last = job->link;
+	job->completed = true;
+	request->error = job->error;
+	TRACE(ev_done, "%s %s at %llx: %d", disk->image->file, op_names[request->op], (unsigned long long)request->offset, job->error);
+	request->done(request);
+}
+
+static void job_done(void *opaque)
+{
+	struct job *job = opaque;
+
+	if (!job->completed)
+		complete(job);
+	free(job);
+}
+
+void disk_submit(struct disk *disk, struct disk_request *request)
+{
+	struct job *job = err_alloc(sizeof *job);
+
+	assert((unsigned)request->op < ARRAY_LEN(op_names));
+	TRACE(ev_submit, "%s %s at %llx, %llx bytes", disk->image->file, op_names[request->op],
+	      (unsigned long long)request->offset, (unsigned long long)request->len);
+	job->disk = disk;
+	job->request = request;
+	job->link = disk->last;
+	*disk->last = job;
+	disk->last = &job->next;
+	loop_work(disk->loop, job_work, job_done, job);
+}
+
+void disk_drain(struct disk *disk)
+{
+	while (disk->jobs) { /* what a completion submits comes last and is waited for too */
+		struct job *job = disk->jobs;
+
+		pthread_mutex_lock(&disk->mutex);
+		while (!job->finished)
+			pthread_cond_wait(&disk->progress, &disk->mutex);
+		pthread_mutex_unlock(&disk->mutex);
+		complete(job);
+	}
+}
+
+/* ---- disks ---- */
+struct disk *disk_open(const struct disk_config *config, struct loop *loop, struct err *err)
+{
+	unsigned flags = (config->read_only || config->snapshot ? IMAGE_READ_ONLY : 0) |
+	                 (config->try_read_only ? IMAGE_TRY_READ_ONLY : 0);
+	struct image *image = image_open(config->file, config->format, flags, err);
+	struct disk *disk;
+
+	if (image && config->snapshot && !config->read_only)
+		image = image_open_snapshot(image, err);
+	if (!image)
+		return NULL;
+	disk = err_alloc(sizeof *disk);
+	disk->image = image;
+	disk->loop = loop;
+	disk->last = &disk->jobs;
+	pthread_mutex_init(&disk->mutex, NULL);
+	pthread_cond_init(&disk->progress, NULL);
+	return disk;
+}
+
+void disk_close(struct disk *disk)
+{
+	if (!disk)
+		return;
+	disk_drain(disk);
+	image_flush(disk->image);
+	image_close(disk->image);
+	pthread_cond_destroy(&disk->progress);
+	pthread_mutex_destroy(&disk->mutex);
+	free(disk);
+}
+
+u64 disk_size(const struct disk *disk)
+{
+	return disk->image->size;
+}
+
+bool disk_read_only(const struct disk *disk)
+{
+	return disk->image->read_only;
+}
+
+const char *disk_file(const struct disk *disk)
+{
+	return disk->image->file;
+}
+
+const char *disk_format(const struct disk *disk)
+{
+	return disk->image->driver->name;
+}
+
+/* ---- drives ---- */
+static void no_medium(void *opaque)
+{
+	struct disk_request *request = opaque;
+
+	request->error = ENOMEDIUM;
+	request->done(request);
+}
+
+void drive_submit(struct drive *drive, struct loop *loop, struct disk_request *request)
+{
+	switch (request->op) {
+	case DISK_READ:
+		drive->reads++;
+		drive->read_bytes += request->len;
+		break;
+	case DISK_WRITE:
+	case DISK_ZERO:
+		drive->writes++;
+		drive->written_bytes += request->len;
+		break;
+	case DISK_FLUSH:
+		drive->flushes++;
+		break;
+	case DISK_DISCARD:
+		break;
+	}
+	if (drive->disk)
+		disk_submit(drive->disk, request);
+	else
+		loop_post(loop, no_medium, request);
+}
+
+static bool may_change(const struct drive *drive, bool force, struct err *err)
+{
+	if (drive->media == DRIVE_DISK)
+		return err_set(err, EXIT_USAGE, "drive %s is not removable", drive->id);
+	if (drive->disk && drive->locked && !force)
+		return err_set(err, EXIT_USAGE, "drive %s is locked by the guest", drive->id);
+	return true;
+}
+
+bool drive_eject(struct drive *drive, bool force, struct err *err)
+{
+	struct disk *disk;
+
+	if (!may_change(drive, force, err)) {
+		if (drive->media != DRIVE_DISK && drive->eject_request)
+			drive->eject_request(drive->device);
+		return false;
+	}
+	if (!drive->disk)
+		return true;
+	disk_drain(drive->disk); /* while the device still finds its medium in place */
+	disk = drive->disk;
+	drive->disk = NULL;
+	disk_close(disk);
+	if (drive->changed)
+		drive->changed(drive->device);
+	return true;
+}
+
+bool drive_insert(struct drive *drive, struct disk *disk, struct err *err)
+{
+	if (!may_change(drive, false, err))
+		return false;
+	if (!drive_eject(drive, false, err))
+		return false;
+	drive->disk = disk;
+	drive->tray_open = false;
+	if (drive->changed)
+		drive->changed(drive->device);
+	return true;
+}

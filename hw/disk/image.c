@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+/* Images: the table of formats, opening with the backing chain, and the checks that every format would otherwise repeat.
+ *
+ * Invariants: a driver sees only transfers inside its disk, and writes only if it was opened for writing. Who is named twice in a
+ * chain (by device and inode) is refused: a chain ends. */
+#define _GNU_SOURCE /* asprintf */
+#include "hw/disk/image.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const struct image_driver *const drivers[] = {&image_raw};
+
+/* One link of the chain being opened, from the overlay down. */
+struct link {
+	dev_t dev;
+	ino_t ino;
+	const struct link *up;
+	unsigned depth;
+};
+
+const struct image_driver *image_driver(const char *format)
+{
+	for (size_t i = 0; i < ARRAY_LEN(drivers); i++)
+		if (strcmp(drivers[i]->name, format) == 0)
+			return drivers[i];
+	return NULL;
+}
+
+const char *image_probe(int fd)
+{
+	u8 head[512];
+
+	if (image_file_read(fd, 0, head, sizeof head) == 0)
+		for (size_t i = 0; i < ARRAY_LEN(drivers); i++)
+			if (drivers[i]->probe && drivers[i]->probe(head, sizeof head))
+				return drivers[i]->name;
+	return image_raw.name;
+}
+
+int image_report(struct image *image, int error, const char *fmt, ...)
+{
+	unsigned kind = error == ENOSPC ? 0 : error == EIO ? 1 : 2;
+	char text[512];
+	va_list ap;
+
+	if (__atomic_exchange_n(&image->reported[kind], true, __ATOMIC_RELAXED))
+		return error;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	err_note("%s: %s", image->file, text);
+	return error;
+}
+
+/* ---- opening ---- */
+char *image_resolve(const char *overlay, const char *backing)
+{
+	const char *slash = strrchr(overlay, '/');
+	char *result = NULL;
+
+	if (strncmp(backing, "file:", 5) == 0)
+		backing += 5;
+	if (*backing == '/' || !slash)
+		return err_strdup(backing);
+	if (asprintf(&result, "%.*s/%s", (int)(slash - overlay), overlay, backing) < 0)
+		bug("asprintf");
+	return result;
+}
+
+static struct image *image_new(const struct image_driver *driver, const char *file, int fd)
+{
+	struct image *image = err_alloc(driver->struct_size);
+
+	image->driver = driver;
+	image->file = err_strdup(file);
+	image->fd = fd;
+	return image;
+}
+
+static void image_free(struct image *image)
+{
+	if (image->fd >= 0)
+		close(image->fd);
+	free(image->backing_file);
+	free(image->backing_format);
+	free(image->file);
+	free(image);
+}
+
+static struct image *open_link(const char *file, const char *format, unsigned flags, const struct link *up, struct err *err);
+
+static bool open_backing(struct image *image, unsigned flags, const struct link *self, struct err *err)
+{
+	char *file;
+
+	if (!image->backing_file || image->backing)
+		return true;
+	file = image_resolve(image->file, image->backing_file);
+	image->backing = open_link(file, image->backing_format, IMAGE_READ_ONLY | (flags & IMAGE_NO_LOCK), self, err);
+	free(file);
+	return image->backing || err_prefix(err, "backing file of %s", image->file);
+}
+
+static bool identify(struct image *image, const struct link *up, struct link *self, struct err *err)
+{
+	struct stat st;
+
+	if (fstat(image->fd, &st) < 0)
+		return err_set(err, EXIT_FILE, "cannot look at %s: %s", image->file, strerror(errno));
+	*self = (struct link){.dev = st.st_dev, .ino = st.st_ino, .up = up, .depth = up ? up->depth + 1 : 0};
+	for (const struct link *l = up; l; l = l->up)
+		if (l->dev == st.st_dev && l->ino == st.st_ino)
+			return err_set(err, EXIT_FILE, "%s is its own backing file", image->file);
+	if (self->depth >= IMAGE_DEPTH)
+		return err_set(err, EXIT_FILE, "more than %d images on top of each other", IMAGE_DEPTH);
+	return true;
+}
+
+static struct image *open_link(const char *file, const char *format, unsigned flags, const struct link *up, struct err *err)
+{
+	const struct image_driver *driver = NULL;
+	struct image *image;
+	struct link self;
+	bool read_only;
+	int fd;
+
+	if (format && !(driver = image_driver(format))) {
+		err_set(err, EXIT_USAGE, "%s: unknown image format '%s'", file, format);
+		return NULL;
+	}
+	fd = image_file_open(file, flags, &read_only, err);
+	if (fd < 0)
+		return NULL;
+	image = image_new(driver ? driver : image_driver(image_probe(fd)), file, fd);
+	image->read_only = read_only;
+	if (!image_file_size(fd, &image->host_size, &image->device)) {
+		err_set(err, EXIT_FILE, "cannot get the size of %s: %s", file, strerror(errno));
+		image_free(image);
+		return NULL;
+	}
+	if (!identify(image, up, &self, err) || !image->driver->open(image, flags, err)) {
+		image_free(image);
+		return NULL;
+	}
+	if (!(flags & IMAGE_NO_BACKING) && !open_backing(image, flags, &self, err)) {
+		image_close(image);
+		return NULL;
+	}
+	return image;
+}
+
+struct image *image_open(const char *file, const char *format, unsigned flags, struct err *err)
+{
+	return open_link(file, format, flags, NULL, err);
+}
+
+bool image_open_backing(struct image *image, unsigned flags, struct err *err)
+{
+	struct link self;
+
+	return identify(image, NULL, &self, err) && open_backing(image, flags, &self, err);
+}
+
+struct image *image_open_snapshot(struct image *base, struct err *err)
+{
+	err_set(err, EXIT_USAGE, "%s: no overlay without qcow2", base->file);
+	image_close(base);
+	return NULL;
+}
+
+void image_close(struct image *image)
+{
+	while (image) {
+		struct image *below = image->backing;
+
+		image->driver->close(image);
+		image_free(image);
+		image = below;
+	}
+}
+
+bool image_create(const struct image_create *options, struct err *err)
+{
+	const struct image_driver *driver = image_driver(options->format);
+	bool good;
+	int fd;
+
+	if (!driver || !driver->create)
+		return err_set(err, EXIT_USAGE, "unknown image format '%s'", options->format);
+	fd = image_file_create(options->file, err);
+	if (fd < 0)
+		return false;
+	good = driver->create(options, fd, err);
+	if (close(fd) < 0 && good)
+		good = err_set(err, EXIT_FILE, "cannot write %s: %s", options->file, strerror(errno));
+	return good;
+}
+
+/* ---- transfers ---- */
+static bool inside(const struct image *image, u64 offset, u64 len)
+{
+	return offset <= image->size && len <= image->size - offset;
+}
+
+static int outcome(struct image *image, int error, const char *what)
+{
+	if (error == EDQUOT || error == EFBIG)
+		error = ENOSPC;
+	if (error == ENOSPC)
+		return image_report(image, ENOSPC, "the host has no room left: the guest sees failing writes");
+	if (error && error != EROFS && error != ENOTSUP)
+		return image_report(image, EIO, "%s failed: %s", what, strerror(error));
+	return error;
+}
+
+int image_read(struct image *image, u64 offset, void *buf, size_t len)
+{
+	if (!inside(image, offset, len))
+		return EIO;
+	return outcome(image, image->driver->read(image, offset, buf, len), "reading");
+}
+
+int image_write(struct image *image, u64 offset, const void *buf, size_t len)
+{
+	if (image->read_only)
+		return EROFS;
+	if (!inside(image, offset, len))
+		return EIO;
+	return outcome(image, image->driver->write(image, offset, buf, len), "writing");
+}
+
+int image_zero(struct image *image, u64 offset, u64 len)
+{
+	if (image->read_only)
+		return EROFS;
+	if (!inside(image, offset, len))
+		return EIO;
+	return outcome(image, image->driver->zero(image, offset, len), "writing zeros");
+}
+
+int image_discard(struct image *image, u64 offset, u64 len)
+{
+	if (image->read_only)
+		return EROFS;
+	if (!inside(image, offset, len))
+		return EIO;
+	return outcome(image, image->driver->discard(image, offset, len), "discarding");
+}
+
+int image_flush(struct image *image)
+{
+	return image->read_only ? 0 : outcome(image, image->driver->flush(image), "flushing");
+}
+
+/* ---- the rest ---- */
+int image_map(struct image *image, u64 offset, u64 len, struct image_extent *extent)
+{
+	if (!len || !inside(image, offset, len))
+		return EIO;
+	return outcome(image, image->driver->map(image, offset, len, extent), "reading");
+}
+
+int image_map_chain(struct image *image, u64 offset, u64 len, struct image_extent *extent, struct image **owner)
+{
+	for (; image; image = image->backing) {
+		int error;
+
+		if (offset >= image->size) /* a short backing file goes on with zeros */
+			break;
+		error = image_map(image, offset, MIN(len, image->size - offset), extent);
+		if (error)
+			return error;
+		len = extent->len;
+		*owner = image;
+		if (extent->allocated || extent->zero)
+			return 0;
+	}
+	*extent = (struct image_extent){.len = len, .zero = true};
+	*owner = NULL;
+	return 0;
+}
+
+bool image_resize(struct image *image, u64 size, struct err *err)
+{
+	if (image->read_only)
+		return err_set(err, EXIT_FILE, "%s is read-only", image->file);
+	return image->driver->resize(image, size, err);
+}
+
+void image_get_info(struct image *image, struct image_info *info)
+{
+	struct stat st;
+
+	*info = (struct image_info){0};
+	if (fstat(image->fd, &st) == 0)
+		info->disk_bytes = (u64)st.st_blocks * 512;
+	if (image->backing_file)
+		snprintf(info->backing_name, sizeof info->backing_name, "%s", image->backing_file);
+	if (image->backing_format)
+		snprintf(info->backing_format, sizeof info->backing_format, "%s", image->backing_format);
+	image->driver->info(image, info);
+}
