@@ -57,7 +57,8 @@ static void count_done(struct disk_request *request)
 
 static struct disk_request request(enum disk_op op, u64 offset, u64 len, u8 *buf)
 {
-	return (struct disk_request){.op = op, .offset = offset, .len = len, .buf = buf, .done = count_done, .opaque = file, .error = -1};
+	return (struct disk_request){
+		.op = op, .offset = offset, .len = len, .buf = buf, .done = count_done, .opaque = file, .error = -1};
 }
 
 static int run(struct disk *disk, enum disk_op op, u64 offset, u64 len, u8 *buf)
@@ -216,7 +217,8 @@ static void eject_request(void *device)
 
 static void test_drive(void **state)
 {
-	struct drive drive = {.id = "cd0", .media = DRIVE_CDROM, .changed = changed, .eject_request = eject_request, .device = &changes};
+	struct drive drive = {
+		.id = "cd0", .media = DRIVE_CDROM, .changed = changed, .eject_request = eject_request, .device = &changes};
 	struct drive fixed = {.id = "hd0"};
 	struct disk_request r;
 	u8 buf[512];
