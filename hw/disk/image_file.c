@@ -225,7 +225,9 @@ int image_file_temporary(struct err *err)
 	fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600);
 	if (fd >= 0)
 		return fd;
-	if (snprintf(name, sizeof name, "%s/paisano-" "XX" "XX" "XX", dir) < (int)sizeof name && (fd = mkostemp(name, O_CLOEXEC)) >= 0) {
+	if (snprintf(name, sizeof name, "%s/paisano-" "XX" "XX" "XX", dir) < (int)sizeof name)
+		fd = mkostemp(name, O_CLOEXEC);
+	if (fd >= 0) {
 		unlink(name);
 		return fd;
 	}
