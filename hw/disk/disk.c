@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A disk: an image (image.h) whose work is done by the loop's workers, and the drive that a device finds it in.
+/* A disk: an image (image.h) whose work is done by the loop's workers.
  *
  * A request becomes a job. A worker carries it out and puts it on the disk's list of finished jobs; it is completed by the loop's
  * callback or, when a controller waits with the lock held, by disk_drain(), whichever comes first. The callback frees the job and
@@ -171,79 +171,4 @@ const char *disk_file(const struct disk *disk)
 const char *disk_format(const struct disk *disk)
 {
 	return disk->image->driver->name;
-}
-
-/* ---- drives ---- */
-static void no_medium(void *opaque)
-{
-	struct disk_request *request = opaque;
-
-	request->error = ENOMEDIUM;
-	request->done(request);
-}
-
-void drive_submit(struct drive *drive, struct loop *loop, struct disk_request *request)
-{
-	switch (request->op) {
-	case DISK_READ:
-		drive->reads++;
-		drive->read_bytes += request->len;
-		break;
-	case DISK_WRITE:
-	case DISK_ZERO:
-		drive->writes++;
-		drive->written_bytes += request->len;
-		break;
-	case DISK_FLUSH:
-		drive->flushes++;
-		break;
-	case DISK_DISCARD:
-		break;
-	}
-	if (drive->disk)
-		disk_submit(drive->disk, request);
-	else
-		loop_post(loop, no_medium, request);
-}
-
-static bool may_change(const struct drive *drive, bool force, struct err *err)
-{
-	if (drive->media == DRIVE_DISK)
-		return err_set(err, EXIT_USAGE, "drive %s is not removable", drive->id);
-	if (drive->disk && drive->locked && !force)
-		return err_set(err, EXIT_USAGE, "drive %s is locked by the guest", drive->id);
-	return true;
-}
-
-bool drive_eject(struct drive *drive, bool force, struct err *err)
-{
-	struct disk *disk;
-
-	if (!may_change(drive, force, err)) {
-		if (drive->media != DRIVE_DISK && drive->eject_request)
-			drive->eject_request(drive->device);
-		return false;
-	}
-	if (!drive->disk)
-		return true;
-	disk_drain(drive->disk); /* while the device still finds its medium in place */
-	disk = drive->disk;
-	drive->disk = NULL;
-	disk_close(disk);
-	if (drive->changed)
-		drive->changed(drive->device);
-	return true;
-}
-
-bool drive_insert(struct drive *drive, struct disk *disk, struct err *err)
-{
-	if (!may_change(drive, false, err))
-		return false;
-	if (!drive_eject(drive, false, err))
-		return false;
-	drive->disk = disk;
-	drive->tray_open = false;
-	if (drive->changed)
-		drive->changed(drive->device);
-	return true;
 }
