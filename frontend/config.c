@@ -371,6 +371,13 @@ static const struct option options[] = {
 	{"bios", "FILE", set_bios, "firmware: an image file, its name where packages put them (default bios-256k.bin), or uefi"},
 	{"pflash", "FILE", firmware_set_pflash, "a flash chip with firmware (first) or its variables (second)"},
 	{"fw_cfg", "[name=]N,file=F|string=S", firmware_set_fw_cfg, "a file for the firmware or the guest (names: opt/...)"},
+	{"hda", "FILE", drives_set_hda, "disk: first IDE channel, unit 0"},
+	{"hdb", "FILE", drives_set_hdb, "disk: first IDE channel, unit 1"},
+	{"hdc", "FILE", drives_set_hdc, "disk: second IDE channel, unit 0"},
+	{"hdd", "FILE", drives_set_hdd, "disk: second IDE channel, unit 1"},
+	{"cdrom", "FILE", drives_set_cdrom, "CD or DVD image, in the drive at the place of -hdc"},
+	{"drive", "K=V,...", drives_set, "drive: file=, if=ide, index=, media=disk|cdrom, format=, readonly=, snapshot=, id="},
+	{"snapshot", NULL, drives_set_snapshot, "what guests write to disks is forgotten at the end"},
 	{"nographic", NULL, set_nographic, "serial console and monitor on this terminal (Ctrl-A h)"},
 	{"display", "sdl|vnc=:N|curses|none", display_set, "where the screen is shown (help; default: what the host has)"},
 	{"vnc", ":N[,K=V]", display_set_vnc, "same as -display vnc=:N"},
@@ -404,18 +411,13 @@ static const struct option options[] = {
 	{"h", NULL, show_help, "this list"},
 	/* known to QEMU's users, not here */
 	{"enable-kvm", NULL, NULL, "KVM is not in this version; use -accel auto"},
-	{"hda", "FILE", NULL, "there are no disks in this version; use -kernel with -initrd"},
-	{"hdb", "FILE", NULL, "there are no disks in this version; use -kernel with -initrd"},
-	{"cdrom", "FILE", NULL, "there are no CD-ROM drives in this version; use -kernel with -initrd"},
 	{"fda", "FILE", NULL, "there are no floppy drives in this version; use -kernel"},
-	{"drive", "...", NULL, "there are no drives in this version; use -kernel with -initrd"},
-	{"blockdev", "...", NULL, "there are no drives in this version; use -kernel with -initrd"},
+	{"blockdev", "...", NULL, "use -drive"},
 	{"netdev", "...", NULL, "there is no network adapter in this version; use -net none"},
 	{"qmp", "...", NULL, "QMP is not in this version; use -monitor"},
 	{"gdb", "...", NULL, "the debugger stub is not in this version; use -d in_asm,int"},
 	{"s", NULL, NULL, "the debugger stub is not in this version; use -d in_asm,int"},
 	{"loadvm", "NAME", NULL, "snapshots are not in this version"},
-	{"snapshot", NULL, NULL, "there are no disks in this version"},
 	{"daemonize", NULL, NULL, "use the shell's & and -pidfile"},
 	{"chardev", "...", NULL, "name the chardev in -serial, -debugcon or -monitor"},
 	{"usb", NULL, NULL, "USB is not in this version; the keyboard and mouse are PS/2"},
@@ -424,7 +426,7 @@ static const struct option options[] = {
 static bool show_help(struct config *config, const char *value, struct err *err)
 {
 	(void)config, (void)value, (void)err;
-	printf("usage: paisano [OPTION...] [FILE]\nFILE: a kernel to boot, looked at to see which kind\n\n");
+	printf("usage: paisano [OPTION...] [FILE]\nFILE: a disk, CD or floppy image or a kernel; which it is shows when it is looked at\n\n");
 	for (unsigned i = 0; i < ARRAY_LEN(options); i++)
 		if (options[i].set && strcmp(options[i].name, "h"))
 			printf("  -%-14s %-24s %s\n", options[i].name, options[i].argument ? options[i].argument : "", options[i].help);
@@ -462,8 +464,12 @@ static bool finish(struct config *config, struct err *err)
 		return err_prefix(err, "-cpu");
 	if (config->file && config->kernel)
 		return err_set(err, EXIT_USAGE, "%s: there is a -kernel already", config->file);
+	if (config->file && !drives_take_file(config, err))
+		return false;
 	if ((config->initrd || config->append) && !config->kernel && !config->file)
 		return err_set(err, EXIT_USAGE, "%s needs -kernel", config->initrd ? "-initrd" : "-append");
+	if (!drives_finish(&config->drives, !config->nodefaults, err))
+		return false;
 	if (!config->nodefaults && !config->serials)
 		replace(&config->serial[config->serials++], config->nographic ? "mon:stdio" : "null");
 	return true;
@@ -513,6 +519,7 @@ void config_print(const struct config *config, FILE *to)
 		fprintf(to, "append   %s\n", config->append);
 	if (config->bios)
 		fprintf(to, "bios     %s\n", config->bios);
+	drives_print(&config->drives, to);
 	for (unsigned i = 0; i < config->serials; i++)
 		fprintf(to, "serial%u  %s\n", i, config->serial[i]);
 	for (unsigned i = 0; i < config->devices; i++)
@@ -535,6 +542,7 @@ void config_free(struct config *config)
 	firmware_free_options(&config->firmware);
 	display_free_options(&config->display);
 	bootorder_free(&config->boot);
+	drives_free_options(&config->drives);
 	for (unsigned i = 0; i < config->devices; i++) {
 		free((char *)config->device[i].options);
 		free((char *)config->device[i].id);

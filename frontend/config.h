@@ -7,6 +7,7 @@
 #include "cpu/model.h"
 #include "frontend/bootorder.h"
 #include "frontend/display.h"
+#include "frontend/drives.h"
 #include "frontend/firmware.h"
 #include "hw/board/board.h"
 
@@ -28,6 +29,7 @@ struct config {
 	struct firmware_options firmware;
 	struct display_options display;
 	struct bootorder_options boot;
+	struct drives_options drives;
 	char *log_items, *log_file, *pidfile, *name;
 	bool icount;
 	u64 icount_shift, seed;

@@ -14,7 +14,6 @@
 #include "frontend/config.h"
 #include "frontend/file.h"
 #include "frontend/firmware.h"
-#include "frontend/look.h"
 #include "frontend/terminal.h"
 
 /* -initrd: one file for Linux; "FILE args,FILE args" for multiboot. */
@@ -42,20 +41,13 @@ static bool read_modules(const struct config *config, struct board_config *board
 static bool read_kernel(const struct config *config, struct board_config *board, struct loop *loop, struct err *err)
 {
 	const char *path = config->kernel ? config->kernel : config->file;
-	struct look look;
 
-	if (!config->kernel && config->file) {
-		if (!look_at(config->file, &look, err))
-			return false;
-		if (look.kind != LOOK_KERNEL)
-			return err_set(err, EXIT_FILE, "%s: a %s; this version has no drives to put it into", config->file, look.name);
-	}
-
-	if (!firmware_read(config, false, board, loop, err))
+	if (!firmware_read(config, !path && drives_bootable(&config->drives), board, loop, err))
 		return false;
 	if (!path)
-		return firmware_given(config) ||
-		       err_set(err, EXIT_USAGE, "nothing to boot: give a kernel (paisano -kernel FILE, or paisano FILE) or -bios FILE");
+		return firmware_given(config) || drives_bootable(&config->drives) ||
+		       err_set(err, EXIT_USAGE, "nothing to boot: give a disk, CD or kernel (paisano FILE, -hda FILE, -cdrom FILE, "
+		                                "-kernel FILE) or -bios FILE");
 	if (!file_read(path, config->kernel ? "-kernel" : "file", &board->kernel, err))
 		return false;
 	board->cmdline = config->append;
@@ -235,7 +227,8 @@ static int run(struct config *config, struct err *err)
 	if (!display_configure(config, &session.board, err))
 		return err->code;
 	if (!loop || !read_kernel(config, &session.board, loop, err) || !open_log(config, &session.board, err) ||
-	    !write_pidfile(config, err) || !open_chardevs(config, &session.board, loop, err))
+	    !write_pidfile(config, err) || !open_chardevs(config, &session.board, loop, err) ||
+	    !drives_open(&config->drives, loop, &session.board, err))
 		return err->code;
 	struct board *board = board_new(&session.board, clock, loop, err);
 	if (!board) {
@@ -254,6 +247,7 @@ static int run(struct config *config, struct err *err)
 	if (!start_displays(config, board, err)) {
 		display_stop(session.ui);
 		board_free(board);
+		drives_close(loop);
 		terminal_close();
 		return err->code;
 	}
@@ -262,6 +256,7 @@ static int run(struct config *config, struct err *err)
 	display_stop(session.ui);
 	firmware_close();
 	board_free(board);
+	drives_close(loop);
 	for (unsigned i = 0; i < BOARD_SERIALS; i++)
 		if (session.board.serial[i])
 			chardev_flush(session.board.serial[i]);

@@ -227,6 +227,17 @@ static bool make_device(struct board *board, const char *class_name, const char 
 	return true;
 }
 
+static void hand_over_drives(struct board *board, const struct pc_device *row)
+{
+	struct device *device = board_device(board, row->id);
+	const struct board_config *c = &board->config;
+	const struct { struct drive *const *from; unsigned count; } drives[] = {
+		[PC_IDE] = {c->ide, ARRAY_LEN(c->ide)}, [PC_FLOPPY] = {c->floppy, ARRAY_LEN(c->floppy)}};
+
+	for (unsigned i = 0; device && i < drives[row->drives].count; i++)
+		device->drive[i] = drives[row->drives].from[i];
+}
+
 static int pin_by_name(const struct device *device, const char *name)
 {
 	for (int i = 0; i < DEVICE_PINS && device->class->pins && device->class->pins[i]; i++)
@@ -276,8 +287,10 @@ static bool make_devices(struct board *board, struct err *err)
 	for (unsigned i = 0; i < c->extras; i++)
 		if (!make_device(board, c->extra[i].class_name, c->extra[i].id, c->extra[i].options, c->extra[i].chardev, err))
 			return false;
-	for (unsigned i = 0; i < pc_device_count; i++)
+	for (unsigned i = 0; i < pc_device_count; i++) {
 		tie(board, &pc_devices[i]);
+		hand_over_drives(board, &pc_devices[i]);
+	}
 	for (struct device *d = board->devices; d; d = d->next)
 		if (!device_start(d, err))
 			return false;
@@ -364,11 +377,13 @@ void board_free(struct board *board)
 		return;
 	for (unsigned i = 0; i < board->cpus; i++)
 		vcpu_quit(&board->vcpu[i]);
+	loop_lock(board->loop); /* a device may have to wait for its disk */
 	while (board->devices) {
 		struct device *next = board->devices->next;
 		device_free(board->devices);
 		board->devices = next;
 	}
+	loop_unlock(board->loop);
 	for (unsigned i = 0; i < board->cpus; i++)
 		cpu_free(board->vcpu[i].cpu);
 	free(board->vcpu);

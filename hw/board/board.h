@@ -53,6 +53,7 @@ struct board_config {
 	struct chardev *serial[BOARD_SERIALS]; /* NULL: no such port */
 	struct chardev *parallel; /* what prints; NULL: no parallel port */
 	struct chardev *debugcon;
+	struct drive *ide[4], *floppy[2]; /* NULL: no such drive */
 	struct board_device extra[BOARD_EXTRAS];
 	unsigned extras;
 	const char *vga;        /* class of the display adapter; NULL: none */

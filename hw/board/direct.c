@@ -30,6 +30,8 @@ static void set_up_chipset(struct board *board)
 	for (unsigned i = 0; i < 4; i++)
 		pci_write(board, 1 << 3, 0x60 + i, pirq_route[i], 1);
 	bus_out(&board->bus, ELCR2, 1 << (9 - 8) | 1 << (10 - 8) | 1 << (11 - 8), 1);
+	/* IDETIM: both IDE channels decoded (2.3.9) */
+	pci_write(board, 1 << 3 | 1, 0x40, 0x80008000, 4);
 	/* PIIX4 PM: base address, then enable (82371AB datasheet 7.1.15, 7.1.29) */
 	pci_write(board, 1 << 3 | 3, 0x40, PM_BASE | 1, 4);
 	pci_write(board, 1 << 3 | 3, 0x80, 1, 1);

@@ -4,13 +4,14 @@
 
 /* clang-format off */
 const struct pc_device pc_devices[] = {
-	/* class,        id,        options,    serial, pins: { pin, to, input } */
+	/* class,        id,        options,    serial, pins: { pin, to, input }, drives */
 	{"i440fx",       "i440fx",  NULL,       0, {{0}}},
 	{"pic",          "pic",     NULL,       0, {{"intr", "cpu", 0}}},
 	{"ioapic",       "ioapic",  NULL,       0, {{0}}},
 	{"piix3",        "piix3",   NULL,       0, {{"irq3", "gsi", 3}, {"irq4", "gsi", 4}, {"irq5", "gsi", 5}, {"irq6", "gsi", 6},
 	                                            {"irq7", "gsi", 7}, {"irq9", "gsi", 9}, {"irq10", "gsi", 10}, {"irq11", "gsi", 11},
 	                                            {"irq12", "gsi", 12}, {"irq14", "gsi", 14}, {"irq15", "gsi", 15}}},
+	{"piix3-ide",    "ide",     NULL,       0, {{"irq14", "gsi", 14}, {"irq15", "gsi", 15}}, PC_IDE},
 	{"piix4-pm",     "pm",      NULL,       0, {{"sci", "gsi", 9}, {"smi", "cpu", 2}}},
 	{"port92",       "port92",  NULL,       0, {{0}}},
 	/* the HPET passes the PIT's and the RTC's interrupts on, until a guest asks it to take their place */

@@ -15,10 +15,12 @@ struct pc_tie {
 };
 #define PC_TIES 16
 #define PC_PARALLEL 5
+enum pc_drives { PC_NO_DRIVES, PC_IDE, PC_FLOPPY };
 struct pc_device {
 	const char *class_name, *id, *options;
 	u8 serial; /* n: only present if serial port n (1..4) is, or PC_PARALLEL */
 	struct pc_tie tie[PC_TIES];
+	enum pc_drives drives; /* which drives of the configuration it takes */
 };
 extern const struct pc_device pc_devices[];
 extern const unsigned pc_device_count;

@@ -6,8 +6,7 @@
  * whatever IDETIM says, as on QEMU's pc), native mode (the PIIX3 has none), overlapped and queued commands, 8-bit transfers.
  *
  * Both units of a channel hear what is written to the command block; the selected one answers. A place without a drive shows
- * status 0; a channel without any shows 0 everywhere. After a reset an absent unit's signature is that of nothing known, so
- * that a driver which trusts the signature alone finds nothing either.
+ * 0 everywhere and keeps nothing, so that drivers which try its registers and those which trust its status find nobody alike.
  * Output pins "irq14", "irq15": INTRQ of the selected unit of channel 0, 1, a level, unless nIEN. */
 #include "hw/disk/ide.h"
 
@@ -64,8 +63,8 @@ void ide_signature(struct ide_unit *u)
 	s->irq = 0;
 	s->error = 1; /* diagnostics passed */
 	s->now[IDE_COUNT] = s->now[IDE_LOW] = 1;
-	s->now[IDE_MID] = !u->drive ? 0xff : cd ? 0x14 : 0;
-	s->now[IDE_HIGH] = !u->drive ? 0xff : cd ? 0xeb : 0;
+	s->now[IDE_MID] = cd ? 0x14 : 0;
+	s->now[IDE_HIGH] = cd ? 0xeb : 0;
 	s->now[IDE_DEVICE] = DEV_OBSOLETE | (u->index & 1 ? s->now[IDE_DEVICE] & DEV_UNIT : 0);
 	s->status = cd ? 0 : ST_READY | ST_SEEK;
 	u->resetting = false;
@@ -194,11 +193,11 @@ static u8 read_register(struct ide_channel *c, unsigned reg)
 {
 	struct ide_unit *u = selected(c);
 
-	if (!c->unit[0].drive && !c->unit[1].drive)
+	if (!u->drive)
 		return 0;
 	switch (reg) {
 	case IDE_FEATURE:
-		return u->drive ? u->s->error : 0;
+		return u->s->error;
 	case IDE_COMMAND:
 		u->s->irq = 0;
 		update(c);

@@ -93,4 +93,5 @@ def main():
     check(termios.tcgetattr(console.slave) == console.before, 'the terminal is as it was')
 
 
-main()
+if __name__ == '__main__':
+    main()
