@@ -426,7 +426,7 @@ static const struct option options[] = {
 static bool show_help(struct config *config, const char *value, struct err *err)
 {
 	(void)config, (void)value, (void)err;
-	printf("usage: paisano [OPTION...] [FILE]\nFILE: a disk, CD or floppy image or a kernel; which it is shows when it is looked at\n\n");
+	printf("usage: paisano [OPTION...] [FILE]\nFILE: a disk, CD or floppy image or a kernel, looked at to see which\n\n");
 	for (unsigned i = 0; i < ARRAY_LEN(options); i++)
 		if (options[i].set && strcmp(options[i].name, "h"))
 			printf("  -%-14s %-24s %s\n", options[i].name, options[i].argument ? options[i].argument : "", options[i].help);

@@ -79,8 +79,8 @@ static struct drives_item *new_item(struct drives_options *o, const char *what, 
 /* Flash chips are the firmware's. */
 static bool take_flash(struct config *config, struct drives_item *item, struct err *err)
 {
-	bool ok = item->file ? firmware_add_flash(config, item->has_index ? (int)MIN(item->index, 99u) : -1, item->file, item->read_only,
-	                                          err)
+	int unit = item->has_index ? (int)MIN(item->index, 99u) : -1;
+	bool ok = item->file ? firmware_add_flash(config, unit, item->file, item->read_only, err)
 	                     : err_set(err, EXIT_USAGE, "-drive if=pflash needs file=");
 
 	free_item(item);
@@ -99,7 +99,7 @@ bool drives_set(struct config *config, const char *value, struct err *err)
 	static const struct option_key keys[] = {
 		{"file", OPTION_STRING, offsetof(typeof(got), item.file), 0, 0, "the image; none: an empty drive"},
 		{"if", OPTION_STRING, offsetof(typeof(got), item.iface), 0, 0, "ide (default), floppy, pflash"},
-		{"index", OPTION_STRING, offsetof(typeof(got), index), 0, 0, "which place of the interface; default: the first free one"},
+		{"index", OPTION_STRING, offsetof(typeof(got), index), 0, 0, "which place; default: the first free one"},
 		{"bus", OPTION_NUMBER, offsetof(typeof(got), bus), 0, 1, "with unit: which channel"},
 		{"unit", OPTION_STRING, offsetof(typeof(got), unit), 0, 0, "which place of its channel"},
 		{"media", OPTION_STRING, offsetof(typeof(got), item.media), 0, 0, "disk, cdrom"},
@@ -215,8 +215,8 @@ static bool check(struct drives_options *o, struct drives_item *item, struct err
 	if (item->has_index && item->index >= iface->units)
 		return err_set(err, EXIT_USAGE, "drive %s: %s has places 0 to %u", what, iface->name, iface->units - 1);
 	if (item->has_index && at_place(o, iface->name, item->index) != item)
-		return err_set(err, EXIT_USAGE, "drive %s: place %u of %s is taken (-cdrom is place 2, as -hdc)", what, (unsigned)item->index,
-		               iface->name);
+		return err_set(err, EXIT_USAGE, "drive %s: place %u of %s is taken (-cdrom is place 2, as -hdc)", what,
+		               (unsigned)item->index, iface->name);
 	return true;
 }
 

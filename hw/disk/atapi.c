@@ -47,9 +47,14 @@ static bool present(const struct ide_unit *u)
 	return u->drive->disk && !u->s->tray;
 }
 
+static u32 disc_size(const struct ide_unit *u)
+{
+	return u->drive->disk ? MIN(disk_size(u->drive->disk) / CD_SECTOR, 0x7fffffff) : 0;
+}
+
 static u32 sectors(const struct ide_unit *u)
 {
-	return present(u) ? MIN(disk_size(u->drive->disk) / CD_SECTOR, 0x7fffffff) : 0;
+	return present(u) ? disc_size(u) : 0;
 }
 
 static unsigned profile(const struct ide_unit *u)
@@ -72,7 +77,7 @@ static void medium_came(struct ide_unit *u)
 {
 	u->s->attention = 1;
 	u->s->event = EVENT_NEW;
-	u->s->disc_size = sectors(u);
+	u->s->disc_size = disc_size(u);
 }
 
 void atapi_changed(void *unit)
@@ -157,6 +162,7 @@ static void begin(struct ide_unit *u)
 		return;
 	}
 	u->s->error = ER_ABORT;
+	u->s->now[IDE_COUNT] = REASON_COMMAND | REASON_TO_HOST;
 	u->s->phase = IDE_IDLE;
 	u->s->left = 0;
 	u->s->status = ST_READY | ST_SEEK | ST_ERR;
@@ -300,7 +306,7 @@ static void read_parts(struct ide_unit *u, u32 lba, u32 count)
 }
 static void read_cd(struct ide_unit *u)
 {
-	read_parts(u, be32(u->s->packet + 2), be16(u->s->packet + 6) | (u32)u->s->packet[6] << 16);
+	read_parts(u, be32(u->s->packet + 2), be16(u->s->packet + 7) | (u32)u->s->packet[6] << 16);
 }
 
 static u32 from_msf(const u8 *p)
@@ -720,7 +726,7 @@ void atapi_power_on(struct ide_unit *u)
 		return;
 	set_locked(u, false);
 	set_tray(u, u->drive->tray_open);
-	u->s->disc_size = sectors(u);
+	u->s->disc_size = disc_size(u);
 	u->s->block = CD_SECTOR;
 }
 
@@ -743,6 +749,8 @@ void atapi_loaded(struct ide_unit *u)
 	s->left -= s->left % CD_SECTOR;
 	if (s->command == CMD_PACKET && s->phase == IDE_PIO_IN && !s->limit)
 		s->phase = IDE_IDLE;
-	if (s->disc_size != sectors(u)) /* another disc than when this was saved */
-		medium_came(u);
+	if (s->disc_size == disc_size(u))
+		return;
+	medium_came(u); /* another disc than when this was saved, or none */
+	s->event = present(u) ? EVENT_NEW : EVENT_REMOVED;
 }

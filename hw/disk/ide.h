@@ -38,7 +38,7 @@ struct ide_unit_state {
 	u32 end;        /* of what is in data[], or is to come into it */
 	u32 block;      /* bytes of the medium that data[] holds at a time; 0: data[] is the command's own */
 	u32 limit;      /* largest DRQ block of a packet command */
-	u32 disc_size;  /* a disc's sectors at the last look */
+	u32 disc_size;  /* sectors of the disc that is in, to know another one by when a state is loaded */
 	u8 now[8], before[8]; /* command block as written; for LBA48 what it held before */
 	u8 status, error, command, phase;
 	u8 irq;         /* INTRQ */

@@ -52,7 +52,7 @@ def main():
         (['-accel', 'kvm'] + good, ACCEL, 'kvm'),
         (['-kernal', kernel], USAGE, 'did you mean -kernel'),
         (['-kernel'], USAGE, 'needs a value'),
-        (['-hda', 'x.img'], USAGE, '-kernel'),
+        (['-hda', tmp + '/none'], FILE, 'none'),
         (['-device', 'isa-debug-exti'] + good, USAGE, 'isa-debug-exit'),
         (['-device', 'isa-debug-exit,iobaes=1'] + good, USAGE, 'iobase'),
         (['-serial', 'nonsense'] + good, USAGE, 'nonsense'),
