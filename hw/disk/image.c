@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const struct image_driver *const drivers[] = {&image_raw};
+static const struct image_driver *const drivers[] = {&image_qcow2, &image_raw};
 
 /* One link of the chain being opened, from the overlay down. */
 struct link {
@@ -167,9 +167,26 @@ bool image_open_backing(struct image *image, unsigned flags, struct err *err)
 
 struct image *image_open_snapshot(struct image *base, struct err *err)
 {
-	err_set(err, EXIT_USAGE, "%s: no overlay without qcow2", base->file);
-	image_close(base);
-	return NULL;
+	struct image_create options = {.file = "temporary overlay", .format = image_qcow2.name, .size = base->size};
+	int fd = image_file_temporary(err);
+	struct image *image;
+
+	if (fd >= 0 && !image_qcow2.create(&options, fd, err)) {
+		close(fd);
+		fd = -1;
+	}
+	if (fd < 0) {
+		image_close(base);
+		return NULL;
+	}
+	image = image_new(&image_qcow2, base->file, fd);
+	if (!image_file_size(fd, &image->host_size, &image->device) || !image_qcow2.open(image, 0, err)) {
+		image_free(image);
+		image_close(base);
+		return NULL;
+	}
+	image->backing = base;
+	return image;
 }
 
 void image_close(struct image *image)

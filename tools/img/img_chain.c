@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/* paisano-img resize, rebase and commit: images changed in place, alone or with what is below them. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "tools/img/img.h"
+
+/* ---- resize ---- */
+int img_resize(const struct img_args *args, struct err *err)
+{
+	const char *text = args->files[1];
+	char sign = *text == '+' || *text == '-' ? *text++ : 0;
+	struct image *image;
+	int code = IMG_ERROR;
+	u64 size;
+
+	if (!img_size(text, &size, err) || !(image = image_open(args->files[0], args->format, 0, err)))
+		return IMG_ERROR;
+	if (sign == '-' && size > image->size) {
+		err_set(err, EXIT_USAGE, "New image size must be positive");
+		goto out;
+	}
+	size = sign == '+' ? image->size + size : sign == '-' ? image->size - size : size;
+	size = (size + 511) & ~511ull;
+	if (size < image->size && !args->shrink) {
+		err_set(err, EXIT_USAGE, "Use the --shrink option to perform a shrink operation; what lies behind the new end is lost");
+		goto out;
+	}
+	if (!image_resize(image, size, err))
+		goto out;
+	if (!args->quiet)
+		printf("Image resized.\n");
+	code = IMG_OK;
+out:
+	image_close(image);
+	return code;
+}
+
+/* ---- rebase ---- */
+/* What the overlay shows through itself must stay: write down where the new backing file is different. */
+static int keep_content(const struct img_args *args, struct image *image, struct image *below)
+{
+	u8 *old = err_alloc(IMG_CHUNK), *new = err_alloc(IMG_CHUNK);
+	int error = 0;
+
+	for (u64 at = 0, n; at < image->size && !error; at += n) {
+		struct image_extent e;
+
+		img_progress(args, at, image->size);
+		error = image_map(image, at, image->size - at, &e);
+		n = e.len;
+		if (error || e.allocated)
+			continue;
+		n = MIN(n, 65536u - at % 65536u);
+		error = img_read(image->backing, at, old, (size_t)n);
+		if (!error)
+			error = img_read(below, at, new, (size_t)n);
+		if (!error && memcmp(old, new, (size_t)n) != 0)
+			error = img_is_zero(old, (size_t)n) ? image_zero(image, at, n) : image_write(image, at, old, (size_t)n);
+	}
+	free(old);
+	free(new);
+	return error ? error : image_flush(image);
+}
+
+int img_rebase(const struct img_args *args, struct err *err)
+{
+	const char *name = args->backing && *args->backing ? args->backing : NULL, *format = args->backing_format;
+	struct image *image, *below = NULL;
+	int error, code = IMG_ERROR;
+
+	if (!args->backing) {
+		err_set(err, EXIT_USAGE, "rebase needs -b BACKING_FILE; -b '' for none");
+		return IMG_ERROR;
+	}
+	image = image_open(args->files[0], args->format, args->unsafe ? IMAGE_NO_BACKING : 0, err);
+	if (!image)
+		return IMG_ERROR;
+	if (!image->driver->set_backing) {
+		err_set(err, EXIT_USAGE, "The format of %s has no backing files", image->file);
+		goto out;
+	}
+	if (name && !args->unsafe) {
+		char *file = image_resolve(image->file, name);
+		below = image_open(file, format, IMAGE_READ_ONLY, err);
+		free(file);
+		if (!below)
+			goto out;
+		format = below->driver->name;
+	}
+	if (!args->unsafe) {
+		error = keep_content(args, image, below);
+		if (error) {
+			img_failed(err, image->file, error);
+			goto out;
+		}
+		img_progress_end(args);
+	}
+	if (image->driver->set_backing(image, name, format, err))
+		code = IMG_OK;
+out:
+	image_close(below);
+	image_close(image);
+	return code;
+}
+
+/* ---- commit ---- */
+static int push_down(const struct img_args *args, struct image *image)
+{
+	struct image *below = image->backing;
+	u8 *buf = err_alloc(IMG_CHUNK);
+	int error = 0;
+
+	for (u64 at = 0, n; at < image->size && !error; at += n) {
+		struct image_extent e;
+
+		img_progress(args, at, image->size);
+		error = image_map(image, at, image->size - at, &e);
+		n = e.len;
+		if (error || !e.allocated)
+			continue;
+		if (e.zero) {
+			error = image_zero(below, at, n);
+			continue;
+		}
+		n = MIN(n, (u64)IMG_CHUNK);
+		error = image_read(image, at, buf, (size_t)n);
+		if (!error)
+			error = image_write(below, at, buf, (size_t)n);
+	}
+	free(buf);
+	return error ? error : image_flush(below);
+}
+
+int img_commit(const struct img_args *args, struct err *err)
+{
+	struct image *image = image_open(args->files[0], args->format, IMAGE_NO_BACKING, err);
+	int error, code = IMG_ERROR;
+	char *file;
+
+	if (!image)
+		return IMG_ERROR;
+	if (!image->backing_file) {
+		err_set(err, EXIT_USAGE, "%s has no backing file", image->file);
+		goto out;
+	}
+	file = image_resolve(image->file, image->backing_file);
+	if (args->backing && strcmp(args->backing, file) != 0 && strcmp(args->backing, image->backing_file) != 0)
+		err_set(err, EXIT_USAGE, "only into the direct backing file, %s", image->backing_file);
+	else
+		image->backing = image_open(file, image->backing_format, 0, err);
+	free(file);
+	if (!image->backing)
+		goto out;
+	if (image->backing->size < image->size && !image_resize(image->backing, image->size, err))
+		goto out;
+	error = push_down(args, image);
+	if (!error && !args->keep)
+		error = image->driver->empty(image);
+	if (error) {
+		img_failed(err, image->file, error);
+		goto out;
+	}
+	img_progress_end(args);
+	if (!args->quiet)
+		printf("Image committed.\n");
+	code = IMG_OK;
+out:
+	image_close(image);
+	return code;
+}
