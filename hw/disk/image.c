@@ -102,7 +102,9 @@ static bool open_backing(struct image *image, unsigned flags, const struct link 
 	file = image_resolve(image->file, image->backing_file);
 	image->backing = open_link(file, image->backing_format, IMAGE_READ_ONLY | (flags & IMAGE_NO_LOCK), self, err);
 	free(file);
-	return image->backing || err_prefix(err, "backing file of %s", image->file);
+	if (image->backing)
+		return true;
+	return !self->up && err_prefix(err, "backing file of %s", image->file); /* every link of the chain would say too much */
 }
 
 static bool identify(struct image *image, const struct link *up, struct link *self, struct err *err)
