@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A window by SDL 2: the picture in whole multiples of its size (in full screen too), keys by their place, a mouse that is the
- * guest's while it is held. Ctrl-Alt-G takes and releases the mouse, Ctrl-Alt-F switches full screen, closing the window ends
- * the run.
- * Not implemented: joysticks, clipboard, more than one window.
+/* A window by SDL 2, and the PC speaker: the picture in whole multiples of its size (in full screen too), keys by their place, a
+ * mouse that is the guest's while it is held. Ctrl-Alt-G takes and releases the mouse, Ctrl-Alt-F switches full screen, closing the
+ * window ends the run. Not implemented: joysticks, clipboard, more than one window.
  *
  * SDL is used from this thread only, its start and end included. Invariant: while `grabbed`, the guest gets relative motion;
  * a guest with an absolute pointer gets positions without a grab. */
@@ -11,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "frontend/sound.h"
 #include "frontend/ui.h"
 
 #define BLANK_WIDTH 640
@@ -29,6 +29,9 @@ struct sdl {
 	u32 title_at;     /* SDL's milliseconds */
 	u64 title_instructions;
 	struct ui_pace pace;
+	struct sound *sound;
+	SDL_AudioDeviceID audio;
+	bool playing;
 };
 
 static const struct {
@@ -152,6 +155,59 @@ static bool look(struct sdl *s)
 		s->redraw = false;
 	}
 	return changed;
+}
+
+/* ---- the speaker ---- */
+
+static u64 guest_now(struct sdl *s)
+{
+	const struct machine *machine = s->ui.host->machine;
+
+	loop_lock(machine->loop);
+	u64 now = clock_now(machine->clock);
+	loop_unlock(machine->loop);
+	return now;
+}
+
+/* On a thread of SDL's. */
+static void fill_audio(void *opaque, Uint8 *stream, int len)
+{
+	struct sdl *s = opaque;
+
+	sound_render(s->sound, guest_now(s), (i16 *)stream, (unsigned)len / sizeof(i16));
+}
+
+/* A host without sound is no reason not to show a window. */
+static void open_audio(struct sdl *s)
+{
+	const SDL_AudioSpec want = {.freq = SOUND_HZ, .format = AUDIO_S16SYS, .channels = 1, .samples = 1024, .callback = fill_audio,
+	                            .userdata = s};
+
+	if (SDL_InitSubSystem(SDL_INIT_AUDIO))
+		return;
+	s->sound = sound_new(s->ui.host->machine);
+	s->audio = SDL_OpenAudioDevice(NULL, 0, &want, NULL, 0);
+}
+
+static void close_audio(struct sdl *s)
+{
+	if (!s->sound)
+		return;
+	if (s->audio)
+		SDL_CloseAudioDevice(s->audio);
+	sound_free(s->sound);
+	SDL_QuitSubSystem(SDL_INIT_AUDIO);
+}
+
+/* Silence is not played, so that it costs nothing. */
+static void check_audio(struct sdl *s)
+{
+	bool active = s->audio && sound_active(s->sound, guest_now(s));
+
+	if (active == s->playing)
+		return;
+	s->playing = active;
+	SDL_PauseAudioDevice(s->audio, !active);
 }
 
 /* ---- events ---- */
@@ -286,6 +342,7 @@ static void sdl_close(struct ui *ui)
 		SDL_DestroyRenderer(s->renderer);
 	if (s->window)
 		SDL_DestroyWindow(s->window);
+	close_audio(s);
 	SDL_QuitSubSystem(SDL_INIT_VIDEO);
 }
 
@@ -305,8 +362,10 @@ static bool sdl_open(struct ui *ui, struct err *err)
 	s->renderer = s->window ? SDL_CreateRenderer(s->window, -1, 0) : NULL;
 	if (s->window && !s->renderer)
 		s->renderer = SDL_CreateRenderer(s->window, -1, SDL_RENDERER_SOFTWARE);
-	if (s->renderer)
+	if (s->renderer) {
+		open_audio(s);
 		return true;
+	}
 	err_set(err, EXIT_HOST, "-display sdl: %s", SDL_GetError());
 	sdl_close(ui);
 	return false;
@@ -327,6 +386,7 @@ static void sdl_run(struct ui *ui)
 				on_event(s, &e);
 			while (SDL_PollEvent(&e));
 		wait = ui_next_look(&s->pace, look(s));
+		check_audio(s);
 		if (SDL_GetTicks() - s->title_at >= TITLE_MS)
 			set_title(s);
 	}

@@ -55,6 +55,7 @@ struct drive;
 struct input;
 struct pci_bus;
 struct ram;
+struct speaker;
 /* The machine as a device sees it. */
 struct machine {
 	struct bus *bus;
@@ -70,6 +71,7 @@ struct machine {
 	/* What devices offer to the front ends; they register themselves in init and take themselves out in destroy. */
 	struct display_source *display;  /* hw/video/display.h; NULL: no display adapter */
 	struct input *input[4];          /* hw/input/input.h: keyboards and pointers; NULL-ended */
+	struct speaker *speaker;         /* hw/sound/speaker.h: the front end's ear; NULL: nobody listens */
 };
 
 /* Priorities in the memory map. RAM hides PCI BARs as the host bridge's decoder does; fixed addresses come before both. */

@@ -2,12 +2,13 @@
 /* The 8254 interval timer and port 61h. Intel 8254 datasheet (231164-005); PC/AT port B.
  * No counter ticks: what a counter holds and what its OUT pin shows are computed from the time at which it was loaded. Time is
  * counted in periods of the 1.193182 MHz input since power-on.
- * Not implemented: the audible speaker; parity and channel check bits of port 61h (they read back what was written).
+ * Not implemented: parity and channel check bits of port 61h (they read back what was written).
  *
  * Output pin "irq0": OUT of channel 0. Only its rising edges are placed in time, because nothing in a PC sees more: a low phase
  * may be as short as the pulse that announces the edge.
  * Invariants: count and next are 1..65536; load_at means something while null_count is set and the counter runs in mode 2 or 3. */
 #include "hw/device.h"
+#include "hw/sound/speaker.h"
 
 #define PIT_HZ 1193182u
 #define REFRESH_NS 15085u   /* toggle period of the refresh bit */
@@ -253,6 +254,42 @@ static void rose(void *opaque)
 		timer_arm(&pit->timer, soonest);
 }
 
+/* ---- the speaker ---- */
+/* What channel 2 does to the cone from now on. A count that waits for the end of a half period is heard at once. */
+static struct speaker_wave make_wave(const struct channel *c, u64 now, u64 t)
+{
+	struct speaker_wave w = {.start = now, .level = output(c, t)};
+	u64 d = elapsed(c, t);
+	u32 count = c->null_count && c->mode == 3 ? c->next : c->count, half = high_half(count);
+
+	if (c->phase != RUNNING || stopped(c))
+		return w;
+	if (c->mode == 3) {
+		u32 at = d % count;
+		w.level = at < half;
+		w.first = tick_ns(w.level ? half - at : count - at);
+		w.high = tick_ns(half);
+		w.low = count > half ? tick_ns(count - half) : 0;
+	} else if (c->mode < 2 && !w.level && d < c->count) {
+		w.first = tick_ns(c->count - d); /* one pulse */
+	}
+	return w;
+}
+
+static void speak(struct pit *pit)
+{
+	const struct speaker *speaker = pit->device.machine->speaker;
+	const struct pit_state *s = &pit->state;
+	u64 now = clock_now(pit->timer.clock);
+
+	if (!speaker)
+		return;
+	struct speaker_wave wave = {.start = now};
+	if (s->port61 & 2)
+		wave = make_wave(&s->channel[2], now, now_ticks(pit));
+	speaker->wave(speaker->opaque, &wave);
+}
+
 /* ---- registers ---- */
 static void latch_count(struct channel *c, u64 t)
 {
@@ -374,6 +411,8 @@ static void counters_write(void *opaque, u64 offset, u64 v, unsigned size)
 		write_control(pit, v, t);
 	else
 		write_counter(pit, offset, v, t);
+	if (pit->state.port61 & 2 && (offset == 2 || (offset == 3 && v >> 6 == 2)))
+		speak(pit);
 }
 static const struct region_ops counters_ops = {.read = counters_read, .write = counters_write, .max = 1};
 
@@ -392,8 +431,12 @@ static void port61_write(void *opaque, u64 offset, u64 v, unsigned size)
 	struct pit *pit = opaque;
 
 	(void)offset, (void)size;
+	u8 changed = pit->state.port61 ^ v;
+
 	pit->state.port61 = v & 0x0f;
 	set_gate(&pit->state.channel[2], v & 1, now_ticks(pit));
+	if (changed & 3)
+		speak(pit);
 }
 static const struct region_ops port61_ops = {.read = port61_read, .write = port61_write, .max = 1};
 

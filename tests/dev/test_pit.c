@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The 8254 by the clock: every mode's edges, what is read on the way, and the sequences that kernels calibrate with. */
+#include "hw/sound/speaker.h"
 #include "tests/dev/bench.h"
 
 #define HZ 1193182ull
@@ -401,6 +402,48 @@ static void saved_and_loaded(void **state)
 	bench_free(b);
 }
 
+/* ---- the speaker ---- */
+static struct speaker_wave heard;
+static unsigned waves;
+
+static void hear(void *opaque, const struct speaker_wave *wave)
+{
+	(void)opaque;
+	heard = *wave;
+	waves++;
+}
+
+static void speaker(void **state)
+{
+	struct speaker ear = {.wave = hear};
+
+	(void)state;
+	start();
+	b->machine.speaker = &ear;
+	out8(b, 0x43, 0xb6); /* 1193 ticks: 1 kHz; nobody hears it yet */
+	out8(b, 0x42, 1193 & 0xff);
+	out8(b, 0x42, 1193 >> 8);
+	assert_int_equal(waves, 0);
+	out8(b, 0x61, 3);
+	assert_int_equal(waves, 1);
+	assert_true(heard.high + heard.low > 999000 && heard.high + heard.low < 1001000);
+	assert_true(heard.first && heard.first <= heard.high + 1000);
+	out8(b, 0x61, 3);
+	assert_int_equal(waves, 1);
+	out8(b, 0x61, 0);
+	assert_int_equal(waves, 2);
+	assert_false(heard.level || heard.first || heard.high);
+	/* the cone by hand, and one pulse of 100 ticks */
+	out8(b, 0x43, 0x90);
+	out8(b, 0x61, 3);
+	out8(b, 0x42, 100);
+	assert_false(heard.level);
+	assert_true(heard.first > 80000 && heard.first < 86000);
+	assert_int_equal(heard.high, 0);
+	b->machine.speaker = NULL;
+	bench_free(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -408,7 +451,7 @@ int main(void)
 		cmocka_unit_test(terminal_count), cmocka_unit_test(terminal_count_gated), cmocka_unit_test(one_shot_by_gate),
 		cmocka_unit_test(strobes), cmocka_unit_test(bcd_and_access), cmocka_unit_test(latches),
 		cmocka_unit_test(linux_calibration), cmocka_unit_test(refresh_toggles), cmocka_unit_test(absurd_counts),
-		cmocka_unit_test(saved_and_loaded),
+		cmocka_unit_test(saved_and_loaded), cmocka_unit_test(speaker),
 	};
 
 	return cmocka_run_group_tests_name("dev.pit", tests, NULL, NULL);
