@@ -31,7 +31,7 @@ struct sdl {
 	struct ui_pace pace;
 	struct sound *sound;
 	SDL_AudioDeviceID audio;
-	bool playing;
+	bool audio_tried, playing;
 };
 
 static const struct {
@@ -177,34 +177,34 @@ static void fill_audio(void *opaque, Uint8 *stream, int len)
 	sound_render(s->sound, guest_now(s), (i16 *)stream, (unsigned)len / sizeof(i16));
 }
 
-/* A host without sound is no reason not to show a window. */
+/* A host without sound is no reason not to show a window. It is asked for when the guest first makes any, since some complain. */
 static void open_audio(struct sdl *s)
 {
 	const SDL_AudioSpec want = {.freq = SOUND_HZ, .format = AUDIO_S16SYS, .channels = 1, .samples = 1024, .callback = fill_audio,
 	                            .userdata = s};
 
-	if (SDL_InitSubSystem(SDL_INIT_AUDIO))
-		return;
-	s->sound = sound_new(s->ui.host->machine);
-	s->audio = SDL_OpenAudioDevice(NULL, 0, &want, NULL, 0);
+	s->audio_tried = true;
+	if (!SDL_InitSubSystem(SDL_INIT_AUDIO))
+		s->audio = SDL_OpenAudioDevice(NULL, 0, &want, NULL, 0);
 }
 
 static void close_audio(struct sdl *s)
 {
-	if (!s->sound)
-		return;
 	if (s->audio)
 		SDL_CloseAudioDevice(s->audio);
+	if (SDL_WasInit(SDL_INIT_AUDIO))
+		SDL_QuitSubSystem(SDL_INIT_AUDIO);
 	sound_free(s->sound);
-	SDL_QuitSubSystem(SDL_INIT_AUDIO);
 }
 
 /* Silence is not played, so that it costs nothing. */
 static void check_audio(struct sdl *s)
 {
-	bool active = s->audio && sound_active(s->sound, guest_now(s));
+	bool active = sound_active(s->sound, guest_now(s));
 
-	if (active == s->playing)
+	if (active && !s->audio_tried)
+		open_audio(s);
+	if (active == s->playing || !s->audio)
 		return;
 	s->playing = active;
 	SDL_PauseAudioDevice(s->audio, !active);
@@ -215,7 +215,7 @@ static void check_audio(struct sdl *s)
 /* Keys of ours behind Ctrl-Alt; the guest has seen the modifiers go down and is told that they are up again. */
 static bool hotkey(struct sdl *s, const SDL_KeyboardEvent *e)
 {
-	const SDL_Keymod both = SDL_GetModState();
+	const unsigned both = e->keysym.mod; /* as it was at this event, not as it is now */
 
 	if (e->type != SDL_KEYDOWN || !(both & KMOD_CTRL) || !(both & KMOD_LALT))
 		return false;
@@ -363,7 +363,7 @@ static bool sdl_open(struct ui *ui, struct err *err)
 	if (s->window && !s->renderer)
 		s->renderer = SDL_CreateRenderer(s->window, -1, SDL_RENDERER_SOFTWARE);
 	if (s->renderer) {
-		open_audio(s);
+		s->sound = sound_new(s->ui.host->machine);
 		return true;
 	}
 	err_set(err, EXIT_HOST, "-display sdl: %s", SDL_GetError());
