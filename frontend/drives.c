@@ -126,35 +126,44 @@ bool drives_set(struct config *config, const char *value, struct err *err)
 	return ok && (!item->iface || strcmp(item->iface, "pflash") || take_flash(config, item, err));
 }
 
-static bool set_ide(struct config *config, const char *option, unsigned index, const char *media, const char *file, struct err *err)
+static bool set_place(struct config *config, const char *option, unsigned index, const char *media, const char *file,
+                      struct err *err)
 {
 	struct drives_item *item = new_item(&config->drives, option, err);
 
 	if (!item)
 		return false;
-	*item = (struct drives_item){.iface = err_strdup("ide"), .media = err_strdup(media), .file = err_strdup(file),
-	                             .index = index, .has_index = true};
+	*item = (struct drives_item){.iface = err_strdup(strcmp(media, "floppy") ? "ide" : "floppy"), .media = err_strdup(media),
+	                             .file = err_strdup(file), .index = index, .has_index = true};
 	return true;
+}
+bool drives_set_fda(struct config *config, const char *value, struct err *err)
+{
+	return set_place(config, "-fda", 0, "floppy", value, err);
+}
+bool drives_set_fdb(struct config *config, const char *value, struct err *err)
+{
+	return set_place(config, "-fdb", 1, "floppy", value, err);
 }
 bool drives_set_hda(struct config *config, const char *value, struct err *err)
 {
-	return set_ide(config, "-hda", 0, "disk", value, err);
+	return set_place(config, "-hda", 0, "disk", value, err);
 }
 bool drives_set_hdb(struct config *config, const char *value, struct err *err)
 {
-	return set_ide(config, "-hdb", 1, "disk", value, err);
+	return set_place(config, "-hdb", 1, "disk", value, err);
 }
 bool drives_set_hdc(struct config *config, const char *value, struct err *err)
 {
-	return set_ide(config, "-hdc", 2, "disk", value, err);
+	return set_place(config, "-hdc", 2, "disk", value, err);
 }
 bool drives_set_hdd(struct config *config, const char *value, struct err *err)
 {
-	return set_ide(config, "-hdd", 3, "disk", value, err);
+	return set_place(config, "-hdd", 3, "disk", value, err);
 }
 bool drives_set_cdrom(struct config *config, const char *value, struct err *err)
 {
-	return set_ide(config, "-cdrom", 2, "cdrom", value, err);
+	return set_place(config, "-cdrom", 2, "cdrom", value, err);
 }
 
 bool drives_set_snapshot(struct config *config, const char *value, struct err *err)
@@ -166,8 +175,10 @@ bool drives_set_snapshot(struct config *config, const char *value, struct err *e
 
 bool drives_take_file(struct config *config, struct err *err)
 {
-	static const struct { const char *iface, *media; unsigned index; } places[] = {
-		[LOOK_DISK] = {"ide", "disk", 0}, [LOOK_CDROM] = {"ide", "cdrom", 2}, [LOOK_FLOPPY] = {"floppy", "floppy", 0}};
+	static const struct { const char *iface, *media; unsigned index; const char *letter;
+	} places[] = {[LOOK_DISK] = {"ide", "disk", 0, "c"},
+	              [LOOK_CDROM] = {"ide", "cdrom", 2, "d"},
+	              [LOOK_FLOPPY] = {"floppy", "floppy", 0, "a"}};
 	struct drives_item *item;
 	struct look look;
 
@@ -182,6 +193,8 @@ bool drives_take_file(struct config *config, struct err *err)
 	                             .file = config->file, .format = look.format ? err_strdup(look.format) : NULL,
 	                             .index = places[look.kind].index, .has_index = true};
 	config->file = NULL;
+	if (!config->boot.order && !config->boot.once) /* it is what the user wants to start; after a reset things go their usual way */
+		config->boot.once = err_strdup(places[look.kind].letter);
 	return true;
 }
 

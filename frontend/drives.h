@@ -28,6 +28,8 @@ struct drives_options {
 
 /* ---- options ---- */
 bool drives_set(struct config *config, const char *value, struct err *err); /* -drive */
+bool drives_set_fda(struct config *config, const char *value, struct err *err);
+bool drives_set_fdb(struct config *config, const char *value, struct err *err);
 bool drives_set_hda(struct config *config, const char *value, struct err *err);
 bool drives_set_hdb(struct config *config, const char *value, struct err *err);
 bool drives_set_hdc(struct config *config, const char *value, struct err *err);

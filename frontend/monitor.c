@@ -82,6 +82,7 @@ static const struct command {
 } commands[] = {
 	{"help", "[COMMAND]", "this list, or one command's line", help},
 	{"info", "WHAT", "show the state of a part; alone: the list of parts", info},
+	{"info block", "", "drives, what is in them, and what was read and written", monitor_info_block},
 	{"info cpus", "", "CPUs and the engine that runs them", monitor_info_cpus},
 	{"info irq", "", "how often each interrupt line was raised", monitor_info_irq},
 	{"info mice", "", "pointers, and which one is in use (*)", monitor_info_mice},
@@ -102,6 +103,8 @@ static const struct command {
      monitor_mouse_move},
 	{"mouse_button", "STATE", "buttons held: the sum of 1 left, 2 right, 4 middle", monitor_mouse_button},
 	{"screendump", "FILE", "picture of the screen: PNG if the name ends in .png, else PPM", monitor_screendump},
+	{"change", "DRIVE FILE [FORMAT]", "put another medium into a CD-ROM or floppy drive", monitor_change},
+	{"eject", "[-f] DRIVE", "take the medium out; -f: even if the guest has locked the drive", monitor_eject},
 	{"x", "/FMT ADDR", "show memory at a virtual address; FMT: COUNT and b, h, w or g", monitor_x},
 	{"xp", "/FMT ADDR", "show memory at a physical address", monitor_xp},
 	{"gva2gpa", "ADDR", "translate a virtual address", monitor_gva2gpa},

@@ -39,6 +39,7 @@ monitor_fn monitor_info_registers, monitor_info_version, monitor_info_status, mo
 	monitor_info_mtree, monitor_info_qtree, monitor_info_pci, monitor_info_irq, monitor_info_mice;
 monitor_fn monitor_x, monitor_xp, monitor_gva2gpa;
 monitor_fn monitor_sendkey, monitor_mouse_move, monitor_mouse_button, monitor_screendump;
+monitor_fn monitor_info_block, monitor_eject, monitor_change;
 void monitor_input_init(struct monitor *m);
 void monitor_input_free(struct monitor *m);
 

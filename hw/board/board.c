@@ -13,6 +13,7 @@
 #include "hw/board/intc.h"
 #include "hw/board/pc.h"
 #include "hw/board/private.h"
+#include "hw/disk/disk.h"
 
 /* ---- control ---- */
 
@@ -73,7 +74,9 @@ static bool reset_all(struct board *board, struct err *err)
 		cpu->activity = i ? CPU_WAIT_SIPI : CPU_RUNNING;
 		cpu_state_changed(cpu);
 	}
-	return firmware_describe(board, err) && direct_boot(board, err);
+	bool ok = firmware_describe(board, err) && direct_boot(board, err);
+	board->config.boot_once = NULL;
+	return ok;
 }
 
 void board_reset(struct board *board)
@@ -238,6 +241,20 @@ static void hand_over_drives(struct board *board, const struct pc_device *row)
 		device->drive[i] = drives[row->drives].from[i];
 }
 
+/* The first drive that nothing has taken. */
+static const struct drive *homeless_drive(const struct board *board)
+{
+	const struct board_config *c = &board->config;
+	bool floppies = false;
+
+	for (unsigned i = 0; i < pc_device_count; i++)
+		floppies |= pc_devices[i].drives == PC_FLOPPY;
+	for (unsigned i = 0; !floppies && i < ARRAY_LEN(c->floppy); i++)
+		if (c->floppy[i])
+			return c->floppy[i];
+	return NULL;
+}
+
 static int pin_by_name(const struct device *device, const char *name)
 {
 	for (int i = 0; i < DEVICE_PINS && device->class->pins && device->class->pins[i]; i++)
@@ -282,6 +299,8 @@ static bool make_devices(struct board *board, struct err *err)
 	}
 	if (!intc_make_lapics(board, err))
 		return false;
+	if (c->vga && !make_device(board, c->vga, "vga", NULL, NULL, err))
+		return false;
 	if (c->debugcon && !make_device(board, "isa-debugcon", "debugcon", NULL, c->debugcon, err))
 		return false;
 	for (unsigned i = 0; i < c->extras; i++)
@@ -291,6 +310,9 @@ static bool make_devices(struct board *board, struct err *err)
 		tie(board, &pc_devices[i]);
 		hand_over_drives(board, &pc_devices[i]);
 	}
+	const struct drive *homeless = homeless_drive(board);
+	if (homeless)
+		return err_set(err, EXIT_USAGE, "drive %s: this machine has no controller for it", homeless->id);
 	for (struct device *d = board->devices; d; d = d->next)
 		if (!device_start(d, err))
 			return false;

@@ -90,7 +90,8 @@ static void fill_cmos(struct board *board, struct device *rtc)
 {
 	/* boot devices in order, a nibble each: 1 floppy, 2 disk, 3 CD; bit 0 of 38h: boot floppies without a signature too */
 	static const struct { char letter; u8 code; } devices[] = {{'a', 1}, {'b', 1}, {'c', 2}, {'d', 3}, {'n', 4}};
-	const char *order = board->config.boot_order ? board->config.boot_order : "cad";
+	const struct board_config *c = &board->config;
+	const char *order = c->boot_once ? c->boot_once : c->boot_order ? c->boot_order : "cad";
 	unsigned codes = 0, shift = 0;
 
 	for (; *order && shift < 12; order++)
