@@ -201,6 +201,28 @@ bool firmware_given(const struct config *config)
 	return config->bios || config->firmware.flash[0].file;
 }
 
+/* The display adapter's own firmware, under the name by which SeaBIOS finds it for a PCI function. A machine without it runs on
+ * blind until its guest has a driver. */
+#define VGA_BIOS "vgabios-stdvga.bin"
+#define VGA_BIOS_FILE "pci1234,1111.rom"
+
+static bool read_vga_bios(struct board_config *board, struct err *err)
+{
+	struct err missing = {0};
+
+	if (!board->vga || board->fw_cfgs == BOARD_FW_CFGS)
+		return true;
+	const char *path = find(VGA_BIOS, &missing);
+	if (!path) {
+		err_note("%s not found: the screen stays dark until the guest has a driver (package seabios)", VGA_BIOS);
+		return true;
+	}
+	struct board_file *to = &board->fw_cfg[board->fw_cfgs++];
+	bool ok = file_read(path, "VGA BIOS", to, err);
+	to->name = VGA_BIOS_FILE;
+	return ok;
+}
+
 bool firmware_read(const struct config *config, bool needed, struct board_config *board, struct loop *loop, struct err *err)
 {
 	const struct firmware_flash *flash = config->firmware.flash;
@@ -224,6 +246,8 @@ bool firmware_read(const struct config *config, bool needed, struct board_config
 			return false;
 	if (flash[0].file || (!config->bios && !needed))
 		return true;
+	if (!read_vga_bios(board, err))
+		return false;
 	path = find(config->bios ? config->bios : DEFAULT_BIOS, err);
 	return path && file_read(path, "-bios", &board->firmware, err);
 }

@@ -192,8 +192,6 @@ static void close_audio(struct sdl *s)
 {
 	if (s->audio)
 		SDL_CloseAudioDevice(s->audio);
-	if (SDL_WasInit(SDL_INIT_AUDIO))
-		SDL_QuitSubSystem(SDL_INIT_AUDIO);
 	sound_free(s->sound);
 }
 
@@ -343,7 +341,7 @@ static void sdl_close(struct ui *ui)
 	if (s->window)
 		SDL_DestroyWindow(s->window);
 	close_audio(s);
-	SDL_QuitSubSystem(SDL_INIT_VIDEO);
+	SDL_Quit(); /* nobody else uses it */
 }
 
 static bool sdl_open(struct ui *ui, struct err *err)

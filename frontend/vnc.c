@@ -174,6 +174,8 @@ static int on_resize(int width, int height, int screens, struct rfbExtDesktopScr
 	return rfbExtDesktopSize_ResizeProhibited;
 }
 
+static rfbProtocolExtension extended_keys;
+
 static void on_gone(rfbClientPtr client)
 {
 	struct vnc *v = vnc_of(client);
@@ -181,6 +183,7 @@ static void on_gone(rfbClientPtr client)
 	v->clients--;
 	free(client->clientData);
 	client->clientData = NULL;
+	rfbDisableExtension(client, &extended_keys); /* the library would forget what it has allocated for it */
 	ui_release_keys(&v->ui);
 	if (v->mask)
 		ui_motion(&v->ui, 0, 0, 0, 0);
@@ -216,7 +219,7 @@ static rfbBool enable_extended(rfbClientPtr client, void **data, int encoding)
 	if (encoding != ENCODING_EXTENDED_KEY)
 		return FALSE;
 	if (!*data && rfbWriteExact(client, (char *)&told, sizeof told) > 0)
-		*data = client; /* told once */
+		*data = err_alloc(1); /* told once; the library frees it */
 	return TRUE;
 }
 

@@ -79,7 +79,7 @@ def main():
         (['-fw_cfg', 'name=opt/x,string=y,file=z'] + good, USAGE, 'one of'),
         (['-fw_cfg', f'opt/x,file={tmp}/none'] + good, FILE, 'none'),
         (['-fw_cfg', 'opt/' + 'x' * 60 + ',string=y'] + good, USAGE, '-fw_cfg'),
-        (['-timeout', '0.5', '-S'] + good, TIMEOUT, 'time is up'),
+        (['-timeout', '0.5', '-S', '-display', 'none'] + good, TIMEOUT, 'time is up'),
         ([noise], FILE, 'not a Linux'),
         ([kernel, noise], USAGE, 'second file'),
     ]
