@@ -68,7 +68,10 @@ void tlb_flush_all(struct cpu *cpu)
 {
 	struct tlb_state *state = tlb_state(cpu);
 
-	cpu->tlb_version++;
+	cpu->fetch_version[0]++;
+	cpu->fetch_version[1]++;
+	cpu->fetch_local = false;
+	memset(cpu->jit.executed, 0, sizeof cpu->jit.executed);
 	for (unsigned t = 0; t < TLB_FILLED; t++)
 		for (unsigned i = 0; i < TLB_SIZE; i++)
 			entry_clear(&state->tlb[t].entry[i], i);
@@ -89,7 +92,9 @@ void tlb_flush(struct cpu *cpu)
 		tlb_flush_all(cpu);
 		return;
 	}
-	cpu->tlb_version++;
+	cpu->fetch_version[1]++;
+	cpu->fetch_version[0] += cpu->fetch_local;
+	cpu->fetch_local = false;
 	for (u32 i = 0; i < state->local_count; i++) {
 		u32 slot = state->local[i] & (TLB_SIZE - 1);
 		entry_clear(&state->tlb[state->local[i] >> TLB_BITS].entry[slot], slot);
@@ -111,12 +116,17 @@ void tlb_flush_page(struct cpu *cpu, u64 linear)
 	struct tlb_state *state = tlb_state(cpu);
 	u64 bit, slot = linear >> PAGE_SHIFT & (TLB_SIZE - 1);
 
-	cpu->tlb_version++;
+	if (cpu->jit.executed[linear >> (PAGE_SHIFT + 6) & 63] & BIT(linear >> PAGE_SHIFT & 63)) {
+		cpu->fetch_version[0]++;
+		cpu->fetch_version[1]++;
+	}
 	if (state->huge) {
 		tlb_flush_all(cpu);
 		return;
 	}
 	if (*large_word(state, linear, &bit) & bit) {
+		cpu->fetch_version[0]++;
+		cpu->fetch_version[1]++;
 		/* 4 MiB: the largest page that is not huge */
 		for (unsigned t = 0; t < TLB_FILLED; t++)
 			for (unsigned i = 0; i < TLB_SIZE; i++) {
@@ -299,6 +309,7 @@ static void enter(struct cpu *cpu, u64 linear, enum tlb_index as, const struct p
 	e->read = walk.read ? tag : never;
 	e->write = walk.write && walk.dirty && page->writable && !watched(page) ? tag : never;
 	e->exec = walk.exec ? tag : never;
+	cpu->fetch_local |= walk.exec && !walk.global && as != TLB_USER;
 	if (!walk.global && state->local_count < LOCAL_MAX)
 		state->local[state->local_count++] = as << TLB_BITS | slot;
 	if (walk.shift > PAGE_SHIFT) {

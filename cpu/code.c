@@ -157,7 +157,7 @@ static void kill(struct cpu *cpu, struct block *block)
 	struct code_page *page = block->page;
 
 	if (jump->block == block)
-		*jump = (struct jump_entry){NULL, NULL};
+		*jump = (struct jump_entry){0};
 	for (struct block **p = &page->bucket[bucket_of(block->hva)]; *p; p = &(*p)->next)
 		if (*p == block) {
 			*p = block->next;
@@ -221,6 +221,15 @@ static void kill_splits(struct cpu *cpu, u8 *hva_page, unsigned off)
 					if (block->split && block->hva2 == hva_page && off < start + block->bytes - PAGE_SIZE)
 						kill(cpu, block);
 				}
+}
+
+void code_set_entry(struct cpu *cpu, struct block *block, void *entry)
+{
+	struct jump_entry *jump = &cpu->code->jump.entry[block->key][code_hash(block->hva)];
+
+	block->entry = entry;
+	if (jump->block == block)
+		jump->entry = entry;
 }
 
 void code_written(struct cpu *cpu, u8 *hva, unsigned len)
@@ -433,6 +442,6 @@ struct block *code_find(struct cpu *cpu)
 		cpu->link_from = NULL;
 	}
 	if (hva && !block->split && block->page)
-		code->jump.entry[cpu->block_key][code_hash(hva)] = (struct jump_entry){hva, block};
+		code->jump.entry[cpu->block_key][code_hash(hva)] = (struct jump_entry){hva, block, block->entry, NULL};
 	return block;
 }

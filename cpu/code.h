@@ -30,10 +30,12 @@ struct block {
 	struct insn insn[];  /* count of them and one that goes on behind the block */
 };
 
-#define JUMP_BITS 15
+#define JUMP_BITS 16
 struct jump_entry {
 	u8 *hva;
 	struct block *block;
+	void *entry; /* of the block, while it has one */
+	void *pad;
 };
 struct code_cache;
 
@@ -73,6 +75,8 @@ static always_inline u64 code_linear(const struct cpu *cpu)
 }
 /* The bus's listener: bytes of a code page are written. */
 void code_written(struct cpu *cpu, u8 *hva, unsigned len);
+/* A translator's code for a block begins there now; NULL: there is none. */
+void code_set_entry(struct cpu *cpu, struct block *block, void *entry);
 /* Forget everything (a state was loaded, or too much is cached). Between blocks only. */
 void code_flush(struct cpu *cpu);
 

@@ -177,6 +177,7 @@ struct cpu_jit {
 	void (*killed)(struct cpu *cpu, struct block *block);
 	void (*free)(struct cpu *cpu); /* with the CPU; NULL: nothing */
 	struct jit_target *targets; /* where RIPs lead: TARGETS of them */
+	u64 executed[64];    /* a filter of the pages that targets lie in: bits by page number */
 	u64 space;           /* the present address space and privilege, as a part of their keys */
 	u64 tmp;             /* for one instruction */
 	u16 flags;           /* saved flags: AH, AL of the translator's convention */
@@ -249,7 +250,9 @@ struct cpu {
 	bool debugger;   /* a debugger wants to see every instruction (set from outside, then mode_update()) */
 
 	/* ---- runtime of the engines ---- */
-	u64 tlb_version;               /* counts flushes of any kind */
+	/* Counts the changes that may have led instruction fetches elsewhere; [1]: of user mode. */
+	u64 fetch_version[2];
+	bool fetch_local;              /* supervisor code may have been fetched through pages that are not global */
 	struct tlb *tlb;               /* the one for the current privilege (access.h) */
 	const struct insn *cur;        /* being executed: what a fault is charged to */
 	struct tlb *fetch_tlb;         /* for instruction fetches at the current privilege */

@@ -67,31 +67,36 @@ struct jit *cache_new(struct err *err)
 	return jit;
 }
 
-static void free_all(struct jit *jit)
+static void free_all(struct cpu *cpu, struct jit *jit)
 {
 	while (jit->all) {
 		struct translation *t = jit->all;
 		jit->all = t->next;
 		if (t->block) {
-			t->block->translation = t->block->entry = NULL;
+			t->block->translation = NULL;
+			code_set_entry(cpu, t->block, NULL);
 			t->block->heat = 0;
 		}
 		free(t);
 	}
 }
 
-void cache_free(struct jit *jit)
+void cache_free(struct cpu *cpu)
 {
-	free_all(jit);
+	struct jit *jit = cpu->jit.state;
+
+	free_all(cpu, jit);
 	free(jit->fpu);
 	munmap(jit->code + jit->exec, jit->size);
 	munmap(jit->code, jit->size);
 	free(jit);
 }
 
-void cache_flush(struct jit *jit)
+void cache_flush(struct cpu *cpu)
 {
-	free_all(jit);
+	struct jit *jit = cpu->jit.state;
+
+	free_all(cpu, jit);
 	begin(jit);
 	jit->full = false;
 	jit->space[0].version = jit->space[1].version = ~0ull;
@@ -118,13 +123,13 @@ void cache_space(struct cpu *cpu)
 	struct jit *jit = cpu->jit.state;
 	bool user = cpu->cpl == 3;
 
-	if (jit->space[user].version != cpu->tlb_version) {
+	if (jit->space[user].version != cpu->fetch_version[user]) {
 		if (++jit->spaces > 0xffff) {
 			memset(cpu->jit.targets, 0, sizeof *cpu->jit.targets << TARGET_BITS);
 			jit->space[!user].version = ~0ull;
 			jit->spaces = 1;
 		}
-		jit->space[user].version = cpu->tlb_version;
+		jit->space[user].version = cpu->fetch_version[user];
 		jit->space[user].number = jit->spaces;
 	}
 	cpu->jit.space = jit->space[user].number << 48;
@@ -135,7 +140,6 @@ void cache_killed(struct cpu *cpu, struct block *block)
 	struct jit *jit = cpu->jit.state;
 
 	cpu->jit.leave = 1;
-	jit->space[0].version = jit->space[1].version = ~0ull;
 	if (!block) {
 		jit->full = true; /* flushed between blocks */
 		for (struct translation *t = jit->all; t; t = t->next)
@@ -144,6 +148,10 @@ void cache_killed(struct cpu *cpu, struct block *block)
 	}
 	struct translation *t = block->translation;
 	unbind(jit, t);
+	/* those that know its address are sent away */
+	struct emit patch = jit->emit;
+	patch.p = t->entry_saved;
+	emit_jmp_to(&patch, t->dead);
 	t->block = NULL;
 	block->translation = block->entry = NULL;
 }

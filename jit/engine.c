@@ -19,7 +19,7 @@ typedef struct exit_record *enter_fn(void *unused, void *entry);
 static void release(struct cpu *cpu)
 {
 	code_flush(cpu);
-	cache_free(cpu->jit.state);
+	cache_free(cpu);
 	free(cpu->jit.targets);
 	cpu->jit.killed = NULL;
 }
@@ -42,7 +42,7 @@ static bool prepare(struct cpu *cpu, bool counting)
 	}
 	struct jit *jit = cpu->jit.state;
 	if (jit->counting != counting)
-		cache_flush(jit);
+		cache_flush(cpu);
 	jit->counting = counting;
 	host_set_gs(cpu);
 	return true;
@@ -125,7 +125,7 @@ static enum engine_stop jit_run(struct cpu *cpu, u64 budget)
 			continue;
 		}
 		if (unlikely(jit->full)) {
-			cache_flush(jit);
+			cache_flush(cpu);
 			exit = NULL;
 		}
 		struct block *block = interp_find(cpu);

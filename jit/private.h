@@ -43,6 +43,7 @@ struct single { /* an instruction alone, for the interpreter's function; the end
 struct translation {
 	struct block *block;  /* NULL: dead */
 	u8 *entry_saved, *entry_eflags; /* address of writing */
+	u8 *dead;             /* where its entry leads when it is */
 	u32 bytes;
 	struct exit_record exit[2];
 	struct exit_record *incoming;
@@ -92,8 +93,8 @@ struct jit {
 
 /* cache.c */
 struct jit *cache_new(struct err *err);
-void cache_free(struct jit *jit);
-void cache_flush(struct jit *jit);
+void cache_free(struct cpu *cpu);
+void cache_flush(struct cpu *cpu);
 void cache_bind(struct jit *jit, struct exit_record *exit, struct translation *to);
 /* The number of the present space into cpu->jit.space. */
 void cache_space(struct cpu *cpu);

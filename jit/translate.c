@@ -119,11 +119,11 @@ struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct blo
 	if (!c->ended)
 		flow_exit(c, c->in->off + c->in->len);
 	memory_emit_slow(c);
-	if (over) {
+	t->dead = e->p;
+	if (over)
 		emit_here(e, over);
-		emit_imm64(e, S0, block->insn[0].off);
-		emit_jmp_to(e, jit->stubs.leave_off);
-	}
+	emit_imm64(e, S0, block->insn[0].off);
+	emit_jmp_to(e, jit->stubs.leave_off);
 	if (e->full) {
 		e->p = start;
 		e->full = false;
@@ -135,6 +135,6 @@ struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct blo
 	jit->all = t;
 	jit->translations++;
 	block->translation = t;
-	block->entry = emit_runs(e, t->entry_saved);
+	code_set_entry(cpu, block, emit_runs(e, t->entry_saved));
 	return t;
 }

@@ -164,7 +164,7 @@ static void build_dispatch(struct jit *jit, struct emit *e)
 	unsigned n = 0;
 
 	_Static_assert(CODE64 * sizeof(struct jump_entry) << JUMP_BITS < 1u << 30, "a displacement");
-	_Static_assert(sizeof(struct jump_entry) == 16, "scaled below");
+	_Static_assert(sizeof(struct jump_entry) == 32, "scaled below");
 	jit->stubs.dispatch = e->p;
 	emit_op(e, OP_W, MAP_1, 0x33, S0, CPU(jit.space));
 	emit_store(e, CPU(rip), S0);
@@ -190,12 +190,11 @@ static void build_dispatch(struct jit *jit, struct emit *e)
 	emit_op(e, 0, MAP_1, 0x33, S1, rm_reg(S0));
 	emit_alu_imm(e, false, 4, rm_reg(S1), (1 << JUMP_BITS) - 1);
 	emit_op(e, 0, MAP_1, 0xc1, 4, rm_reg(S1));
-	emit_byte(e, 4);
+	emit_byte(e, 5);
 	emit_op(e, OP_W, MAP_1, 0x03, S1, CPU(code));
 	emit_op(e, OP_W, MAP_1, 0x3b, S0, rm_base(S1, table + offsetof(struct jump_entry, hva)));
 	miss[n++] = emit_jcc(e, CC_NE);
-	emit_load(e, S1, rm_base(S1, table + offsetof(struct jump_entry, block)));
-	emit_load(e, S1, rm_base(S1, offsetof(struct block, entry)));
+	emit_load(e, S1, rm_base(S1, table + offsetof(struct jump_entry, entry)));
 	emit_op(e, OP_W, MAP_1, 0x85, S1, rm_reg(S1));
 	miss[n++] = emit_jcc(e, CC_E);
 	emit_store(e, CPU(jit.tmp), H_RCX);
@@ -206,6 +205,11 @@ static void build_dispatch(struct jit *jit, struct emit *e)
 	emit_store(e, rm_base(S0, offsetof(struct jit_target, entry)), S1);
 	emit_load(e, H_RCX, PAGE_GPR);
 	emit_store(e, rm_base(S0, offsetof(struct jit_target, page)), H_RCX);
+	/* note the page: bit number (RIP >> 12) mod 4096 */
+	emit_op(e, 0, MAP_1, 0xc1, 5, rm_reg(H_RCX));
+	emit_byte(e, PAGE_SHIFT);
+	emit_alu_imm(e, false, 4, rm_reg(H_RCX), 64 * 64 - 1);
+	emit_op(e, OP_W, MAP_0F, 0xab, H_RCX, CPU(jit.executed)); /* bts */
 	emit_load(e, H_RCX, CPU(jit.tmp));
 	emit_op(e, 0, MAP_1, 0xff, 4, rm_reg(S1));
 	for (unsigned i = 0; i < n; i++)
