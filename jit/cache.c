@@ -17,7 +17,10 @@ static void begin(struct jit *jit)
 {
 	u8 *first = jit->stubs.end ? jit->stubs.end : jit->code;
 
-	jit->emit = (struct emit){.p = first, .end = jit->code + jit->size, .exec = jit->exec};
+	u8 *middle = jit->code + jit->size / 2;
+
+	jit->emit = (struct emit){.p = first, .end = middle, .exec = jit->exec};
+	jit->cold = (struct emit){.p = middle, .end = jit->code + jit->size, .exec = jit->exec};
 }
 
 /* The file at an address that large pages can be used for. */

@@ -79,7 +79,8 @@ struct jit {
 	u8 *code;          /* where it is written */
 	i64 exec;          /* to where it runs */
 	size_t size;
-	struct emit emit;  /* the free rest */
+	struct emit emit;  /* the free rest for what is executed often */
+	struct emit cold;  /* and for slow paths, so that the others lie close together */
 	struct stubs stubs;
 	struct fpu_image *fpu; /* NULL: x87 instructions are not rewritten */
 	struct translation *all;

@@ -86,7 +86,7 @@ struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct blo
 	u8 *start = e->p;
 
 	_Static_assert(STUBS_MAX >= 6 * BLOCK_MAX, "no instruction has more slow paths");
-	if (e->end - e->p < (i64)(block->count + 2) * ROOM_PER_INSN) {
+	if (MIN(e->end - e->p, jit->cold.end - jit->cold.p) < (i64)(block->count + 2) * ROOM_PER_INSN) {
 		free(t);
 		return NULL;
 	}
@@ -97,6 +97,7 @@ struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct blo
 	c->cpu = cpu;
 	c->t = t;
 	c->slows = c->slow_first = c->exits = 0;
+	c->held = NO_HOME;
 	c->vectors = c->x87 = c->ended = false;
 	/* entered with the flags in RAX; the other entry puts them there */
 	t->entry_eflags = e->p;
@@ -112,21 +113,27 @@ struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct blo
 		fill_single(&t->single[c->index], c->in, !decoded && !c->in->form);
 		t->single[c->index].x87 = !decoded || sees_x87(c);
 		c->slow_first = c->slows;
-		if (!decoded || block->split || !rewrite(c))
+		c->keep = false;
+		if (!decoded || block->split || !rewrite(c)) {
 			interpret(c);
+			c->keep = false;
+		}
+		if (!c->keep)
+			c->held = NO_HOME;
 		memory_slow_return(c);
 	}
 	if (!c->ended)
 		flow_exit(c, c->in->off + c->in->len);
 	memory_emit_slow(c);
-	t->dead = e->p;
+	flow_emit_slow(c);
+	t->dead = jit->cold.p;
 	if (over)
-		emit_here(e, over);
-	emit_imm64(e, S0, block->insn[0].off);
-	emit_jmp_to(e, jit->stubs.leave_off);
-	if (e->full) {
+		emit_here(&jit->cold, over);
+	emit_imm32(&jit->cold, S0, block->insn[0].off);
+	emit_jmp_to(&jit->cold, jit->stubs.leave_off);
+	if (e->full || jit->cold.full) {
 		e->p = start;
-		e->full = false;
+		e->full = jit->cold.full = false;
 		free(t);
 		return NULL;
 	}

@@ -136,6 +136,14 @@ void emit_imm64(struct emit *e, unsigned reg, u64 value)
 	emit_u64(e, value);
 }
 
+void emit_imm32(struct emit *e, unsigned reg, u32 value)
+{
+	if (reg & 8)
+		emit_byte(e, 0x41);
+	emit_byte(e, 0xb8 | (reg & 7));
+	emit_u32(e, value);
+}
+
 void emit_alu_imm(struct emit *e, bool wide, unsigned ext, struct rm rm, i32 imm)
 {
 	emit_op(e, wide ? OP_W : 0, MAP_1, small(imm) ? 0x83 : 0x81, ext, rm);

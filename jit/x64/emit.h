@@ -43,6 +43,7 @@ void emit_mov32(struct emit *e, unsigned to, unsigned from);
 void emit_load(struct emit *e, unsigned reg, struct rm from);  /* 64 bits */
 void emit_store(struct emit *e, struct rm to, unsigned reg);   /* 64 bits */
 void emit_imm64(struct emit *e, unsigned reg, u64 value);
+void emit_imm32(struct emit *e, unsigned reg, u32 value);   /* zero-extended */
 /* op reg, imm32 of the 81 group (ext: 0 add, 1 or, 4 and, 5 sub, 7 cmp). */
 void emit_alu_imm(struct emit *e, bool wide, unsigned ext, struct rm rm, i32 imm);
 

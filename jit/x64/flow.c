@@ -25,32 +25,47 @@ void flow_exit(struct context *c, i64 off)
 		emit_lea(e, true, S0, S0, 0xff, 0, off);
 		stubs_dispatch(c->jit, e);
 	} else {
+		struct pending *p = &c->pending[c->exits];
 		struct exit_record *exit = &c->t->exit[c->exits++];
-		u8 *poll = NULL;
+		p->poll = NULL;
 		if (off <= c->in->off) {
 			flags_clobber(c);
 			emit_op(e, 0, MAP_1, 0x83, 7, CPU(kick));
 			emit_byte(e, 0);
-			poll = emit_jcc(e, CC_NE);
+			p->poll = emit_jcc(e, CC_NE);
 		}
+		p->exit = exit;
+		p->save = !c->in_rax;
 		*exit = (struct exit_record){.from = c->t, .off = off, .eflags = c->in_eflags};
 		exit->jump = emit_jmp(e);
-		/* unbound: to the engine, which binds it */
-		exit->stub = e->p;
-		emit_here(e, exit->jump);
-		flags_clobber(c);
-		emit_imm64(e, S1, (u64)(uintptr_t)exit);
-		emit_imm64(e, S0, off);
-		emit_jmp_to(e, c->jit->stubs.leave_link);
-		if (poll) {
-			emit_here(e, poll);
-			emit_imm64(e, S0, off);
-			emit_jmp_to(e, c->jit->stubs.leave_off);
-		}
 	}
 	c->ended = true;
 	c->in_eflags = in_eflags; /* for the code of the other way */
 	c->in_rax = in_rax;
+}
+
+void flow_emit_slow(struct context *c)
+{
+	struct emit *e = &c->jit->cold;
+
+	for (unsigned i = 0; i < c->exits; i++) {
+		struct pending *p = &c->pending[i];
+		/* unbound: to the engine, which binds it */
+		p->exit->stub = e->p;
+		emit_here(e, p->exit->jump);
+		if (p->save) {
+			emit_byte(e, 0x9f);
+			emit_op(e, 0, MAP_0F, 0x90, 0, rm_reg(H_RAX));
+		}
+		emit_imm64(e, S1, (u64)(uintptr_t)p->exit);
+		emit_imm32(e, S0, p->exit->off);
+		emit_jmp_to(e, c->jit->stubs.leave_link);
+		if (p->poll) {
+			emit_here(e, p->poll);
+			emit_imm32(e, S0, p->exit->off);
+			emit_jmp_to(e, c->jit->stubs.leave_off);
+		}
+	}
 }
 
 static i64 target_off(const struct context *c)
@@ -104,6 +119,7 @@ static void check_canonical(struct context *c)
 	struct emit *e = c->e;
 
 	flags_clobber(c);
+	c->held = NO_HOME;
 	emit_mov(e, S1, S0);
 	emit_op(e, OP_W, MAP_1, 0xc1, 7, rm_reg(S1));
 	emit_byte(e, 47);
@@ -117,7 +133,8 @@ static void push_return(struct context *c)
 	struct emit *e = c->e;
 
 	emit_lea(e, true, S0, SP, 0xff, 0, -8);
-	memory_lookup(c, 8, true, false);
+	memory_lookup(c, RSP, 8, true, false);
+	c->held = NO_HOME;
 	emit_load(e, S1, PAGE_GPR);
 	emit_lea(e, true, S1, S1, 0xff, 0, next_off(c));
 	emit_store(e, rm_base(S0, 0), S1);
@@ -186,7 +203,7 @@ static bool ret(struct context *c)
 		return false;
 	i32 extra = c->z.raw.imm[0].size ? (i32)(u16)c->z.raw.imm[0].value.u : 0;
 	emit_mov(c->e, S0, SP);
-	memory_lookup(c, 8, false, false);
+	memory_lookup(c, RSP, 8, false, false);
 	emit_load(c->e, S0, rm_base(S0, 0));
 	check_canonical(c);
 	emit_lea(c->e, true, SP, SP, 0xff, 0, 8 + extra);

@@ -22,6 +22,8 @@ static unsigned address_register(struct context *c, ZydisRegister reg, unsigned 
 	if (x64_home[g] != NO_HOME)
 		return x64_home[g];
 	emit_load(c->e, scratch, x64_gpr(g));
+	if (scratch == S1)
+		c->held = NO_HOME;
 	return scratch;
 }
 
@@ -66,48 +68,80 @@ static void segment_base(struct context *c, const ZydisDecodedOperand *op)
 		emit_op(c->e, OP_W, MAP_1, 0x03, S0, CPU_AT(offsetof(struct cpu, seg) + seg * sizeof(struct seg)));
 }
 
+/* The register that neighbouring accesses will use too. */
+static unsigned base_of(const ZydisDecodedOperand *op)
+{
+	if (op->mem.index != ZYDIS_REGISTER_NONE || ZydisRegisterGetClass(op->mem.base) != ZYDIS_REGCLASS_GPR64 ||
+	    op->mem.segment == ZYDIS_REGISTER_FS || op->mem.segment == ZYDIS_REGISTER_GS)
+		return NO_HOME;
+	return ZydisRegisterGetId(op->mem.base);
+}
+
 bool memory_operand(struct context *c, const ZydisDecodedOperand *op, unsigned size, bool write, bool aligned)
 {
 	if (!memory_address(c, op, S0))
 		return false;
 	flags_clobber(c);
 	segment_base(c, op);
-	memory_lookup(c, size, write, aligned);
+	memory_lookup(c, base_of(op), size, write, aligned);
 	return true;
 }
 
-void memory_slow_if(struct context *c, unsigned cc)
+struct slow *memory_slow_if(struct context *c, unsigned cc)
 {
 	if (c->slows == STUBS_MAX)
 		c->slows--; /* cannot be: translate.c sees to it */
-	c->slow[c->slows++] = (struct slow){.jump = emit_jcc(c->e, cc), .index = c->index};
+	c->slow[c->slows] = (struct slow){.jump = emit_jcc(c->e, cc), .index = c->index};
+	return &c->slow[c->slows++];
 }
 
-void memory_lookup(struct context *c, unsigned size, bool write, bool aligned)
+static size_t tag_of(bool write)
 {
-	struct emit *e = c->e;
-	size_t tag = write ? offsetof(struct tlb_entry, write) : offsetof(struct tlb_entry, read);
+	return write ? offsetof(struct tlb_entry, write) : offsetof(struct tlb_entry, read);
+}
 
+/* S1: the entry for the address in S0. */
+static void find_entry(struct emit *e)
+{
 	_Static_assert(sizeof(struct tlb_entry) == 32, "the shift below");
-	flags_clobber(c);
-	u8 *retry = e->p;
 	emit_mov32(e, S1, S0);
 	emit_op(e, 0, MAP_1, 0xc1, 5, rm_reg(S1)); /* shr */
 	emit_byte(e, PAGE_SHIFT - 5);
 	emit_alu_imm(e, false, 4, rm_reg(S1), (TLB_SIZE - 1) << 5);
 	emit_op(e, OP_W, MAP_1, 0x03, S1, CPU(tlb));
-	emit_op(e, OP_W, MAP_1, 0x2b, S0, rm_base(S1, tag));
+}
+
+/* S0: the offset in the entry's page. The flags tell whether it hits (below or equal). */
+static void compare(struct emit *e, unsigned size, bool write)
+{
+	emit_op(e, OP_W, MAP_1, 0x2b, S0, rm_base(S1, tag_of(write)));
 	emit_alu_imm(e, true, 7, rm_reg(S0), PAGE_SIZE - size);
-	memory_slow_if(c, CC_A);
-	c->slow[c->slows - 1].retry = retry;
-	c->slow[c->slows - 1].size = size;
-	c->slow[c->slows - 1].write = write;
+}
+
+/* Whether S1 points at the right entry is what the comparison tells anyway: so the one of the last access off the same register
+ * is tried first. */
+void memory_lookup(struct context *c, unsigned base, unsigned size, bool write, bool aligned)
+{
+	struct emit *e = c->e;
+	bool guess = base != NO_HOME && c->held == base;
+
+	flags_clobber(c);
+	u8 *retry = e->p;
+	if (!guess)
+		find_entry(e);
+	compare(e, size, write);
+	struct slow *s = memory_slow_if(c, CC_A);
+	s->retry = guess ? NULL : retry;
+	s->join = guess ? e->p : NULL;
+	s->size = size;
+	s->write = write;
 	if (aligned) {
 		emit_op(e, OP_BYTE_RM, MAP_1, 0xf6, 0, rm_reg(S0));
 		emit_byte(e, size - 1);
 		memory_slow_if(c, CC_NE);
 	}
 	emit_op(e, OP_W, MAP_1, 0x03, S0, rm_base(S1, offsetof(struct tlb_entry, host)));
+	c->held = base;
 }
 
 void memory_slow_return(struct context *c)
@@ -122,36 +156,57 @@ void memory_slow_return(struct context *c)
 	c->slow_first = c->slows;
 }
 
+/* The registers must be loaded first. Where that cannot be, interpret the instruction and leave. */
+static void emit_load_path(struct context *c, struct emit *e, const struct slow *s)
+{
+	const struct insn *in = &c->t->single[s->index].insn;
+
+	emit_call(e, s->load);
+	emit_load(e, S1, CPU(tlb)); /* what is held may be any entry */
+	emit_jcc_to(e, CC_NE, s->back);
+	emit_imm64(e, S1, (u64)(uintptr_t)&c->t->single[s->index]);
+	emit_call(e, c->jit->stubs.one);
+	if (c->jit->counting)
+		emit_alu_imm(e, true, 5, CPU(instructions), in->left - 1);
+	emit_imm32(e, S0, in->off + in->len);
+	emit_jmp_to(e, c->jit->stubs.leave_off);
+}
+
+/* A miss: guess better, then fill the TLB. */
+static void emit_miss(struct context *c, struct emit *e, const struct slow *s)
+{
+	struct rm tag = rm_base(S1, tag_of(s->write));
+	u8 *retry = s->retry;
+
+	emit_op(e, OP_W, MAP_1, 0x03, S0, tag);
+	if (s->join) {
+		retry = e->p;
+		find_entry(e);
+		compare(e, s->size, s->write);
+		emit_jcc_to(e, CC_BE, s->join);
+		emit_op(e, OP_W, MAP_1, 0x03, S0, tag);
+	}
+	emit_imm32(e, S1, s->size | s->write << 8);
+	emit_call(e, c->jit->stubs.refill);
+	emit_jcc_to(e, CC_NE, retry);
+}
+
 void memory_emit_slow(struct context *c)
 {
-	struct emit *e = c->e;
+	struct emit *e = &c->jit->cold;
 
 	for (unsigned i = 0; i < c->slows; i++) {
-		struct slow *s = &c->slow[i];
+		const struct slow *s = &c->slow[i];
 		emit_here(e, s->jump);
 		if (s->load) {
-			emit_call(e, s->load);
-			emit_jcc_to(e, CC_NE, s->back);
-		}
-		if (s->retry) {
-			size_t tag = s->write ? offsetof(struct tlb_entry, write) : offsetof(struct tlb_entry, read);
-			emit_op(e, OP_W, MAP_1, 0x03, S0, rm_base(S1, tag));
-			emit_byte(e, 0x41); /* mov S1, size and kind */
-			emit_byte(e, 0xb8 | (S1 & 7));
-			emit_u32(e, s->size | s->write << 8);
-			emit_call(e, c->jit->stubs.refill);
-			emit_jcc_to(e, CC_NE, s->retry);
-		}
-		emit_imm64(e, S1, (u64)(uintptr_t)&c->t->single[s->index]);
-		emit_call(e, c->jit->stubs.one);
-		if (s->load) {
-			const struct insn *in = &c->t->single[s->index].insn;
-			if (c->jit->counting)
-				emit_alu_imm(e, true, 5, CPU(instructions), in->left - 1);
-			emit_imm64(e, S0, in->off + in->len);
-			emit_jmp_to(e, c->jit->stubs.leave_off);
+			emit_load_path(c, e, s);
 			continue;
 		}
+		if (s->retry || s->join)
+			emit_miss(c, e, s);
+		emit_imm64(e, S1, (u64)(uintptr_t)&c->t->single[s->index]);
+		emit_call(e, c->jit->stubs.one);
+		emit_load(e, S1, CPU(tlb));
 		if (s->eflags) {
 			emit_byte(e, 0x3c);
 			emit_byte(e, 0x81);

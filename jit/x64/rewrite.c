@@ -128,9 +128,9 @@ static void need_vectors(struct context *c)
 	flags_clobber(c);
 	emit_op(c->e, 0, MAP_1, 0x80, 7, CPU(jit.vectors));
 	emit_byte(c->e, 0);
-	memory_slow_if(c, CC_E);
-	c->slow[c->slows - 1].load = c->jit->stubs.load_vectors;
-	c->slow[c->slows - 1].back = c->e->p;
+	struct slow *s = memory_slow_if(c, CC_E);
+	s->load = c->jit->stubs.load_vectors;
+	s->back = c->e->p;
 	c->vectors = true;
 }
 
@@ -210,6 +210,7 @@ static bool accumulator(struct context *c, enum kind kind, unsigned flags)
 	emit_op(c->e, flags | (byte ? OP_BYTE_RM : 0), MAP_1, (test ? 0xf6 : 0x80) | !byte, test ? 0 : z->opcode >> 3, x64_gpr(RAX));
 	immediates(c);
 	flags_after(c, kind);
+	c->keep = true;
 	return true;
 }
 
@@ -225,7 +226,8 @@ static bool opcode_register(struct context *c, unsigned flags)
 	p.guest = operand_register(p.op, &p.vector);
 	if (p.guest < 0 || (bswap && z->operand_width == 16))
 		return false;
-	unsigned r = place_register(c, &p, S1);
+	unsigned r = place_register(c, &p, S0);
+	c->keep = true;
 	if (flags & OP_66)
 		emit_byte(c->e, 0x66);
 	unsigned rex = ((flags & OP_W) ? 8 : 0) | r >> 3;
@@ -235,7 +237,7 @@ static bool opcode_register(struct context *c, unsigned flags)
 		emit_byte(c->e, 0x0f);
 	emit_byte(c->e, (z->opcode & 0xf8) | (r & 7));
 	immediates(c);
-	place_done(c, &p, S1);
+	place_done(c, &p, S0);
 	return true;
 }
 
@@ -295,8 +297,12 @@ static bool modrm(struct context *c, enum kind kind, unsigned flags)
 	} else {
 		where = rm_reg(place_register(c, &rm, S0));
 	}
+	/* what is only loaded needs no second scratch register */
+	unsigned scratch = memory && kind == K_PLAIN && !reg.vector && !(reg.op && (reg.op->actions & ZYDIS_OPERAND_ACTION_MASK_READ)) &&
+	                   reg.op && reg.op->size >= 32 ? S0 : S1;
 	if (reg.op)
-		reg_field = place_register(c, &reg, S1);
+		reg_field = place_register(c, &reg, scratch);
+	c->keep = reg_field != S1 || reg.vector || !reg.op;
 	flags_before(c, kind);
 	if (reg.op && !reg.vector && reg.op->size == 8)
 		flags |= OP_BYTE_REG;
@@ -304,7 +310,7 @@ static bool modrm(struct context *c, enum kind kind, unsigned flags)
 		flags |= OP_BYTE_RM;
 	emit_op(c->e, flags, map, z->opcode, reg_field, where);
 	immediates(c);
-	place_done(c, &reg, S1);
+	place_done(c, &reg, scratch);
 	place_done(c, &rm, S0);
 	flags_after(c, kind);
 	return true;

@@ -26,6 +26,7 @@ static bool lea(struct context *c)
 		emit_mov32(c->e, to, S0);
 	if (to == S0)
 		emit_store(c->e, x64_gpr(g), S0);
+	c->keep = op.mem.index == ZYDIS_REGISTER_NONE || x64_home[ZydisRegisterGetId(op.mem.index)] != NO_HOME;
 	return true;
 }
 

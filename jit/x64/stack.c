@@ -15,7 +15,7 @@ static bool whole(const ZydisDecodedOperand *op)
 static void push_place(struct context *c)
 {
 	emit_lea(c->e, true, S0, SP, 0xff, 0, -8);
-	memory_lookup(c, 8, true, false);
+	memory_lookup(c, RSP, 8, true, false);
 }
 
 static bool push(struct context *c)
@@ -29,17 +29,20 @@ static bool push(struct context *c)
 		push_place(c);
 		emit_op(e, OP_W, MAP_1, 0xc7, 0, rm_base(S0, 0));
 		emit_u32(e, op->imm.value.s);
+		c->keep = true;
 	} else if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
 		if (!memory_operand(c, op, 8, false, false))
 			return false;
 		emit_load(e, S0, rm_base(S0, 0));
 		emit_store(e, CPU(jit.tmp), S0);
 		push_place(c);
+		c->held = NO_HOME;
 		emit_load(e, S1, CPU(jit.tmp));
 		emit_store(e, rm_base(S0, 0), S1);
 	} else if (whole(op)) {
 		unsigned g = ZydisRegisterGetId(op->reg.value), from = x64_home[g];
 		push_place(c);
+		c->keep = from != NO_HOME;
 		if (from == NO_HOME) {
 			from = S1;
 			emit_load(e, S1, x64_gpr(g));
@@ -60,12 +63,13 @@ static bool pop(struct context *c)
 		return false;
 	unsigned g = ZydisRegisterGetId(c->op[0].reg.value);
 	emit_mov(e, S0, SP);
-	memory_lookup(c, 8, false, false);
+	memory_lookup(c, RSP, 8, false, false);
 	if (g != RSP)
 		emit_lea(e, true, SP, SP, 0xff, 0, 8);
-	emit_load(e, x64_home[g] == NO_HOME ? S1 : x64_home[g], rm_base(S0, 0));
+	emit_load(e, x64_home[g] == NO_HOME ? S0 : x64_home[g], rm_base(S0, 0));
 	if (x64_home[g] == NO_HOME)
-		emit_store(e, x64_gpr(g), S1);
+		emit_store(e, x64_gpr(g), S0);
+	c->keep = true;
 	return true;
 }
 
@@ -76,7 +80,7 @@ static bool leave(struct context *c)
 	if (c->z.operand_width != 64)
 		return false;
 	emit_mov(e, S0, x64_home[RBP]);
-	memory_lookup(c, 8, false, false);
+	memory_lookup(c, RBP, 8, false, false);
 	emit_lea(e, true, SP, x64_home[RBP], 0xff, 0, 8);
 	emit_load(e, x64_home[RBP], rm_base(S0, 0));
 	return true;

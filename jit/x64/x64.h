@@ -27,9 +27,17 @@ struct slow {
 	u16 index;       /* of the instruction */
 	bool eflags;     /* go back with the flags in EFLAGS too */
 	u8 *retry;       /* a miss: where the look-up begins, with the address in S0; NULL: not a miss */
+	u8 *join;        /* the look-up guessed its entry: where a right one goes on */
 	u8 size;
 	bool write;
 	u8 *load;        /* call this stub instead; if it refuses, interpret the instruction and leave */
+};
+
+/* An exit that is not bound yet, and one that is asked to stop. */
+struct pending {
+	struct exit_record *exit;
+	u8 *poll;        /* displacement to be patched, or NULL */
+	bool save;       /* the flags are in EFLAGS only */
 };
 
 /* A block being translated. */
@@ -49,6 +57,9 @@ struct context {
 	unsigned slows;
 	unsigned slow_first;         /* the current instruction's */
 	unsigned exits;
+	struct pending pending[2];
+	u8 held;                     /* S1 points at the TLB entry last used with this base register; NO_HOME: at nothing */
+	bool keep;                   /* the current instruction leaves S1 like that; without it, held is forgotten behind it */
 };
 
 /* ---- flags.c: where the flags are ---- */
@@ -60,12 +71,13 @@ void flags_written(struct context *c);  /* an instruction has set all flags in E
 /* ---- memory.c ---- */
 /* The effective address into reg (S0 or S1). False: cannot be formed. */
 bool memory_address(struct context *c, const ZydisDecodedOperand *op, unsigned reg);
-/* S0: linear address in, host address out. May clobber S1 and EFLAGS; flags must be saved. */
+/* S0: linear address in, host address out. base: the guest register it is near to, for a guess, or NO_HOME. Clobbers S1 and
+ * EFLAGS. */
 /* All of it: address, segment base, look-up. False: cannot be formed, nothing was emitted. */
 bool memory_operand(struct context *c, const ZydisDecodedOperand *op, unsigned size, bool write, bool aligned);
-void memory_lookup(struct context *c, unsigned size, bool write, bool aligned);
+void memory_lookup(struct context *c, unsigned base, unsigned size, bool write, bool aligned);
 /* Jump to the slow path of the current instruction if the condition holds. */
-void memory_slow_if(struct context *c, unsigned cc);
+struct slow *memory_slow_if(struct context *c, unsigned cc);
 /* The current instruction is complete: its slow paths come back here. */
 void memory_slow_return(struct context *c);
 /* The code behind the block. */
@@ -80,6 +92,8 @@ bool special_rewrite(struct context *c);
 bool flow_rewrite(struct context *c);
 /* Leave for a page offset (of the present page), directly where possible. */
 void flow_exit(struct context *c, i64 off);
+/* The code behind the block that belongs to exits. */
+void flow_emit_slow(struct context *c);
 /* ---- x87.c ---- */
 bool x87_rewrite(struct context *c);
 /* ---- stack.c ---- */

@@ -35,9 +35,9 @@ static void need_x87(struct context *c)
 	flags_clobber(c);
 	emit_op(c->e, 0, MAP_1, 0x80, 7, CPU(jit.x87));
 	emit_byte(c->e, 0);
-	memory_slow_if(c, CC_E);
-	c->slow[c->slows - 1].load = c->jit->stubs.load_x87;
-	c->slow[c->slows - 1].back = c->e->p;
+	struct slow *s = memory_slow_if(c, CC_E);
+	s->load = c->jit->stubs.load_x87;
+	s->back = c->e->p;
 	c->x87 = true;
 }
 
