@@ -298,8 +298,9 @@ static bool modrm(struct context *c, enum kind kind, unsigned flags)
 		where = rm_reg(place_register(c, &rm, S0));
 	}
 	/* what is only loaded needs no second scratch register */
-	unsigned scratch = memory && kind == K_PLAIN && !reg.vector && !(reg.op && (reg.op->actions & ZYDIS_OPERAND_ACTION_MASK_READ)) &&
-	                   reg.op && reg.op->size >= 32 ? S0 : S1;
+	bool only_loaded = memory && kind == K_PLAIN && reg.op && !reg.vector && reg.op->size >= 32 &&
+	                   !(reg.op->actions & ZYDIS_OPERAND_ACTION_MASK_READ);
+	unsigned scratch = only_loaded ? S0 : S1;
 	if (reg.op)
 		reg_field = place_register(c, &reg, scratch);
 	c->keep = reg_field != S1 || reg.vector || !reg.op;
