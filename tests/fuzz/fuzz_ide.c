@@ -137,6 +137,29 @@ static void access(u16 port)
 			bus_in(&bus, port, sizes[how & 3]);
 }
 
+/* Saved and loaded; foreign: some bytes are not what they were. */
+static void load(bool foreign)
+{
+	u8 *state = device_state(ide);
+	struct field_buf buf = {0};
+	struct err err = {0};
+
+	for (unsigned i = 0; i < 4; i++)
+		if (drives[i].disk)
+			fakedisk_run(drives[i].disk);
+	field_save(&buf, "ide", ide->class->fields, state);
+	if (!field_load(&buf, "ide", ide->class->fields, state, ide->class->state_size, &err))
+		bug("%s", err.text);
+	field_buf_free(&buf);
+	for (unsigned n = foreign ? next() % 32 : 0; n; n--) { /* the first 100 bytes of a unit say most */
+		unsigned unit = next() & 3, at = 256 + 64 + unit * ((ide->class->state_size - 320) / 4) + next() % 100;
+
+		state[n % 4 ? at : 256 + next() % 64] = next();
+	}
+	ide->class->loaded(ide);
+	config(0x20, BM);
+}
+
 static void step(void)
 {
 	u8 what = next();
@@ -181,8 +204,10 @@ static void step(void)
 		break;
 	case 11:
 		if (what & 128)
+			load(what & 64);
+		else if (what & 64)
 			ide->class->reset(ide);
-		else if (drives[2].eject_request)
+		else
 			drives[2].eject_request(drives[2].device);
 		break;
 	case 12:
