@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* ATAPI CD-ROM and DVD-ROM drives with a single data track. ATA/ATAPI-7 vol. 2, 9.8 (the PACKET protocol); MMC-3 (NCITS 360)
  * and SFF-8020i (commands, sense codes, mode pages, TOC); ECMA-130, ch. 14 and annex A (sectors and their error correction).
- * Not implemented: audio and sub-channels, recording, multisession, changers, copy protection, MODE SELECT, ATAPI of other
+ * Not implemented: audio and its sub-channels, recording, multisession, changers, copy protection, MODE SELECT, ATAPI of other
  * device types than 5, INQUIRY pages but the list of them.
  *
  * One table of commands by code. A command answers with data[] (reply) or with sectors of the medium (transfer); sense data is
@@ -430,6 +430,72 @@ static void read_track_information(struct ide_unit *u)
 	reply(u, 36, be16(u->s->packet + 7));
 }
 
+/* No audio is played; where the disc stands is its beginning. */
+static void read_sub_channel(struct ide_unit *u)
+{
+	const u8 *packet = u->s->packet;
+	u8 *d = u->s->data, format = packet[3];
+	bool wanted = packet[2] & 0x40;
+	u32 len = !wanted ? 4 : format == 1 ? 16 : 24;
+
+	if (wanted && (!format || format > 3)) {
+		bad_field(u);
+		return;
+	}
+	memset(d, 0, 24);
+	d[1] = 0x15; /* no status of audio */
+	put16(d + 2, len - 4);
+	d[4] = wanted ? format : 0;
+	if (wanted && format != 2) {
+		d[5] = 0x14;
+		d[6] = 1;
+	}
+	if (wanted && format == 1) {
+		d[7] = 1;
+		if (packet[1] & 2)
+			put_msf(d + 9, 0, false);
+	}
+	reply(u, len, be16(packet + 7));
+}
+
+static void read_dvd_structure(struct ide_unit *u)
+{
+	static const struct { u8 format; u16 len; } list[] = {{0x00, 2052}, {0x01, 8}, {0x04, 2052}};
+	const u8 *packet = u->s->packet;
+	u8 *d = u->s->data;
+	u32 len = 0;
+
+	if (profile(u) != 0x10) {
+		fail(u, ILLEGAL, 0x30, 2); /* not for this medium */
+		return;
+	}
+	memset(d, 0, 2052);
+	if (packet[7] == 0xff) {
+		len = 4;
+		for (unsigned i = 0; i < ARRAY_LEN(list); i++, len += 4) {
+			d[len] = list[i].format;
+			d[len + 1] = 0x40; /* can be read */
+			put16(d + len + 2, list[i].len);
+		}
+	}
+	for (unsigned i = 0; i < ARRAY_LEN(list); i++)
+		if (packet[7] == list[i].format)
+			len = list[i].len;
+	if (!len || packet[6] || packet[1] & 0xf) {
+		bad_field(u);
+		return;
+	}
+	if (packet[7] == 0x00) { /* physical: DVD-ROM, 120 mm, one layer, from sector 30000h on */
+		d[4] = 0x01;
+		d[5] = 0x0f;
+		d[6] = 0x01;
+		put32(d + 8, 0x30000);
+		put32(d + 12, MIN(0x30000 + sectors(u) - 1, 0xffffffu));
+	}
+	put16(d, len - 2);
+	reply(u, len, be16(packet + 8));
+}
+
 /* ---- what the drive is ---- */
 static void text(u8 *to, unsigned len, const char *from)
 {
@@ -656,6 +722,7 @@ static const struct command {
 	[0x25] = {MEDIUM, read_capacity},
 	[0x28] = {MEDIUM, read_10},
 	[0x2b] = {MEDIUM, seek},
+	[0x42] = {MEDIUM, read_sub_channel},
 	[0x43] = {MEDIUM, read_toc},
 	[0x46] = {ALWAYS, get_configuration},
 	[0x4a] = {ALWAYS, get_event},
@@ -663,6 +730,7 @@ static const struct command {
 	[0x52] = {MEDIUM, read_track_information},
 	[0x5a] = {0, mode_sense},
 	[0xa8] = {MEDIUM, read_12},
+	[0xad] = {MEDIUM, read_dvd_structure},
 	[0xb9] = {MEDIUM, read_cd_msf},
 	[0xbb] = {0, test_unit_ready}, /* SET CD SPEED */
 	[0xbd] = {0, mechanism_status},

@@ -159,6 +159,11 @@ static void disc(void **state)
 	assert_int_equal(good((struct packet){{0x43, 0, 0, 0, 0, 0, 0, 0, 100, 0x40}}, d, sizeof d), 12);
 	expect_sense((struct packet){{0x43, 0, 0, 0, 0, 0, 5, 0, 100}}, 5, 0x24, 0);
 	expect_sense((struct packet){{0x43, 0, 5, 0, 0, 0, 0, 0, 100}}, 5, 0x24, 0);
+	assert_int_equal(good((struct packet){{0x42, 2, 0x40, 1, 0, 0, 0, 0, 100}}, d, sizeof d), 16);
+	assert_int_equal(d[1], 0x15);
+	assert_int_equal(get32(d + 8), 0x00000200);
+	expect_sense((struct packet){{0x42, 0, 0x40, 9, 0, 0, 0, 0, 100}}, 5, 0x24, 0);
+	expect_sense((struct packet){{0xad, 0, 0, 0, 0, 0, 0, 0, 8, 4}}, 5, 0x30, 2);
 	assert_int_equal(good((struct packet){{0x51, 0, 0, 0, 0, 0, 0, 0, 100}}, d, sizeof d), 34);
 	assert_int_equal(good((struct packet){{0x52, 1, 0, 0, 0, 1, 0, 0, 100}}, d, sizeof d), 36);
 	assert_int_equal(get32(d + 24), DISC);
@@ -340,6 +345,13 @@ static void changes(void **state)
 	expect_sense((struct packet){{0x28, 0, 0, 0, 0, 1, 0, 0, 1}}, 6, 0x28, 0);
 	good((struct packet){{0x46, 0, 0, 0, 0, 0, 0, 0, 8}}, d, sizeof d);
 	assert_int_equal(get16(d + 6), 0x10); /* a DVD */
+	u8 *structure = malloc(4096);
+	assert_int_equal(good((struct packet){{0xad, 0, 0, 0, 0, 0, 0, 0, 16}}, structure, 4096), 2052);
+	assert_int_equal(get16(structure), 2050);
+	assert_int_equal(get32(structure + 12), 0x30000 + 400000 - 1);
+	assert_int_equal(good((struct packet){{0xad, 0, 0, 0, 0, 0, 0, 0xff, 16}}, structure, 4096), 16);
+	free(structure);
+	expect_sense((struct packet){{0xad, 0, 0, 0, 0, 0, 0, 0x55, 16}}, 5, 0x24, 0);
 	/* out again */
 	change(NULL);
 	good((struct packet){{0x4a, 1, 0, 0, 0x10, 0, 0, 0, 8}}, d, sizeof d);
