@@ -23,9 +23,9 @@ static void set_up_chipset(struct board *board)
 	pci_write(board, 0, 0x59, 0x30, 1);
 	for (unsigned reg = 0x5a; reg <= 0x5f; reg++)
 		pci_write(board, 0, reg, 0x33, 1);
-	/* SMRAM D_OPEN: without a display adapter the RAM behind the VGA window shows, so that what a text program draws can be
-	 * looked at (3.2.20) */
-	pci_write(board, 0, 0x72, 0x4a, 1);
+	/* SMRAM (3.2.20): D_OPEN without a display adapter, so that the RAM behind the VGA window shows and what a text program
+	 * draws can be looked at */
+	pci_write(board, 0, 0x72, board->machine.display ? 0x0a : 0x4a, 1);
 	/* PIIX3 PIRQRC: PCI interrupts to ISA ones, which are then level-triggered (82371SB datasheet 2.2.4, 3.8) */
 	for (unsigned i = 0; i < 4; i++)
 		pci_write(board, 1 << 3, 0x60 + i, pirq_route[i], 1);

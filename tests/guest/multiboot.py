@@ -41,8 +41,8 @@ def screen(connection):
 
 def invaders(paisano, kernel, tmp):
     path = os.path.join(tmp, 'monitor')
-    p = subprocess.Popen([paisano, '-m', '32M', '-display', 'none', '-kernel', kernel, '-monitor', f'unix:{path},server,nowait'],
-                         stdin=subprocess.DEVNULL)
+    p = subprocess.Popen([paisano, '-m', '32M', '-vga', 'none', '-display', 'none', '-kernel', kernel,
+                          '-monitor', f'unix:{path},server,nowait'], stdin=subprocess.DEVNULL)
     try:
         for _ in range(100):
             time.sleep(0.1)
