@@ -139,6 +139,7 @@ static struct image *open_link(const char *file, const char *format, unsigned fl
 		return NULL;
 	image = image_new(driver ? driver : image_driver(image_probe(fd)), file, fd);
 	image->read_only = read_only;
+	image->guessed = !driver && image->driver == &image_raw;
 	if (!image_file_size(fd, &image->host_size, &image->device)) {
 		err_set(err, EXIT_FILE, "cannot get the size of %s: %s", file, strerror(errno));
 		image_free(image);
@@ -182,6 +183,7 @@ struct image *image_open_snapshot(struct image *base, struct err *err)
 		return NULL;
 	}
 	image = image_new(&image_qcow2, base->file, fd);
+	image->temporary = true;
 	if (!image_file_size(fd, &image->host_size, &image->device) || !image_qcow2.open(image, 0, err)) {
 		image_free(image);
 		image_close(base);
@@ -243,12 +245,39 @@ int image_read(struct image *image, u64 offset, void *buf, size_t len)
 	return outcome(image, image->driver->read(image, offset, buf, len), "reading");
 }
 
+/* A guest that writes the header of another format, naming any file of the host as its backing file, would find that file in its
+ * disk the next time that the format is guessed. */
+static bool would_be_mistaken(struct image *image, u64 offset, const u8 *buf, size_t len)
+{
+	u8 head[512];
+	size_t n;
+
+	if (!image->guessed || offset >= sizeof head || image_file_read(image->fd, 0, head, sizeof head))
+		return false;
+	n = MIN(len, sizeof head - (size_t)offset);
+	memcpy(head + offset, buf, n);
+	for (size_t i = 0; i < ARRAY_LEN(drivers); i++)
+		if (drivers[i]->probe && drivers[i]->probe(head, sizeof head))
+			return true;
+	return false;
+}
+
+int image_sync(const struct image *image)
+{
+	return image->temporary ? 0 : image_file_sync(image->fd);
+}
+
 int image_write(struct image *image, u64 offset, const void *buf, size_t len)
 {
 	if (image->read_only)
 		return EROFS;
 	if (!inside(image, offset, len))
 		return EIO;
+	if (would_be_mistaken(image, offset, buf, len)) {
+		image_report(image, EPERM, "the guest may not write an image header to a disk whose format is guessed; name the "
+		             "format (format=raw) to allow it");
+		return EIO;
+	}
 	return outcome(image, image->driver->write(image, offset, buf, len), "writing");
 }
 

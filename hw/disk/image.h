@@ -93,6 +93,8 @@ struct image {
 	u64 size;         /* of the virtual disk, bytes */
 	u64 host_size;    /* of the file when opened; a block device's size */
 	bool read_only, device;
+	bool guessed;     /* raw because it looked like nothing else: it must not come to look like something else */
+	bool temporary;   /* nothing of it outlives us: never synchronised */
 	bool reported[3]; /* one line for each kind of trouble: see image_report */
 	char *backing_file, *backing_format; /* as the image has them; NULL: none */
 	struct image *backing;
@@ -139,6 +141,7 @@ int image_file_write(int fd, u64 offset, const void *buf, size_t len);
 int image_file_zero(int fd, u64 offset, u64 len);  /* allocated or not: the host decides */
 int image_file_punch(int fd, u64 offset, u64 len); /* gives the room back where the host can; zeros or as before */
 int image_file_sync(int fd);
+int image_sync(const struct image *image); /* image_file_sync, unless it is temporary */
 bool image_file_size(int fd, u64 *size, bool *device);
 /* Opens and locks; *read_only is what came out. -1: err has a line. */
 int image_file_open(const char *file, unsigned flags, bool *read_only, struct err *err);

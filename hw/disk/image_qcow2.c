@@ -45,7 +45,7 @@ int image_qcow2_put_features(struct qcow2 *q, u64 incompatible, u64 compatible, 
 	q->incompatible = incompatible;
 	q->compatible = compatible;
 	q->autoclear = autoclear;
-	return image_file_sync(q->image.fd);
+	return image_sync(&q->image);
 }
 
 int image_qcow2_put_l1(struct qcow2 *q, u64 offset, u32 size, u64 disk_size)
@@ -57,7 +57,7 @@ int image_qcow2_put_l1(struct qcow2 *q, u64 offset, u32 size, u64 disk_size)
 	qcow2_put32(q->head + QH_L1_SIZE, size);
 	qcow2_put64(q->head + QH_L1_OFFSET, offset);
 	error = put_head(q, QH_SIZE, QH_REFTABLE_OFFSET - QH_SIZE);
-	return error ? error : image_file_sync(q->image.fd);
+	return error ? error : image_sync(&q->image);
 }
 
 int image_qcow2_put_reftable(struct qcow2 *q, u64 offset, u32 clusters)
@@ -68,7 +68,7 @@ int image_qcow2_put_reftable(struct qcow2 *q, u64 offset, u32 clusters)
 	qcow2_put32(q->head + QH_REFTABLE_CLUSTERS, clusters);
 	error = put_head(q, QH_REFTABLE_OFFSET, 12);
 	if (!error)
-		error = image_file_sync(q->image.fd);
+		error = image_sync(&q->image);
 	if (!error) {
 		q->reftable_offset = offset;
 		q->reftable_clusters = clusters;
@@ -457,7 +457,7 @@ static int grow_l1(struct qcow2 *q, u64 entries, u64 size)
 	if (!error)
 		error = image_file_write(q->image.fd, cluster << q->cluster_bits, raw, qcow2_clusters(q, bytes) << q->cluster_bits);
 	if (!error)
-		error = image_file_sync(q->image.fd);
+		error = image_sync(&q->image);
 	if (!error)
 		error = image_qcow2_put_l1(q, cluster << q->cluster_bits, (u32)entries, size);
 	free(raw);
@@ -578,7 +578,7 @@ static bool qcow2_set_backing(struct image *image, const char *file, const char 
 	q->head = head;
 	error = put_head(q, 0, q->cluster_size);
 	if (!error)
-		error = image_file_sync(image->fd);
+		error = image_sync(image);
 	if (error) {
 		q->head = old;
 		free(head);
@@ -628,6 +628,8 @@ static bool check_options(const struct image_create *o, struct err *err)
 	if (version == 2 && (o->lazy_refcounts || o->zstd))
 		return err_set(err, EXIT_USAGE, "%s only supported with compatibility level 1.1 and above (use version=v3 or greater)",
 		               o->lazy_refcounts ? "Lazy refcounts" : "Non-zlib compression type");
+	if (o->preallocation && o->backing_file)
+		return err_set(err, EXIT_USAGE, "Backing file and preallocation cannot be used at the same time");
 	if (o->size > MAX_SIZE)
 		return err_set(err, EXIT_USAGE, "Image size must be less than 8 EiB");
 	return true;

@@ -181,11 +181,11 @@ int image_qcow2_write_blocks(struct qcow2 *q)
 	int error = write_all(q, &q->blocks);
 
 	if (!error && q->reftable_from != q->reftable_to) {
-		error = image_file_sync(q->image.fd);
+		error = image_sync(&q->image);
 		if (!error)
 			error = write_entries(q, q->reftable_offset, q->reftable, &q->reftable_from, &q->reftable_to);
 	}
-	return error ? error : image_file_sync(q->image.fd);
+	return error ? error : image_sync(&q->image);
 }
 
 static int write_tables(struct qcow2 *q)
@@ -197,11 +197,11 @@ static int write_tables(struct qcow2 *q)
 	if (!error)
 		error = write_all(q, &q->l2);
 	if (!error && q->l1_from != q->l1_to) {
-		error = image_file_sync(q->image.fd);
+		error = image_sync(&q->image);
 		if (!error)
 			error = write_entries(q, q->l1_offset, q->l1, &q->l1_from, &q->l1_to);
 	}
-	return error ? error : image_file_sync(q->image.fd);
+	return error ? error : image_sync(&q->image);
 }
 
 int image_qcow2_commit(struct qcow2 *q)

@@ -450,7 +450,7 @@ static int rebuild(struct count *c)
 	if (!error)
 		error = image_file_write(q->image.fd, (n.first + n.blocks) << q->cluster_bits, table, n.table << q->cluster_bits);
 	if (!error)
-		error = image_file_sync(q->image.fd);
+		error = image_sync(&q->image);
 	if (!error)
 		error = image_qcow2_put_reftable(q, (n.first + n.blocks) << q->cluster_bits, (u32)n.table);
 	free(block);
@@ -560,7 +560,7 @@ static int run(struct count *c)
 		error = check_marks(c);
 	find_end(c);
 	if (!error && (r->fix_all || r->fix_leaks))
-		error = image_file_sync(q->image.fd);
+		error = image_sync(&q->image);
 	return error;
 }
 

@@ -410,7 +410,7 @@ int image_qcow2_flush(struct image *image)
 	if (!only_data)
 		error = image_qcow2_commit(q);
 	pthread_mutex_unlock(&q->mutex);
-	return only_data ? image_file_sync(image->fd) : error;
+	return only_data ? image_sync(image) : error;
 }
 
 /* ---- zeroing and discarding ---- */

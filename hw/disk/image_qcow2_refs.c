@@ -210,7 +210,7 @@ static int grow_reftable(struct qcow2 *q, u64 more)
 	error = image_file_write(q->image.fd, offset, raw, size * 8);
 	free(raw);
 	if (!error)
-		error = image_file_sync(q->image.fd);
+		error = image_sync(&q->image);
 	if (!error)
 		error = image_qcow2_put_reftable(q, offset, (u32)clusters);
 	if (error) {

@@ -237,6 +237,60 @@ static void test_snapshot(void **state)
 	unsetenv("TMPDIR");
 }
 
+/* A guest must not turn its raw disk into something that names the host's files. */
+static void test_guessed(void **state)
+{
+	static const u8 magic[] = {'Q', 'F', 'I', 0xfb, 0, 0, 0, 3};
+	struct image *image;
+	struct err err;
+	u8 byte = 1;
+
+	(void)state;
+	images_create((struct image_create){.file = "guess", .format = "raw", .size = 65536});
+	image = images_open("guess", 0);
+	assert_int_equal(image_write(image, 0, magic, sizeof magic), EIO);
+	assert_int_equal(image_write(image, 0, magic, 3), 0);
+	assert_int_equal(image_write(image, 3, magic + 3, 1), EIO);
+	assert_int_equal(image_write(image, 3, &byte, 1), 0);
+	assert_int_equal(image_write(image, 512, magic, sizeof magic), 0);
+	image_close(image);
+	image = image_open("guess", "raw", 0, &err);
+	assert_int_equal(image_write(image, 0, magic, sizeof magic), 0);
+	image_close(image);
+	images_refused("guess", 0, "guess is damaged");
+}
+
+/* More L2 tables than fit in memory. */
+static void test_many_tables(void **state)
+{
+	u64 random = 31, where[80], word, size = 20ull << 40;
+	struct image *image;
+
+	(void)state;
+	images_create((struct image_create){.file = "huge", .size = size, .cluster_size = 2u << 20});
+	image = images_open("huge", 0);
+	for (u64 i = 0; i < ARRAY_LEN(where); i++) {
+		where[i] = (i % 40) * (512ull << 30) + unit_random(&random) % (500ull << 30) / 8 * 8;
+		assert_int_equal(image_write(image, where[i], &i, 8), 0);
+	}
+	for (unsigned again = 0; again < 2; again++) {
+		for (u64 i = 0; i < ARRAY_LEN(where); i++) {
+			assert_int_equal(image_read(image, where[i], &word, 8), 0);
+			assert_int_equal(word, i);
+		}
+		image_close(image);
+		image = images_open("huge", 0);
+	}
+	for (u64 i = 0; i < ARRAY_LEN(where); i++)
+		assert_int_equal(image_discard(image, where[i] & ~(BIT(21) - 1), BIT(21)), 0);
+	assert_int_equal(image_read(image, where[3], &word, 8), 0);
+	assert_int_equal(word, 0);
+	image_close(image);
+	images_check("huge", false);
+	assert_int_equal(images_qemu("check -f qcow2 huge", 0), 0);
+	unlink("huge");
+}
+
 /* ---- compression ---- */
 static void test_compressed(void **state)
 {
@@ -471,7 +525,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random),     cmocka_unit_test(test_chains), cmocka_unit_test(test_snapshot),
 		cmocka_unit_test(test_compressed), cmocka_unit_test(test_full),   cmocka_unit_test(test_threads),
-		cmocka_unit_test(test_killed),
+		cmocka_unit_test(test_killed),     cmocka_unit_test(test_guessed), cmocka_unit_test(test_many_tables),
 	};
 
 	return cmocka_run_group_tests(tests, images_setup, images_teardown);

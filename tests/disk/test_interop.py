@@ -167,6 +167,63 @@ def repairs():
             same("t/raw", "raw", "t/a.qcow2", "qcow2")
 
 
+BAD = [
+    ([], 1, "usage"),
+    (["frobnicate", "x"], 1, "Command not found"),
+    (["create", "-f", "qcow2", "n"], 1, "needs a size"),
+    (["create", "-f", "vmdk", "n", "1M"], 1, "Unknown file format"),
+    (["create", "-f", "qcow2", "n", "12Q"], 1, "Invalid image size"),
+    (["create", "-f", "qcow2", "n", "-5"], 1, "unknown option"),
+    (["create", "-f", "qcow2", "n", "9E"], 1, "Invalid image size"),
+    (["create", "-f", "qcow2", "-o", "cluster_size=1000", "n", "1M"], 1, "Cluster size must be"),
+    (["create", "-f", "qcow2", "-o", "refcount_bits=3", "n", "1M"], 1, "Refcount width"),
+    (["create", "-f", "qcow2", "-o", "compat=0.10,refcount_bits=8", "n", "1M"], 1, "compatibility level"),
+    (["create", "-f", "qcow2", "-o", "nothing=1", "n", "1M"], 1, "Invalid parameter"),
+    (["create", "-f", "qcow2", "-o", "lazy_refcounts=maybe", "n", "1M"], 1, "neither on nor off"),
+    (["create", "-f", "raw", "-b", "raw", "n", "1M"], 1, "Backing file not supported"),
+    (["create", "-f", "qcow2", "-b", "gone", "n", "1M"], 1, "gone"),
+    (["create", "-f", "qcow2", "-b", "raw", "-F", "raw", "-o", "preallocation=full", "n", "1M"], 1, "cannot be used at the same"),
+    (["info", "gone"], 1, "cannot open gone"),
+    (["info", "."], 1, "a directory"),
+    (["info", "-f", "qcow2", "raw"], 1, "no qcow2 image"),
+    (["info", "--output=xml", "raw"], 1, "--output"),
+    (["check", "raw"], 63, "does not support checks"),
+    (["check", "-r", "some", "a.qcow2"], 1, "expects"),
+    (["convert", "-O", "qcow2", "gone", "n"], 1, "cannot open gone"),
+    (["convert", "-c", "-O", "raw", "a.qcow2", "n"], 1, "Compression not supported"),
+    (["convert", "-O", "qcow2", "a.qcow2", "/nowhere/n"], 1, "cannot create"),
+    (["convert", "-O", "qcow2", "a.qcow2", "a.qcow2"], 1, "in use"),
+    (["resize", "a.qcow2", "1k"], 1, "--shrink"),
+    (["resize", "a.qcow2", "-1P"], 1, "positive"),
+    (["rebase", "a.qcow2"], 1, "-b"),
+    (["rebase", "-b", "gone", "a.qcow2"], 1, "gone"),
+    (["rebase", "-b", "a.qcow2", "a.qcow2"], 1, "by another program"),
+    (["commit", "a.qcow2"], 1, "no backing file"),
+    (["compare", "raw", "a.qcow2"], 1, ""),
+    (["compare", "raw", "gone"], 2, "cannot open"),
+]
+
+
+def bad_commands():
+    """One line and an exit code each; nothing is damaged."""
+    shutil.rmtree("t", ignore_errors=True)
+    os.mkdir("t")
+    os.chdir("t")
+    make_raw("raw", 6)
+    run(OURS, "create", "-q", "-f", "qcow2", "a.qcow2", "3M")
+    for args, code, words in BAD:
+        done = subprocess.run([OURS, *args], capture_output=True, text=True, check=False)
+        lines = done.stderr.strip().split("\n")
+        expect(done.returncode == code and words in done.stderr and (len(lines) == 1 or not args),
+               f"{' '.join(args)}: exit {done.returncode}: {done.stderr}")
+    # a size is not a promise to use memory
+    run(OURS, "create", "-q", "-f", "qcow2", "big", "1E", expect=1)
+    run(OURS, "create", "-q", "-f", "qcow2", "-o", "cluster_size=2M", "big", "500T")
+    run("qemu-img", "check", "-f", "qcow2", "big")
+    clean("a.qcow2")
+    os.chdir("..")
+
+
 def main():
     if not shutil.which("qemu-img"):
         print("no qemu-img (Debian: qemu-utils)")
@@ -178,6 +235,7 @@ def main():
         chains()
         snapshots()
         repairs()
+        bad_commands()
         os.chdir("/")
     for text in failures:
         print(text)

@@ -14,6 +14,10 @@ int img_resize(const struct img_args *args, struct err *err)
 	int code = IMG_ERROR;
 	u64 size;
 
+	if (args->preallocation && strcmp(args->preallocation, "off") != 0) {
+		err_set(err, EXIT_USAGE, "resize knows no preallocation but 'off'");
+		return IMG_ERROR;
+	}
 	if (!img_size(text, &size, err) || !(image = image_open(args->files[0], args->format, 0, err)))
 		return IMG_ERROR;
 	if (sign == '-' && size > image->size) {

@@ -79,7 +79,7 @@ static bool take(struct img_args *a, int c, struct err *err)
 		a->options[a->option_count++] = optarg;
 		break;
 	default:
-		return err_set(err, EXIT_USAGE, "bad option; see paisano-img --help");
+		break;
 	}
 	return true;
 }
@@ -88,13 +88,20 @@ static int run(const struct command *command, int argc, char **argv)
 {
 	struct img_args args = {0};
 	struct err err = {0};
+	bool size_last = command->run == img_resize && argc > 1; /* "-1G" is no option */
 	int c, code;
 
+	argc -= size_last;
+	opterr = 0;
 	while ((c = getopt_long(argc, argv, command->options, long_options, NULL)) != -1)
-		if (!take(&args, c, &err))
+		if (c == '?' || c == ':') {
+			err_set(&err, EXIT_USAGE, "unknown option, or one without its value: %s; see paisano-img --help", argv[optind - 1]);
 			goto fail;
+		} else if (!take(&args, c, &err)) {
+			goto fail;
+		}
 	args.files = argv + optind;
-	args.count = argc - optind;
+	args.count = argc - optind + size_last;
 	if (args.count < command->least || args.count > command->most) {
 		err_set(&err, EXIT_USAGE, "usage: paisano-img %s %s", command->name, command->usage);
 		goto fail;
