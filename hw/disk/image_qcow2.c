@@ -17,6 +17,7 @@
 #define EXT_BACKING_FORMAT 0xe2792acau
 #define EXT_FEATURE_NAMES 0x6803f857u
 #define DEFAULT_CLUSTER 65536u
+#define MAX_METADATA BIT(24) /* clusters; three times what the largest tables take */
 #define MAX_SIZE ((u64)INT64_MAX & ~511ull)
 
 static struct qcow2 *self(struct image *image)
@@ -324,10 +325,10 @@ static bool load_snapshots(struct qcow2 *q, struct err *err)
 static bool add_range(struct qcow2 *q, u64 offset, u64 bytes)
 {
 	u64 first = offset >> q->cluster_bits, n = qcow2_clusters(q, bytes);
-	bool alone = true;
+	bool alone = n < MAX_METADATA && q->meta_count + n < MAX_METADATA;
 
-	for (u64 i = 0; i < n; i++)
-		alone &= image_qcow2_meta_add(q, first + i);
+	for (u64 i = 0; i < n && alone; i++)
+		alone = image_qcow2_meta_add(q, first + i);
 	return alone;
 }
 

@@ -138,7 +138,7 @@ bool image_qcow2_next_extension(const struct qcow2 *q, u32 *at, u32 end, u32 *ty
 void image_qcow2_cache_init(struct qcow2 *q, struct qcow2_cache *cache, u64 tables);
 void image_qcow2_cache_free(struct qcow2_cache *cache);
 void image_qcow2_cache_forget(struct qcow2_cache *cache); /* everything, dirty or not */
-void image_qcow2_cache_drop(struct qcow2_cache *cache, u64 offset);
+void image_qcow2_cache_drop(struct qcow2 *q, struct qcow2_cache *cache, u64 offset);
 /* The table at offset; good until the next call for the same cache. NULL: *error. */
 struct qcow2_table *image_qcow2_table(struct qcow2 *q, struct qcow2_cache *cache, u64 offset, int *error);
 /* A slot for a table that is new in the file; its data is left to the caller, who writes all of it. */

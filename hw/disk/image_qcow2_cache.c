@@ -88,15 +88,6 @@ void image_qcow2_touch(struct qcow2_cache *cache, struct qcow2_table *t, u32 fro
 	t->to = MAX(t->to, to);
 }
 
-void image_qcow2_cache_drop(struct qcow2_cache *cache, u64 offset)
-{
-	for (unsigned i = 0; i < WAYS << cache->set_bits; i++)
-		if (cache->slots[i].offset == offset) {
-			clean(cache, &cache->slots[i]);
-			cache->slots[i].offset = 0;
-		}
-}
-
 static struct qcow2_table *find(struct qcow2 *q, struct qcow2_cache *cache, u64 offset)
 {
 	struct qcow2_table *set = set_of(q, cache, offset);
@@ -107,6 +98,16 @@ static struct qcow2_table *find(struct qcow2 *q, struct qcow2_cache *cache, u64 
 			return &set[i];
 		}
 	return NULL;
+}
+
+void image_qcow2_cache_drop(struct qcow2 *q, struct qcow2_cache *cache, u64 offset)
+{
+	struct qcow2_table *t = find(q, cache, offset);
+
+	if (t) {
+		clean(cache, t);
+		t->offset = 0;
+	}
 }
 
 static struct qcow2_table *take_slot(struct qcow2 *q, struct qcow2_cache *cache, u64 offset, int *error)

@@ -6,16 +6,18 @@
  * Repair: counts are put right in place; if the refcount structure cannot be used, a new one is written behind the file's end.
  * Impossible entries stay as they are: only their owner can say what is lost.
  * Nobody else uses the image meanwhile. Works on the file, not on the caches. */
+#define _GNU_SOURCE /* SEEK_DATA */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "hw/disk/image_qcow2.h"
 
 #define CHUNK 4096u               /* counters that are allocated together */
 #define MAX_CHUNKS (1u << 17)     /* 2 GiB of counters */
-#define MAX_CLUSTERS BIT(36)
+#define MAX_CLUSTERS BIT(32)      /* 256 TiB of clusters of 64 KiB */
 #define EXT_BITMAPS 0x23852875u
 #define AUTOCLEAR_BITMAPS BIT(0)
 #define MAX_REPORTS 1000000u      /* lines */
@@ -127,7 +129,7 @@ static void refer_entry(struct count *c, u64 entry, bool active)
 	}
 }
 
-/* Each L2 table once in an L1 table, so that no file can keep us busy for longer than its size asks. */
+/* Each L2 table once in an L1 table, so that no file can keep us busy for longer than what it really holds asks. */
 static bool first_time(struct count *c, u64 cluster)
 {
 	u64 bit = BIT(cluster % 64);
@@ -138,13 +140,33 @@ static bool first_time(struct count *c, u64 cluster)
 	return true;
 }
 
+static void forget_seen(struct count *c, const u64 *l1, u32 size)
+{
+	for (u32 i = 0; i < size; i++) {
+		u64 cluster = (l1[i] & QCOW2_OFFSET) >> c->q->cluster_bits;
+		if (cluster < c->clusters)
+			c->seen[cluster / 64] &= ~BIT(cluster % 64);
+	}
+}
+
+/* A table that is a hole in the file costs no reading: sparse files can be of any size. */
+static int read_table(const struct qcow2 *q, u64 offset, u8 *table)
+{
+	off_t data = lseek(q->image.fd, (off_t)offset, SEEK_DATA);
+
+	if (data >= 0 && (u64)data >= offset + q->cluster_size) {
+		memset(table, 0, q->cluster_size);
+		return 0;
+	}
+	return image_file_read(q->image.fd, offset, table, q->cluster_size);
+}
+
 static int walk_l1(struct count *c, const u64 *l1, u32 size, bool active)
 {
 	struct qcow2 *q = c->q;
 	u8 *table = err_alloc(q->cluster_size);
 	int error = 0;
 
-	memset(c->seen, 0, (c->clusters / 64 + 1) * 8);
 	for (u32 i = 0; i < size && !error; i++) {
 		u64 offset = l1[i] & QCOW2_OFFSET;
 		if (!offset)
@@ -162,10 +184,11 @@ static int walk_l1(struct count *c, const u64 *l1, u32 size, bool active)
 			c->result->errors++; /* nothing that we could put right */
 			continue;
 		}
-		error = image_file_read(q->image.fd, offset, table, q->cluster_size);
+		error = read_table(q, offset, table);
 		for (u64 k = 0; k < BIT(q->l2_bits) && !error; k++)
 			refer_entry(c, qcow2_get64(table + k * 8), active);
 	}
+	forget_seen(c, l1, size);
 	free(table);
 	return error;
 }
@@ -360,14 +383,13 @@ static int compare_range(struct count *c, u64 range, u8 *block)
 
 static bool range_used(struct count *c, u64 range)
 {
-	u64 n = BIT(c->q->block_bits);
+	u64 end = MIN((range + 1) << c->q->block_bits, c->clusters);
 
-	for (u64 chunk = range * n / CHUNK; chunk <= (range * n + n - 1) / CHUNK && chunk < c->chunk_count; chunk++) {
-		if (!c->chunks[chunk])
-			continue;
-		for (u64 k = 0; k < CHUNK; k++)
-			if (c->chunks[chunk][k] && (chunk * CHUNK + k) >> c->q->block_bits == range)
-				return true;
+	for (u64 i = range << c->q->block_bits; i < end; i++) {
+		if (!c->chunks[i / CHUNK])
+			i |= CHUNK - 1; /* none in all of it */
+		else if (c->chunks[i / CHUNK][i % CHUNK])
+			return true;
 	}
 	return false;
 }
@@ -477,7 +499,7 @@ static int check_l2_marks(struct count *c, u64 offset, u8 *table)
 {
 	struct qcow2 *q = c->q;
 	bool change = false;
-	int error = image_file_read(q->image.fd, offset, table, q->cluster_size);
+	int error = read_table(q, offset, table);
 
 	for (u64 k = 0; k < BIT(q->l2_bits) && !error; k++) {
 		u64 entry = qcow2_get64(table + k * 8);
@@ -500,7 +522,6 @@ static int check_marks(struct count *c)
 	u8 *table = err_alloc(q->cluster_size), raw[8];
 	int error = 0;
 
-	memset(c->seen, 0, (c->clusters / 64 + 1) * 8);
 	for (u32 i = 0; i < q->l1_size && !error; i++) {
 		u64 offset = q->l1[i] & QCOW2_OFFSET;
 		if (!offset || !qcow2_aligned(q, offset) || !first_time(c, offset >> q->cluster_bits))

@@ -422,7 +422,7 @@ int image_qcow2_apply_frees(struct qcow2 *q, const struct qcow2_free *list, size
 			q->compressed_at = 0;
 		if (image_qcow2_meta_has(q, cluster)) {
 			image_qcow2_meta_remove(q, cluster);
-			image_qcow2_cache_drop(&q->l2, cluster << q->cluster_bits);
+			image_qcow2_cache_drop(q, &q->l2, cluster << q->cluster_bits);
 		}
 		q->hint = MIN(q->hint, cluster);
 		if (list[i].punch)

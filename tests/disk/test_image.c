@@ -186,6 +186,10 @@ static void test_chains(void **state)
 	/* what is below is being read: nobody writes it */
 	images_refused("sub/base", 0, "in use by another program");
 	images_refused("top", 0, "by another program");
+	/* QEMU sees the same locks */
+	assert_int_equal(images_qemu("info -f qcow2 top", 1), 1);
+	assert_int_equal(images_qemu("info -f raw sub/base", 0), 0);
+	assert_int_equal(images_qemu("resize -f raw sub/base 1M", 1), 1);
 	image_close(image);
 	/* a ring */
 	images_create((struct image_create){.file = "a", .size = 65536, .backing_file = "b", .backing_format = "qcow2"});
