@@ -97,7 +97,8 @@ static void use(unsigned flags)
 		image_map(image, at, n, &e);
 	}
 	for (unsigned i = 0; i < 40; i++) {
-		u64 at = unit_random(&random) % MAX(image->size, (u64)1) % SIZE, n = MIN(image->size - at, unit_random(&random) % 9000);
+		u64 at = unit_random(&random) % MAX(image->size, (u64)1) % SIZE, n = unit_random(&random) % 9000;
+		n = MIN(image->size - at, n);
 		if (i % 4 == 0)
 			image_discard(image, at, n);
 		else if (i % 4 == 1)
