@@ -83,7 +83,7 @@ int __wrap_fdatasync(int fd)
 	return 0;
 }
 
-/* What a reader finds after the loss: each pending sector is there or not. Of one sector's versions the last that made it counts. */
+/* What a reader finds after the loss: each pending sector is there or not; of one sector's versions the last one counts. */
 static void lose_power(u64 *random)
 {
 	static u8 after[ROOM];
@@ -115,7 +115,7 @@ static void check_lost(u64 number, bool *zeroed)
 		u64 v;
 		assert_int_equal(image_read(image, slot * SECTOR, words, SECTOR), 0);
 		v = words[0];
-		if (v != flushed_value[slot] && !(since[slot] && v >= since[slot] && v <= number) && !(v == 0 && zeroed[slot]))
+		if (v != flushed_value[slot] && !(since[slot] && v >= since[slot] && v <= number) && !(!v && zeroed[slot]))
 			fail_msg("slot %u holds %llu; %llu was flushed", slot, (unsigned long long)v, (unsigned long long)flushed_value[slot]);
 	}
 	image_close(image);
