@@ -56,15 +56,18 @@ def main():
         console.run('grep -c XFER_MW_DMA_2 /sys/class/ata_device/dev*/xfer_mode | grep -c :1; echo mo""des', r'\n3\nmodes')
         check(True, 'and sets them to DMA')
 
-        console.run('dd if=/dev/sda bs=1M count=8 2>/dev/null | md5sum', before)
+        # sda is whichever disk Linux's parallel probing finished first
+        console.run('A=/dev/$(ls /sys/bus/scsi/devices/0:0:0:0/block) B=/dev/$(ls /sys/bus/scsi/devices/0:0:1:0/block); '
+                    'echo $A $B', r'\n/dev/sd[ab] /dev/sd[ab]')
+        console.run('dd if=$A bs=1M count=8 2>/dev/null | md5sum', before)
         check(True, 'eight megabytes of noise read right')
-        console.run('dd if=/dev/sdb bs=4k count=1 2>/dev/null | head -c 16; echo; echo se""cond', r'PAISANO!PAISANO!\nsecond')
+        console.run('dd if=$B bs=4k count=1 2>/dev/null | head -c 16; echo; echo se""cond', r'PAISANO!PAISANO!\nsecond')
         check(True, 'the second disk is read')
-        console.run('dd if=/dev/sda of=/dev/sda bs=1M seek=20 count=8 conv=notrunc 2>/dev/null; sync; echo 3 > '
-                    '/proc/sys/vm/drop_caches; dd if=/dev/sda bs=1M skip=20 count=8 2>/dev/null | md5sum', before)
+        console.run('dd if=$A of=$A bs=1M seek=20 count=8 conv=notrunc 2>/dev/null; sync; echo 3 > '
+                    '/proc/sys/vm/drop_caches; dd if=$A bs=1M skip=20 count=8 2>/dev/null | md5sum', before)
         check(True, 'what is written is read back')
-        console.run('mke2fs -q /dev/sda 2>&1; mkdir -p /mnt; mount -t ext4 /dev/sda /mnt && cp /bin/busybox /mnt && sync && '
-                    'umount /mnt; mount /dev/sda /mnt && cmp /bin/busybox /mnt/busybox && umount /mnt && echo s""ame', r'\nsame\n')
+        console.run('mke2fs -q $A 2>&1; mkdir -p /mnt; mount -t ext4 $A /mnt && cp /bin/busybox /mnt && sync && '
+                    'umount /mnt; mount $A /mnt && cmp /bin/busybox /mnt/busybox && umount /mnt && echo s""ame', r'\nsame\n')
         check(True, 'a file system is made, used and mounted again')
 
         console.run('mkdir -p /cd; mount -t iso9660 -o ro /dev/sr0 /cd; cat /cd/hello.txt', r'\nthis is PAISANO\n')
