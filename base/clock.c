@@ -5,7 +5,7 @@
  * sees the count odd or changed, and a writer reads the host's clock inside its odd section, so that no reader has seen
  * a later time than the one at which the clock stops. The members are stored with release and loaded with acquire
  * order, which keeps them between the two reads of the count without a fence.
- * Counting mode: base + (*instructions << shift).
+ * Counting mode: base + (*instructions << shift), under the same count, because the counter may be changed for another.
  *
  * Timers: a binary heap ordered by (deadline, order of arming), guarded by the machine lock. `earliest` is a copy of
  * the first deadline for readers without the lock.
@@ -36,7 +36,7 @@ struct clock {
 	u64 since; /* host ns of the last start */
 	pthread_mutex_t writer;
 
-	const u64 *instructions; /* not NULL: counting mode */
+	const u64 *instructions; /* not NULL: counting mode; changed only within it */
 	unsigned shift;
 
 	u64 calendar; /* unix ns at virtual time 0 */
@@ -90,22 +90,27 @@ void clock_free(struct clock *clock)
 }
 
 /* ---- time ---- */
+static const u64 *counter(const struct clock *clock)
+{
+	return __atomic_load_n(&clock->instructions, __ATOMIC_ACQUIRE);
+}
+
 static u64 counted(const struct clock *clock)
 {
-	return __atomic_load_n(clock->instructions, __ATOMIC_RELAXED) << clock->shift;
+	return __atomic_load_n(counter(clock), __ATOMIC_ACQUIRE) << clock->shift;
 }
 
 u64 clock_now(struct clock *clock)
 {
-	if (clock->instructions)
-		return __atomic_load_n(&clock->base, __ATOMIC_RELAXED) + counted(clock);
 	for (unsigned spins = 1;; spins++) {
 		u32 sequence = __atomic_load_n(&clock->sequence, __ATOMIC_ACQUIRE);
 		bool running = __atomic_load_n(&clock->running, __ATOMIC_ACQUIRE);
 		u64 now = __atomic_load_n(&clock->base, __ATOMIC_ACQUIRE);
 		u64 since = __atomic_load_n(&clock->since, __ATOMIC_ACQUIRE);
 
-		if (running)
+		if (counter(clock))
+			now += counted(clock);
+		else if (running)
 			now += clock_host() - since;
 		if (likely(!(sequence & 1) && __atomic_load_n(&clock->sequence, __ATOMIC_ACQUIRE) == sequence))
 			return now;
@@ -187,6 +192,17 @@ void clock_count_instructions(struct clock *clock, const u64 *instructions, unsi
 	clock->instructions = instructions;
 	clock->shift = shift & 63;
 	clock_set(clock, now);
+}
+
+void clock_count_by(struct clock *clock, const u64 *instructions)
+{
+	if (instructions == clock->instructions)
+		return;
+	write_begin(clock);
+	u64 from = counted(clock), to = __atomic_load_n(instructions, __ATOMIC_RELAXED) << clock->shift;
+	__atomic_store_n(&clock->instructions, instructions, __ATOMIC_RELEASE);
+	write_state(clock, clock->base + from - to, 0, clock->running);
+	write_end(clock);
 }
 
 bool clock_counts(const struct clock *clock)

@@ -36,6 +36,8 @@ void clock_set(struct clock *clock, u64 now);
 
 /* Deterministic mode: time = *instructions << shift, read from the given counter. Call before start. */
 void clock_count_instructions(struct clock *clock, const u64 *instructions, unsigned shift);
+/* From now on another counter counts on, from where the clock stands. */
+void clock_count_by(struct clock *clock, const u64 *instructions);
 /* True in deterministic mode. While all CPUs are idle there, time is moved on to the next deadline by: */
 bool clock_counts(const struct clock *clock);
 void clock_skip_to(struct clock *clock, u64 now);

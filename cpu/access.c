@@ -2,13 +2,16 @@
 /* Memory access off the fast path: TLB fills and flushes, page crossings, devices, watched pages, data breakpoints and
  * alignment checks; the stack; implicit supervisor accesses. SDM vol. 3A 4.10 (caching), 6.15 (#AC), 17.2 (breakpoints).
  *
- * Invariant: a write entry exists only while the page is writable, dirty and not under watch. */
+ * Invariant: a write entry exists only while the page is writable, dirty and not under watch. Another thread that puts a page under
+ * watch takes the write entries away itself: it sets the watch byte, then looks for entries; fill() makes the entry, then looks at
+ * the watch byte. A store that has looked its entry up is over when the CPU passes a point (quiet.h).
+ * Every store off the fast path looks at the watch byte after it. */
 #include "cpu/access.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "cpu/quiet.h"
 #include "cpu/segment.h"
 #include "mem/dirty.h"
 
@@ -43,7 +46,8 @@ static struct tlb_state *tlb_state(struct cpu *cpu)
 
 static void entry_clear(struct tlb_entry *e, u64 slot)
 {
-	e->read = e->write = e->exec = tlb_never(slot << PAGE_SHIFT);
+	e->read = e->exec = tlb_never(slot << PAGE_SHIFT);
+	tlb_store(&e->write, tlb_never(slot << PAGE_SHIFT));
 }
 
 struct tlb *tlb_new(void)
@@ -131,7 +135,7 @@ void tlb_flush_page(struct cpu *cpu, u64 linear)
 		for (unsigned t = 0; t < TLB_FILLED; t++)
 			for (unsigned i = 0; i < TLB_SIZE; i++) {
 				struct tlb_entry *e = &state->tlb[t].entry[i];
-				if (!((e->read ^ linear) >> 22) || !((e->write ^ linear) >> 22) || !((e->exec ^ linear) >> 22))
+				if (!((e->read ^ linear) >> 22) || !((tlb_load(&e->write) ^ linear) >> 22) || !((e->exec ^ linear) >> 22))
 					entry_clear(e, i);
 			}
 		return;
@@ -140,16 +144,38 @@ void tlb_flush_page(struct cpu *cpu, u64 linear)
 		entry_clear(&state->tlb[t].entry[slot], slot);
 }
 
+/* Any thread: all it does to an entry is to forbid writes, which is harmless should the entry have become another one. */
 void tlb_protect(struct cpu *cpu, u8 *hva_page)
 {
 	struct tlb_state *state = tlb_state(cpu);
+	bool found = false;
 
+	dirty_fence();
 	for (unsigned t = 0; t < TLB_FILLED; t++)
 		for (unsigned i = 0; i < TLB_SIZE; i++) {
 			struct tlb_entry *e = &state->tlb[t].entry[i];
-			if ((u8 *)e->host == hva_page)
-				e->write = tlb_never((u64)i << PAGE_SHIFT);
+			if (likely((u8 *)tlb_load(&e->host) != hva_page) || tlb_load(&e->write) == tlb_never((u64)i << PAGE_SHIFT))
+				continue;
+			tlb_store(&e->write, tlb_never((u64)i << PAGE_SHIFT));
+			found = true;
 		}
+	if (found)
+		quiet_wait(cpu);
+}
+
+/* Within what host_can_cas() grants. */
+static bool host_cas(u8 *p, u64 old, u64 value, unsigned size)
+{
+	u8 old8 = old;
+	u16 old16 = old;
+	u32 old32 = old;
+
+	switch (size) {
+	case 1: return __atomic_compare_exchange_n(p, &old8, (u8)value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	case 2: return __atomic_compare_exchange_n((u16 *)p, &old16, (u16)value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	case 4: return __atomic_compare_exchange_n((u32 *)p, &old32, (u32)value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	default: return __atomic_compare_exchange_n((u64 *)p, &old, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	}
 }
 
 /* ---- physical pages ---- */
@@ -209,6 +235,14 @@ bool access_phys_known(struct cpu *cpu, u64 gpa, u64 *value)
 	return page != NULL;
 }
 
+/* After a store to a page that had no write entry. */
+static void stored(struct cpu *cpu, const struct bus_page *page, u8 *hva, unsigned len)
+{
+	dirty_fence();
+	if (watched(page))
+		dirty_write(cpu->bus, hva, page->watch, len);
+}
+
 bool access_phys_cas(struct cpu *cpu, u64 gpa, u64 old, u64 value, unsigned size)
 {
 	const struct bus_page *page = phys_page(cpu, gpa);
@@ -216,12 +250,9 @@ bool access_phys_cas(struct cpu *cpu, u64 gpa, u64 old, u64 value, unsigned size
 	if (!page || !page->writable)
 		return true; /* page tables in ROM or in a device: the bits have nowhere to go */
 	u8 *p = page->hva + (gpa & PAGE_OFFSET);
-	if (watched(page))
-		dirty_write(cpu->bus, p, page->watch, size);
-	if (size == 8)
-		return __atomic_compare_exchange_n((u64 *)p, &old, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-	u32 old32 = old;
-	return __atomic_compare_exchange_n((u32 *)p, &old32, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	bool same = host_cas(p, old, value, size);
+	stored(cpu, page, p, size);
+	return same;
 }
 
 /* ---- devices ---- */
@@ -247,12 +278,14 @@ static u64 device_read(struct cpu *cpu, u64 gpa, unsigned size)
 	cpu->statistics[STAT_MMIO]++;
 	cpu->instructions -= count;
 	if (local_apic(cpu, gpa)) {
-		loop_lock(cpu->bus->loop);
+		bool inside = quiet_lock(cpu);
 		value = cpu->intc.mmio_read(cpu->intc.opaque, gpa & PAGE_OFFSET & ~3ull) >> (gpa & 3) * 8;
-		loop_unlock(cpu->bus->loop);
+		quiet_unlock(cpu, inside);
 		value &= mask_bytes(size);
 	} else {
+		bool inside = quiet_leave(cpu);
 		value = bus_read(cpu->bus, gpa, size);
+		quiet_enter(cpu, inside);
 	}
 	cpu->instructions += count;
 	return value;
@@ -267,6 +300,15 @@ static void settle(struct cpu *cpu)
 	}
 }
 
+static void bus_store(struct cpu *cpu, u64 gpa, u64 value, unsigned size)
+{
+	bool inside = quiet_leave(cpu);
+
+	bus_write(cpu->bus, gpa, value, size);
+	quiet_enter(cpu, inside);
+	settle(cpu);
+}
+
 static void device_write(struct cpu *cpu, u64 gpa, u64 value, unsigned size)
 {
 	u64 count = ahead(cpu);
@@ -275,13 +317,12 @@ static void device_write(struct cpu *cpu, u64 gpa, u64 value, unsigned size)
 	cpu->instructions -= count;
 	if (local_apic(cpu, gpa)) {
 		if (size == 4 || size == 8) { /* narrower writes to the APIC page are undefined (SDM 10.4.1) */
-			loop_lock(cpu->bus->loop);
+			bool inside = quiet_lock(cpu);
 			cpu->intc.mmio_write(cpu->intc.opaque, gpa & PAGE_OFFSET, value);
-			loop_unlock(cpu->bus->loop);
+			quiet_unlock(cpu, inside);
 		}
 	} else {
-		bus_write(cpu->bus, gpa, value, size);
-		settle(cpu);
+		bus_store(cpu, gpa, value, size);
 	}
 	cpu->instructions += count;
 }
@@ -305,11 +346,17 @@ static void enter(struct cpu *cpu, u64 linear, enum tlb_index as, const struct p
 	cpu->statistics[STAT_TLB_FILL]++;
 	u64 slot = linear >> PAGE_SHIFT & (TLB_SIZE - 1), tag = linear & ~(u64)PAGE_OFFSET, never = tlb_never(linear);
 	struct tlb_entry *e = &state->tlb[as].entry[slot];
-	e->host = (u64)page->hva;
+	tlb_store(&e->write, never);
+	tlb_store(&e->host, (u64)page->hva);
 	e->read = walk.read ? tag : never;
-	e->write = walk.write && walk.dirty && page->writable && !watched(page) ? tag : never;
 	e->exec = walk.exec ? tag : never;
 	cpu->fetch_local |= walk.exec && !walk.global && as != TLB_USER;
+	if (walk.write && walk.dirty && page->writable && !watched(page)) {
+		tlb_store(&e->write, tag);
+		dirty_fence();
+		if (unlikely(watched(page)))
+			tlb_store(&e->write, never);
+	}
 	if (!walk.global && state->local_count < LOCAL_MAX)
 		state->local[state->local_count++] = as << TLB_BITS | slot;
 	if (walk.shift > PAGE_SHIFT) {
@@ -348,7 +395,7 @@ static void find(struct cpu *cpu, u64 linear, bool write, enum tlb_index as, str
 {
 	struct tlb_entry *e = tlb_slot(&tlb_state(cpu)->tlb[as], linear);
 
-	if (linear - (write ? e->write : e->read) < PAGE_SIZE) {
+	if (linear - (write ? tlb_load(&e->write) : e->read) < PAGE_SIZE) {
 		/* a hit in RAM; only a split, watched or misaligned access comes here, or the empty TLB is in use */
 		place->hva = (u8 *)(e->host + (linear & PAGE_OFFSET));
 		place->page = NULL; /* not under watch */
@@ -405,12 +452,11 @@ static void place_write(struct cpu *cpu, const struct place *place, u64 value, u
 	if (!place->hva) {
 		device_write(cpu, place->gpa, value, size);
 	} else if (place->page && !place->page->writable) {
-		bus_write(cpu->bus, place->gpa, value, size); /* ROM: dropped, or the region's own way */
-		settle(cpu);
+		bus_store(cpu, place->gpa, value, size); /* ROM: dropped, or the region's own way */
 	} else {
-		if (place->page && watched(place->page))
-			dirty_write(cpu->bus, place->hva, place->page->watch, size);
 		store_sized(place->hva, value, size);
+		if (place->page)
+			stored(cpu, place->page, place->hva, size);
 	}
 }
 
@@ -471,27 +517,35 @@ static u64 read_as(struct cpu *cpu, u64 linear, unsigned size, enum tlb_index as
 	return value;
 }
 
+/* What the TLB says is looked up again, so that it is known where the watch bytes are. */
+static void find_pages(struct cpu *cpu, u64 linear, enum tlb_index as, struct place place[2], struct bus_page page[2])
+{
+	u64 at[2] = {linear, wrap(cpu, (linear & ~(u64)PAGE_OFFSET) + PAGE_SIZE)};
+
+	for (unsigned i = 0; i < 2; i++) {
+		fill(cpu, at[i], ACCESS_WRITE, as, &place[i]);
+		if (!place[i].page)
+			continue;
+		page[i] = *place[i].page; /* the second look-up may take the first one's place in the cache */
+		place[i].page = &page[i];
+	}
+}
+
 static void write_as(struct cpu *cpu, u64 linear, u64 value, unsigned size, enum tlb_index as)
 {
 	unsigned first = PAGE_SIZE - (linear & PAGE_OFFSET);
-	struct place a, b;
+	struct place place[2];
+	struct bus_page page[2];
 
 	if (likely(first >= size)) {
-		find(cpu, linear, true, as, &a);
-		place_write(cpu, &a, value, size);
+		find(cpu, linear, true, as, &place[0]);
+		place_write(cpu, &place[0], value, size);
 		return;
 	}
-	u64 second = wrap(cpu, linear + first);
 	/* both pages must be writable before the first byte is stored */
-	find(cpu, linear, true, as, &a);
-	struct bus_page keep; /* the second look-up may take the first one's place in the cache */
-	if (a.page) {
-		keep = *a.page;
-		a.page = &keep;
-	}
-	find(cpu, second, true, as, &b);
+	find_pages(cpu, linear, as, place, page);
 	for (unsigned i = 0; i < size; i++) {
-		struct place p = i < first ? a : b;
+		struct place p = place[i >= first];
 		unsigned at = i < first ? i : i - first;
 		p.gpa += at;
 		if (p.hva)
@@ -521,45 +575,69 @@ u64 access_rmw_read(struct cpu *cpu, u64 linear, unsigned size, unsigned seg)
 	return read_as(cpu, linear, size, current_tlb(cpu));
 }
 
-static pthread_mutex_t cas_lock = PTHREAD_MUTEX_INITIALIZER;
+static bool is_memory(const struct place *place)
+{
+	return place->hva && !(place->page && !place->page->writable);
+}
+
+/* Does the host compare and exchange these bytes at once, and willingly? x86 does within a cache line; across two it may be set up
+ * to punish whoever tries. */
+static bool host_can_cas(u64 linear, unsigned size)
+{
+#if defined(__x86_64__)
+	return (linear & 63) + size <= 64;
+#else
+	return !(linear & (size - 1));
+#endif
+}
+
+/* What no instruction of the host does: nobody else is executing meanwhile. */
+static bool cas_alone(struct cpu *cpu, struct place place[2], unsigned first, u64 old, u64 value, unsigned size)
+{
+	bool inside = quiet_alone_begin(cpu);
+	u64 seen = 0;
+
+	for (unsigned i = 0; i < size; i++)
+		seen |= (u64)(i < first ? place[0].hva[i] : place[1].hva[i - first]) << i * 8;
+	bool same = seen == (old & mask_bytes(size));
+	for (unsigned i = 0; same && i < size; i++)
+		*(i < first ? &place[0].hva[i] : &place[1].hva[i - first]) = value >> i * 8;
+	quiet_alone_end(cpu, inside);
+	stored(cpu, place[0].page, place[0].hva, MIN(first, size));
+	if (first < size)
+		stored(cpu, place[1].page, place[1].hva, size - first);
+	return same;
+}
 
 bool access_cas(struct cpu *cpu, u64 linear, u64 old, u64 value, unsigned size, unsigned seg)
 {
-	struct place place;
+	unsigned first = PAGE_SIZE - (linear & PAGE_OFFSET);
+	struct place place[2];
+	struct bus_page page[2];
 
 	precheck(cpu, linear, size, true, seg, true);
-	if (PAGE_SIZE - (linear & PAGE_OFFSET) >= size && !(linear & (size - 1))) {
-		find(cpu, linear, true, current_tlb(cpu), &place);
-		if (place.hva && !(place.page && !place.page->writable)) {
-			if (place.page && watched(place.page))
-				dirty_write(cpu->bus, place.hva, place.page->watch, size);
-			u8 o8 = old;
-			u16 o16 = old;
-			u32 o32 = old;
-			switch (size) {
-			case 1: return __atomic_compare_exchange_n(place.hva, &o8, (u8)value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-			case 2:
-				return __atomic_compare_exchange_n((u16 *)place.hva, &o16, (u16)value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-			case 4:
-				return __atomic_compare_exchange_n((u32 *)place.hva, &o32, (u32)value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-			default: return __atomic_compare_exchange_n((u64 *)place.hva, &old, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-			}
-		}
-	}
-	access_check(cpu, linear, size, true, seg); /* nothing below may fault with the lock held */
-	if (PAGE_SIZE - (linear & PAGE_OFFSET) >= size) {
-		find(cpu, linear, true, current_tlb(cpu), &place);
-		if (!place.hva) { /* a device: it is not memory, so nobody else can change it between */
-			place_write(cpu, &place, value, size);
-			return true;
-		}
-	}
-	pthread_mutex_lock(&cas_lock);
-	bool same = read_as(cpu, linear, size, current_tlb(cpu)) == (old & mask_bytes(size));
-	if (same)
+	if (first < size) {
+		find_pages(cpu, linear, current_tlb(cpu), place, page);
+		if (is_memory(&place[0]) && is_memory(&place[1]))
+			return cas_alone(cpu, place, first, old, value, size);
 		write_as(cpu, linear, value, size, current_tlb(cpu));
-	pthread_mutex_unlock(&cas_lock);
-	return same;
+		return true;
+	}
+	if (!host_can_cas(linear, size)) {
+		fill(cpu, linear, ACCESS_WRITE, current_tlb(cpu), &place[0]);
+		if (is_memory(&place[0]))
+			return cas_alone(cpu, place, first, old, value, size);
+	} else {
+		find(cpu, linear, true, current_tlb(cpu), &place[0]);
+		if (is_memory(&place[0])) {
+			bool same = host_cas(place[0].hva, old, value, size);
+			if (place[0].page)
+				stored(cpu, place[0].page, place[0].hva, size);
+			return same;
+		}
+	}
+	place_write(cpu, &place[0], value, size); /* not memory, so nobody else changes it between */
+	return true;
 }
 
 /* The compilers would call libatomic for these. */
@@ -604,10 +682,11 @@ bool access_cas128(struct cpu *cpu, u64 linear, struct m128 *old, struct m128 va
 
 	precheck(cpu, linear, 16, true, seg, false);
 	find(cpu, linear, true, current_tlb(cpu), &place);
-	if (place.hva && !(place.page && !place.page->writable)) {
-		if (place.page && watched(place.page))
-			dirty_write(cpu->bus, place.hva, place.page->watch, 16);
-		return host_cas128(place.hva, old, value);
+	if (is_memory(&place)) {
+		bool same = host_cas128(place.hva, old, value);
+		if (place.page)
+			stored(cpu, place.page, place.hva, 16);
+		return same;
 	}
 	/* a device or ROM: nobody else changes it between */
 	struct m128 seen = access_read128(cpu, linear, seg);
@@ -659,14 +738,13 @@ void access_write_bytes(struct cpu *cpu, u64 linear, const void *buf, unsigned l
 		unsigned part = MIN(len, PAGE_SIZE - (u32)(linear & PAGE_OFFSET));
 		struct place place;
 		find(cpu, linear, true, current_tlb(cpu), &place);
-		if (place.hva && !(place.page && !place.page->writable)) {
-			if (place.page && watched(place.page))
-				dirty_write(cpu->bus, place.hva, place.page->watch, part);
+		if (is_memory(&place)) {
 			memcpy(place.hva, from, part);
+			if (place.page)
+				stored(cpu, place.page, place.hva, part);
 		} else {
 			for (unsigned i = 0; i < part; i++)
-				bus_write(cpu->bus, place.gpa + i, from[i], 1);
-			settle(cpu);
+				bus_store(cpu, place.gpa + i, from[i], 1);
 		}
 		from += part;
 		len -= part;
@@ -674,7 +752,7 @@ void access_write_bytes(struct cpu *cpu, u64 linear, const void *buf, unsigned l
 	}
 }
 
-u8 *access_bulk(struct cpu *cpu, u64 linear, unsigned back, unsigned len, bool write, unsigned seg)
+u8 *access_bulk(struct cpu *cpu, u64 linear, bool write, unsigned seg, u8 **watch)
 {
 	struct place place;
 
@@ -682,11 +760,17 @@ u8 *access_bulk(struct cpu *cpu, u64 linear, unsigned back, unsigned len, bool w
 		return NULL;
 	precheck(cpu, linear, 1, write, seg, false);
 	find(cpu, linear, write, current_tlb(cpu), &place);
-	if (!place.hva || (write && place.page && !place.page->writable))
+	if (!place.hva || (write && !is_memory(&place)))
 		return NULL;
-	if (write && place.page && watched(place.page))
-		dirty_write(cpu->bus, place.hva - back, place.page->watch, len);
+	*watch = place.page ? place.page->watch : NULL;
 	return place.hva;
+}
+
+void access_bulk_done(struct cpu *cpu, u8 *hva, unsigned len, u8 *watch)
+{
+	dirty_fence();
+	if (__atomic_load_n(watch, __ATOMIC_RELAXED))
+		dirty_write(cpu->bus, hva, watch, len);
 }
 
 struct m128 access_read128(struct cpu *cpu, u64 linear, unsigned seg)

@@ -31,6 +31,16 @@ static inline u64 tlb_never(u64 linear)
 	return (linear >> PAGE_SHIFT & (TLB_SIZE - 1)) * PAGE_SIZE ^ PAGE_SIZE;
 }
 
+/* Members that other threads look at or change: `host`, and `write`, which they make tlb_never(). */
+static always_inline u64 tlb_load(const u64 *member)
+{
+	return __atomic_load_n(member, __ATOMIC_RELAXED);
+}
+static always_inline void tlb_store(u64 *member, u64 value)
+{
+	__atomic_store_n(member, value, __ATOMIC_RELAXED);
+}
+
 static always_inline struct tlb_entry *tlb_slot(struct tlb *tlb, u64 linear)
 {
 	return &tlb->entry[linear >> PAGE_SHIFT & (TLB_SIZE - 1)];
@@ -47,7 +57,7 @@ static always_inline void *access_fast(struct cpu *cpu, u64 linear, unsigned siz
 {
 	struct tlb_entry *e = tlb_slot(cpu->tlb, linear);
 	/* linear + size - 1 lies in the entry's page iff both ends do; one compare covers the crossing */
-	u64 off = linear - (write ? e->write : e->read);
+	u64 off = linear - (write ? tlb_load(&e->write) : e->read);
 	if (likely(off <= PAGE_SIZE - size))
 		return (void *)(off + e->host);
 	return NULL;
@@ -86,9 +96,10 @@ void access_write_bytes(struct cpu *cpu, u64 linear, const void *buf, unsigned l
 void access_check(struct cpu *cpu, u64 linear, unsigned len, bool write, unsigned seg);
 
 /* For string instructions, where access_fast() gave nothing: the host address of linear, or NULL where there is no plain
- * memory, or every access has to be looked at. Faults as an access does. A write to [linear - back, linear - back + len), in
- * the same page, has been announced to those who watch it and must follow at once. */
-u8 *access_bulk(struct cpu *cpu, u64 linear, unsigned back, unsigned len, bool write, unsigned seg);
+ * memory, or every access has to be looked at. Faults as an access does. Writes must follow at once, and when *watch is not NULL
+ * be told of: len bytes from hva on, in one page. */
+u8 *access_bulk(struct cpu *cpu, u64 linear, bool write, unsigned seg, u8 **watch);
+void access_bulk_done(struct cpu *cpu, u8 *hva, unsigned len, u8 *watch);
 
 /* ---- the memory operand of an instruction ---- */
 /* The offset only, wrapped to the address size (LEA, bit strings). */
@@ -138,7 +149,7 @@ static always_inline u64 ea_linear(struct cpu *cpu, const struct insn *in, unsig
 	}
 /* Read for a later write: faults as a write would. */
 u64 access_rmw_read(struct cpu *cpu, u64 linear, unsigned size, unsigned seg);
-/* Compare and exchange on the slow path (split, device, watched): atomic against other CPUs' slow paths. */
+/* Compare and exchange on the slow path (split, device, watched): as atomic. Only a split one with a part in a device is not. */
 bool access_cas(struct cpu *cpu, u64 linear, u64 old, u64 value, unsigned size, unsigned seg);
 ACCESS_OPERAND(8)
 ACCESS_OPERAND(16)

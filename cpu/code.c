@@ -2,15 +2,18 @@
 /* The cache of decoded code: see code.h. */
 #include "cpu/code.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/err.h"
 #include "cpu/decode.h"
+#include "cpu/quiet.h"
 #include "mem/dirty.h"
 
 #define PAGE_BUCKETS 64
 #define PAGES_BITS 12
 #define BYTES_MAX (256u << 20) /* decoded code kept; beyond it everything is dropped */
+#define WRITES_MAX 64          /* by other threads, noted one by one; beyond it everything is dropped */
 #define COLD_WRITES 16         /* writes to a page without code after which it is no longer watched */
 
 /* One page of host memory that holds or held code. */
@@ -22,7 +25,18 @@ struct code_page {
 	u32 cold;    /* writes since there was code */
 	struct code_page *next; /* in the hash bucket */
 	bool split_tail; /* a block of another page may end in this one */
+	bool held;       /* under watch on behalf of this CPU */
 	struct block *bucket[PAGE_BUCKETS];
+};
+
+/* What other threads have written. */
+struct writes {
+	pthread_mutex_t lock; /* innermost */
+	u32 count;            /* above WRITES_MAX: too many */
+	struct {
+		u8 *hva;
+		u32 len;
+	} at[WRITES_MAX];
 };
 
 struct code_cache {
@@ -31,11 +45,15 @@ struct code_cache {
 	struct block *dead;
 	struct block *device; /* the block last fetched from where there is no memory */
 	size_t bytes;
+	struct writes writes;
 };
 
 struct code_cache *code_new(void)
 {
-	return err_alloc(sizeof(struct code_cache));
+	struct code_cache *code = err_alloc(sizeof *code);
+
+	pthread_mutex_init(&code->writes.lock, NULL);
+	return code;
 }
 
 static void free_list(struct block *block)
@@ -55,27 +73,42 @@ static void bury(struct cpu *cpu)
 	cpu->code->dead = NULL;
 }
 
-static void drop_pages(struct code_cache *code)
+static void release(struct cpu *cpu, struct code_page *page)
 {
+	if (!page->held)
+		return;
+	/* after the store that led here, if one did: nothing is under way */
+	bool inside = quiet_leave(cpu);
+	dirty_release_code(cpu->bus, page->hva, page->watch);
+	quiet_enter(cpu, inside);
+	page->held = false;
+}
+
+static void drop_pages(struct cpu *cpu)
+{
+	struct code_cache *code = cpu->code;
+
 	for (unsigned i = 0; i < ARRAY_LEN(code->page); i++)
 		while (code->page[i]) {
 			struct code_page *page = code->page[i];
 			code->page[i] = page->next;
 			for (unsigned b = 0; b < PAGE_BUCKETS; b++)
 				free_list(page->bucket[b]);
-			if (page->watch)
-				dirty_unwatch(page->watch, RAM_WATCH_CODE);
+			release(cpu, page);
 			free(page);
 		}
 	memset(&code->jump, 0, sizeof code->jump);
 	code->bytes = 0;
 }
 
-void code_free(struct code_cache *code)
+void code_free(struct cpu *cpu)
 {
-	drop_pages(code);
+	struct code_cache *code = cpu->code;
+
+	drop_pages(cpu);
 	free_list(code->dead);
 	free(code->device);
+	pthread_mutex_destroy(&code->writes.lock);
 	free(code);
 }
 
@@ -84,7 +117,7 @@ void code_flush(struct cpu *cpu)
 	cpu->link_from = NULL;
 	if (cpu->jit.killed)
 		cpu->jit.killed(cpu, NULL);
-	drop_pages(cpu->code);
+	drop_pages(cpu);
 	bury(cpu);
 }
 
@@ -232,8 +265,43 @@ void code_set_entry(struct cpu *cpu, struct block *block, void *entry)
 		jump->entry = entry;
 }
 
+static void note(struct cpu *cpu, u8 *hva, unsigned len)
+{
+	struct writes *writes = &cpu->code->writes;
+
+	pthread_mutex_lock(&writes->lock);
+	if (writes->count < WRITES_MAX) {
+		writes->at[writes->count].hva = hva;
+		writes->at[writes->count].len = len;
+	}
+	writes->count = MIN(writes->count + 1, WRITES_MAX + 1u);
+	pthread_mutex_unlock(&writes->lock);
+	cpu_request(cpu, CPU_REQ_CODE);
+}
+
+void code_take_writes(struct cpu *cpu)
+{
+	struct writes *writes = &cpu->code->writes, taken;
+
+	pthread_mutex_lock(&writes->lock);
+	taken.count = writes->count;
+	memcpy(taken.at, writes->at, MIN(taken.count, WRITES_MAX) * sizeof taken.at[0]);
+	writes->count = 0;
+	pthread_mutex_unlock(&writes->lock);
+	if (taken.count > WRITES_MAX) {
+		code_flush(cpu);
+		return;
+	}
+	for (u32 i = 0; i < taken.count; i++)
+		code_written(cpu, taken.at[i].hva, taken.at[i].len);
+}
+
 void code_written(struct cpu *cpu, u8 *hva, unsigned len)
 {
+	if (unlikely(!quiet_mine(cpu))) {
+		note(cpu, hva, len);
+		return;
+	}
 	struct code_cache *code = cpu->code;
 	struct code_page *page = page_find(code, page_of(hva));
 	unsigned off = (uintptr_t)hva & PAGE_OFFSET;
@@ -249,8 +317,8 @@ void code_written(struct cpu *cpu, u8 *hva, unsigned len)
 		page->cold = 0;
 	}
 	/* A page that is only data now: after a while its writes need no longer be watched. */
-	if (!page->blocks && !page->split_tail && page->watch && ++page->cold > COLD_WRITES) {
-		dirty_unwatch(page->watch, RAM_WATCH_CODE);
+	if (!page->blocks && !page->split_tail && page->held && ++page->cold > COLD_WRITES) {
+		release(cpu, page);
 		page->cold = 0;
 	}
 }
@@ -273,8 +341,12 @@ static struct code_page *page_get(struct cpu *cpu, u8 *hva_page, u64 linear)
 		page->next = code->page[page_hash(hva_page)];
 		code->page[page_hash(hva_page)] = page;
 	}
-	if (page->watch && !(__atomic_load_n(page->watch, __ATOMIC_RELAXED) & RAM_WATCH_CODE))
-		dirty_watch(cpu->bus, hva_page, page->watch, RAM_WATCH_CODE);
+	if (page->watch && !page->held) {
+		bool inside = quiet_leave(cpu);
+		dirty_hold_code(cpu->bus, hva_page, page->watch);
+		quiet_enter(cpu, inside);
+		page->held = true;
+	}
 	return page;
 }
 
@@ -316,7 +388,13 @@ static struct block *find_odd(struct cpu *cpu, u64 linear, u8 *hva)
 		}
 		if (!p)
 			in_memory = false;
-		bytes[len] = p ? *p : (u8)bus_read(cpu->bus, gpa & cpu->bus->a20_mask, 1);
+		if (!p) {
+			bool inside = quiet_leave(cpu);
+			bytes[len] = bus_read(cpu->bus, gpa & cpu->bus->a20_mask, 1);
+			quiet_enter(cpu, inside);
+		} else {
+			bytes[len] = *p;
+		}
 		len++;
 		result = decode_insn(cpu, &in, bytes, len, off, cpu->code_mode, &ends);
 	} while (result == DECODE_MORE);

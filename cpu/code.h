@@ -64,7 +64,7 @@ static inline void code_want_link(struct cpu *cpu, unsigned which)
 }
 
 struct code_cache *code_new(void);
-void code_free(struct code_cache *code);
+void code_free(struct cpu *cpu);
 /* Find or decode the block at CS:RIP, in every case including faults of the fetch. Between blocks only. The block is good
  * for one execution now. */
 struct block *code_find(struct cpu *cpu);
@@ -73,10 +73,13 @@ static always_inline u64 code_linear(const struct cpu *cpu)
 {
 	return cpu->code_mode == CODE64 ? cpu->rip : (u32)(cpu->seg[SEG_CS].base + cpu->rip);
 }
-/* The bus's listener: bytes of a code page are written. */
+/* The bus's listener: bytes of a code page are written. On the CPU's own thread it holds from the next instruction on. On another
+ * it is noted, and holds when this CPU passes CPU_REQ_CODE, before its next block: whoever serialises (SDM 3A 8.1.3) ends one. */
 void code_written(struct cpu *cpu, u8 *hva, unsigned len);
 /* A translator's code for a block begins there now; NULL: there is none. */
 void code_set_entry(struct cpu *cpu, struct block *block, void *entry);
+/* CPU_REQ_CODE: act on what other threads have written. Between blocks only. */
+void code_take_writes(struct cpu *cpu);
 /* Forget everything (a state was loaded, or too much is cached). Between blocks only. */
 void code_flush(struct cpu *cpu);
 

@@ -14,6 +14,7 @@
 #include "cpu/forms.h"
 #include "cpu/mode.h"
 #include "cpu/model.h"
+#include "cpu/quiet.h"
 #include "cpu/xsave.h"
 
 #define CR0_BITS (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
@@ -135,9 +136,9 @@ u64 control_cr8(struct cpu *cpu)
 {
 	if (!cpu->intc.get_cr8)
 		return 0;
-	loop_lock(cpu->bus->loop);
+	bool inside = quiet_lock(cpu);
 	u64 value = cpu->intc.get_cr8(cpu->intc.opaque);
-	loop_unlock(cpu->bus->loop);
+	quiet_unlock(cpu, inside);
 	return value & 15;
 }
 
@@ -146,9 +147,9 @@ bool control_set_cr8(struct cpu *cpu, u64 value)
 	if (value & ~15ull)
 		return false;
 	if (cpu->intc.set_cr8) {
-		loop_lock(cpu->bus->loop);
+		bool inside = quiet_lock(cpu);
 		cpu->intc.set_cr8(cpu->intc.opaque, value);
-		loop_unlock(cpu->bus->loop);
+		quiet_unlock(cpu, inside);
 	}
 	return true;
 }

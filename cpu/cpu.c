@@ -15,6 +15,7 @@
 #include "cpu/flags.h"
 #include "cpu/mode.h"
 #include "cpu/model.h"
+#include "cpu/quiet.h"
 #include "cpu/xsave.h"
 
 #define TSC_HZ 2000000000ull /* fixed, so that runs are alike on all hosts */
@@ -157,6 +158,7 @@ struct cpu *cpu_new(const struct cpu_model *model, struct bus *bus, struct clock
 	cpu->tlbs = tlb_new();
 	cpu->code = code_new();
 	cpu->stop_at = ~0ull;
+	quiet_join(cpu);
 	cpu->listener = (struct bus_listener){.remapped = remapped, .protect = protect, .code_written = written, .opaque = cpu};
 	bus_listen(bus, &cpu->listener);
 	cpu_reset(cpu, false);
@@ -170,7 +172,8 @@ void cpu_free(struct cpu *cpu)
 	bus_unlisten(cpu->bus, &cpu->listener);
 	if (cpu->jit.free)
 		cpu->jit.free(cpu);
-	code_free(cpu->code);
+	code_free(cpu);
+	quiet_part(cpu);
 	tlb_free(cpu->tlbs);
 	free(cpu);
 }
@@ -217,7 +220,7 @@ static void reset_only(struct cpu *cpu)
 	cpu->mxcsr = 0x1f80;
 	memset(cpu->v, 0, sizeof cpu->v);
 	memset(cpu->k, 0, sizeof cpu->k);
-	cpu_unrequest(cpu, REQ_EVENTS);
+	cpu_unrequest(cpu, REQ_EVENTS | CPU_REQ_SIPI_VECTOR);
 }
 
 void cpu_reset(struct cpu *cpu, bool init)
@@ -253,7 +256,10 @@ void cpu_reset(struct cpu *cpu, bool init)
 void cpu_state_sync(struct cpu *cpu)
 {
 	flags_sync(cpu);
-	cpu->nmi_pending = atomic_load(&cpu->request) & REQ_EVENTS;
+	u32 request = atomic_load(&cpu->request);
+	cpu->nmi_pending = request & REQ_EVENTS;
+	if (request & CPU_REQ_SIPI)
+		cpu->sipi_vector = request >> 24;
 }
 
 void cpu_state_changed(struct cpu *cpu)
@@ -274,6 +280,8 @@ void cpu_state_changed(struct cpu *cpu)
 	cpu->link_from = NULL;
 	cpu->dr6_hits = 0;
 	cpu_request(cpu, cpu->nmi_pending & REQ_EVENTS); /* sets the kick in any case */
+	if (cpu->nmi_pending & CPU_REQ_SIPI)
+		cpu_request(cpu, (u32)cpu->sipi_vector << 24);
 	cpu->nmi_pending = 0;
 	mode_update(cpu);
 	tlb_flush_all(cpu);

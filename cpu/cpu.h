@@ -135,6 +135,9 @@ enum cpu_request {
 	CPU_REQ_SIPI = 1 << 4,
 	CPU_REQ_STOP = 1 << 5,  /* leave engine_run() at the next instruction boundary */
 	CPU_REQ_FLUSH = 1 << 6, /* the memory map changed: flush the TLB */
+	CPU_REQ_PASS = 1 << 7,  /* another thread waits until this CPU is between instructions (quiet.h) */
+	CPU_REQ_CODE = 1 << 8,  /* other threads wrote to pages with code (code.h) */
+	CPU_REQ_SIPI_VECTOR = 0xff << 24, /* what CPU_REQ_SIPI carried */
 };
 
 enum cpu_activity { CPU_RUNNING, CPU_HALTED, CPU_WAIT_SIPI, CPU_SHUTDOWN };
@@ -268,6 +271,9 @@ struct cpu {
 	u64 dr6_hits;                  /* data breakpoints hit by the current instruction (DR6 bits) */
 	_Atomic u32 request;           /* enum cpu_request */
 	_Atomic u32 kick;              /* not 0: look at request and state before the next block */
+	_Atomic u32 quiet;             /* odd: outside, holds nothing of the TLB (quiet.h) */
+	const void *_Atomic thread;    /* the mark of the thread that runs this CPU; NULL: none did yet */
+	struct cpu *quiet_next;        /* the next CPU of all */
 	struct tlb *tlbs;              /* all of them */
 	struct code_cache *code;
 	struct cpu_jit jit;

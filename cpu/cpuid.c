@@ -284,7 +284,8 @@ struct cpuid_regs model_cpuid(const struct cpu *cpu, u32 leaf, u32 subleaf)
 	return basic(cpu, level, subleaf, level); /* Intel: beyond the end lies the last basic leaf */
 }
 
-OP(cpuid)
+/* It serialises (SDM 3A 8.3): a block ends here, so that what other CPUs have written is looked at before the next instruction. */
+OP_END(cpuid)
 {
 	struct cpuid_regs r = model_cpuid(cpu, reg32(cpu, RAX), reg32(cpu, RCX));
 
@@ -292,9 +293,10 @@ OP(cpuid)
 	set_reg32(cpu, RBX, r.ebx);
 	set_reg32(cpu, RCX, r.ecx);
 	set_reg32(cpu, RDX, r.edx);
+	cpu->rip = insn_next_rip(cpu, in);
 }
 
 static const struct form table[] = {
-	{ZYDIS_MNEMONIC_CPUID, {0}, 0, 0, cpuid},
+	{ZYDIS_MNEMONIC_CPUID, {0}, FORM_END, 0, cpuid},
 };
 const struct form_table cpuid_forms = {table, ARRAY_LEN(table)};

@@ -7,6 +7,7 @@
 #include "cpu/code.h"
 #include "cpu/exception.h"
 #include "cpu/mode.h"
+#include "cpu/quiet.h"
 #include "cpu/smm.h"
 
 bool engine_wakes(const struct cpu *cpu)
@@ -26,8 +27,39 @@ bool engine_wakes(const struct cpu *cpu)
 	}
 }
 
-static void start_up(struct cpu *cpu)
+enum engine_stop engine_run(const struct engine *engine, struct cpu *cpu, u64 budget)
 {
+	quiet_adopt(cpu);
+	quiet_enter(cpu, true);
+	enum engine_stop stop = engine->run(cpu, budget);
+	quiet_leave(cpu);
+	return stop;
+}
+
+/* ---- INIT and SIPI ---- */
+
+void engine_sipi(struct cpu *cpu, u8 vector)
+{
+	u32 old = atomic_load(&cpu->request);
+
+	while (!atomic_compare_exchange_weak(&cpu->request, &old, (old & ~(u32)CPU_REQ_SIPI_VECTOR) | CPU_REQ_SIPI | (u32)vector << 24))
+		;
+	cpu_request(cpu, 0); /* the kick */
+}
+
+void engine_init(struct cpu *cpu)
+{
+	u32 old = atomic_load(&cpu->request);
+
+	/* what came before it is forgotten, what comes after it is not */
+	while (!atomic_compare_exchange_weak(&cpu->request, &old, (old & ~(u32)(CPU_REQ_SIPI | CPU_REQ_SIPI_VECTOR)) | CPU_REQ_INIT))
+		;
+	cpu_request(cpu, 0);
+}
+
+static void start_up(struct cpu *cpu, u8 vector)
+{
+	cpu->sipi_vector = vector;
 	cpu->activity = CPU_RUNNING;
 	cpu->seg[SEG_CS].selector = cpu->sipi_vector << 8;
 	cpu->seg[SEG_CS].base = (u64)cpu->sipi_vector << 12;
@@ -38,9 +70,9 @@ static void start_up(struct cpu *cpu)
 static void external(struct cpu *cpu)
 {
 	/* The level may have fallen, and the controller may change its mind until it is asked. */
-	loop_lock(cpu->bus->loop);
+	bool inside = quiet_lock(cpu);
 	int vector = cpu->intc.acknowledge ? cpu->intc.acknowledge(cpu->intc.opaque) : -1;
-	loop_unlock(cpu->bus->loop);
+	quiet_unlock(cpu, inside);
 	if (vector < 0)
 		return;
 	cpu->activity = CPU_RUNNING;
@@ -52,22 +84,33 @@ bool engine_events(struct cpu *cpu)
 {
 	u32 request = atomic_load(&cpu->request);
 
+	if (request & CPU_REQ_PASS) {
+		cpu_unrequest(cpu, CPU_REQ_PASS);
+		quiet_point(cpu);
+	}
+	if (request & CPU_REQ_CODE) {
+		cpu_unrequest(cpu, CPU_REQ_CODE);
+		code_take_writes(cpu);
+	}
 	if (request & CPU_REQ_FLUSH) {
 		cpu_unrequest(cpu, CPU_REQ_FLUSH);
 		tlb_flush_all(cpu);
 	}
 	if ((request & CPU_REQ_INIT) && !cpu->in_smm) {
-		cpu_unrequest(cpu, CPU_REQ_INIT | CPU_REQ_SIPI);
+		cpu_unrequest(cpu, CPU_REQ_INIT);
 		cpu_reset(cpu, true);
 		if (cpu->index != 0)
 			cpu->activity = CPU_WAIT_SIPI;
 		cpu_state_changed(cpu);
 	}
 	if (cpu->activity == CPU_WAIT_SIPI) {
+		request = atomic_load(&cpu->request);
 		if (!(request & CPU_REQ_SIPI))
 			return false;
-		cpu_unrequest(cpu, CPU_REQ_SIPI);
-		start_up(cpu);
+		cpu_unrequest(cpu, CPU_REQ_SIPI | CPU_REQ_SIPI_VECTOR);
+		start_up(cpu, request >> 24);
+	} else if (unlikely((request & (CPU_REQ_SIPI | CPU_REQ_INIT)) == CPU_REQ_SIPI)) { /* nobody waits, or an INIT came meanwhile */
+		atomic_compare_exchange_strong(&cpu->request, &request, request & ~(u32)(CPU_REQ_SIPI | CPU_REQ_SIPI_VECTOR));
 	}
 	if (cpu->activity == CPU_RUNNING && cpu->shadow)
 		return true; /* one instruction first */

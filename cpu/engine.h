@@ -21,8 +21,14 @@ struct engine {
 };
 extern const struct engine interp_engine;
 
-/* Events, before each instruction where requests may be due: INIT, SIPI, SMI, NMI, INTR in SDM 3A table 6-2's order; wakes a halted
- * CPU. Returns true if the CPU can go on executing. */
+/* engine->run() on a thread of a machine with several: the CPU belongs to the calling thread then. */
+enum engine_stop engine_run(const struct engine *engine, struct cpu *cpu, u64 budget);
+/* A start-up message of the local APIC, or INIT. Any thread; the machine has to wake the CPU if it sleeps. */
+void engine_sipi(struct cpu *cpu, u8 vector);
+void engine_init(struct cpu *cpu);
+
+/* Events, before each instruction where requests may be due: what other threads ask for, then INIT, SIPI, SMI, NMI, INTR in SDM 3A
+ * table 6-2's order; wakes a halted CPU. Returns true if the CPU can go on executing. */
 bool engine_events(struct cpu *cpu);
 /* Is there something that would wake this halted CPU? */
 bool engine_wakes(const struct cpu *cpu);

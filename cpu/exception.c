@@ -16,6 +16,7 @@
 #include "cpu/control.h"
 #include "cpu/flags.h"
 #include "cpu/mode.h"
+#include "cpu/quiet.h"
 #include "cpu/segment.h"
 #include "cpu/task.h"
 #include "cpu/transfer.h"
@@ -278,8 +279,11 @@ static bool triple_fault(struct cpu *cpu)
 	if (cpu->log.interrupts && cpu->log.file)
 		fprintf(cpu->log.file, "triple fault\n");
 	cpu->activity = CPU_SHUTDOWN;
-	if (cpu->host.triple_fault)
+	if (cpu->host.triple_fault) {
+		bool inside = quiet_leave(cpu);
 		cpu->host.triple_fault(cpu->host.opaque, cpu);
+		quiet_enter(cpu, inside);
+	}
 	return false;
 }
 

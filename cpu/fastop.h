@@ -40,7 +40,7 @@ static always_inline bool fastop_find(struct cpu *cpu, const struct insn *in, bo
 		la += cpu->gpr[in->index] << in->scale;
 	}
 	const struct tlb_entry *e = tlb_slot(cpu->tlb, la);
-	u64 off = la - (write ? e->write : e->read);
+	u64 off = la - (write ? tlb_load(&e->write) : e->read);
 	*p = (u8 *)(off + e->host);
 	return likely(off <= PAGE_SIZE - size);
 }

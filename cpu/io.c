@@ -11,6 +11,7 @@
 #include "cpu/exception.h"
 #include "cpu/forms.h"
 #include "cpu/mode.h"
+#include "cpu/quiet.h"
 #include "cpu/segment.h"
 
 #define BATCH_MAX 512 /* elements under one hold of the lock */
@@ -63,7 +64,9 @@ static u32 port_in(struct cpu *cpu, const struct insn *in, u16 port, unsigned si
 	u64 ahead = in->left;
 
 	cpu->instructions -= ahead;
+	bool inside = quiet_leave(cpu);
 	u32 value = bus_in(cpu->bus, port, size);
+	quiet_enter(cpu, inside);
 	cpu->instructions += ahead;
 	breakpoints(cpu, port, size);
 	return value;
@@ -74,7 +77,9 @@ static void port_out(struct cpu *cpu, const struct insn *in, u16 port, u32 value
 	u64 ahead = in->left;
 
 	cpu->instructions -= ahead;
+	bool inside = quiet_leave(cpu);
 	bus_out(cpu->bus, port, value, size);
+	quiet_enter(cpu, inside);
 	cpu->instructions += ahead;
 	breakpoints(cpu, port, size);
 }
@@ -167,8 +172,11 @@ static bool interrupted(const struct cpu *cpu)
 /* A machine without devices may have no loop, and then no lock. */
 static void lock(struct cpu *cpu)
 {
-	if (cpu->bus->loop)
+	if (cpu->bus->loop) {
+		bool inside = quiet_leave(cpu);
 		loop_lock(cpu->bus->loop);
+		quiet_enter(cpu, inside);
+	}
 }
 
 static void unlock(struct cpu *cpu)
@@ -202,13 +210,20 @@ static u64 ins_some(struct cpu *cpu, const struct insn *in, u16 port, u64 offset
 {
 	unsigned size = in->osize;
 	u64 linear = linear_of(cpu, SEG_ES, offset, size, true), n = batch(cpu, in, SEG_ES, offset, linear, count), done = 0;
-	u8 *p = n > 1 ? access_fast(cpu, linear, size, true) : NULL;
 
-	if (p) {
+	if (n > 1 && access_fast(cpu, linear, size, true)) {
 		lock(cpu);
-		do
-			store_element(p + done * size, port_in(cpu, in, port, size), size);
-		while (++done < n && !interrupted(cpu));
+		do {
+			u32 value = port_in(cpu, in, port, size);
+			/* again: the device, or another CPU meanwhile, may have put the page under watch */
+			u8 *p = access_fast(cpu, linear + done * size, size, true);
+			if (unlikely(!p)) {
+				unlock(cpu);
+				access_write(cpu, linear + done * size, value, size, SEG_ES);
+				return done + 1;
+			}
+			store_element(p, value, size);
+		} while (++done < n && !interrupted(cpu));
 		unlock(cpu);
 		return done;
 	}

@@ -16,6 +16,7 @@
 #include "cpu/forms.h"
 #include "cpu/mode.h"
 #include "cpu/model.h"
+#include "cpu/quiet.h"
 #include "cpu/xsave.h"
 
 TRACE_EVENT(ev_unknown, "msr.unknown");
@@ -63,9 +64,9 @@ static bool intc_get(struct cpu *cpu, u32 index, u64 *value)
 	if (!cpu->intc.msr_read)
 		return false;
 	cpu->instructions -= ahead;
-	loop_lock(cpu->bus->loop);
+	bool inside = quiet_lock(cpu);
 	bool ok = cpu->intc.msr_read(cpu->intc.opaque, index, value);
-	loop_unlock(cpu->bus->loop);
+	quiet_unlock(cpu, inside);
 	cpu->instructions += ahead;
 	return ok;
 }
@@ -77,9 +78,9 @@ static bool intc_set(struct cpu *cpu, u32 index, u64 value)
 	if (!cpu->intc.msr_write)
 		return false;
 	cpu->instructions -= ahead;
-	loop_lock(cpu->bus->loop);
+	bool inside = quiet_lock(cpu);
 	bool ok = cpu->intc.msr_write(cpu->intc.opaque, index, value);
-	loop_unlock(cpu->bus->loop);
+	quiet_unlock(cpu, inside);
 	cpu->instructions += ahead;
 	return ok;
 }
@@ -116,9 +117,9 @@ static bool get_apic_base(struct cpu *cpu, u32 index, u64 *value)
 	(void)index;
 	if (!cpu->intc.get_base)
 		return false;
-	loop_lock(cpu->bus->loop);
+	bool inside = quiet_lock(cpu);
 	*value = cpu->intc.get_base(cpu->intc.opaque);
-	loop_unlock(cpu->bus->loop);
+	quiet_unlock(cpu, inside);
 	return true;
 }
 
@@ -129,9 +130,9 @@ static bool set_apic_base(struct cpu *cpu, u32 index, u64 value)
 		return false;
 	if ((value & BIT(10)) && !cpu_has(cpu, FEAT_X2APIC))
 		return false;
-	loop_lock(cpu->bus->loop);
+	bool inside = quiet_lock(cpu);
 	bool ok = cpu->intc.set_base(cpu->intc.opaque, value);
-	loop_unlock(cpu->bus->loop);
+	quiet_unlock(cpu, inside);
 	if (ok)
 		tlb_flush_all(cpu); /* the page may have moved: translations to it lead to memory now, or the other way */
 	return ok;

@@ -238,8 +238,17 @@ static void store_table(struct cpu *cpu, const struct insn *in, const struct tab
 	store64(image + 2, table->base); /* all 32 bits with 16-bit operands too */
 	access_write_bytes(cpu, ea_linear(cpu, in, len, true), image, len, in->seg);
 }
-OP(lgdt) { load_table(cpu, in, &cpu->gdtr); }
-OP(lidt) { load_table(cpu, in, &cpu->idtr); }
+/* Those that serialise end a block (see CPUID). */
+OP_END(lgdt)
+{
+	load_table(cpu, in, &cpu->gdtr);
+	cpu->rip = insn_next_rip(cpu, in);
+}
+OP_END(lidt)
+{
+	load_table(cpu, in, &cpu->idtr);
+	cpu->rip = insn_next_rip(cpu, in);
+}
 OP(sgdt) { store_table(cpu, in, &cpu->gdtr); }
 OP(sidt) { store_table(cpu, in, &cpu->idtr); }
 
@@ -271,10 +280,11 @@ static void system_descriptor(struct cpu *cpu, u16 selector, u32 types, struct d
 		exception_code(cpu, EXC_NP, code);
 }
 
-OP(lldt)
+OP_END(lldt)
 {
 	struct descriptor d;
 
+	cpu->rip = insn_next_rip(cpu, in);
 	protected_only(cpu);
 	privileged(cpu);
 	u16 selector = read_rm16(cpu, in, 0);
@@ -286,10 +296,11 @@ OP(lldt)
 	segment_from_descriptor(&cpu->ldtr, selector, &d);
 }
 
-OP(ltr)
+OP_END(ltr)
 {
 	struct descriptor d;
 
+	cpu->rip = insn_next_rip(cpu, in);
 	protected_only(cpu);
 	privileged(cpu);
 	u16 selector = read_rm16(cpu, in, 0);
@@ -367,12 +378,12 @@ static const struct form table[] = {
 	{M(VERR), {O_RM16}, 0, 0, verr},
 	{M(VERW), {O_RM16}, 0, 0, verw},
 	{M(ARPL), {O_RM16, O_R16}, FORM_NO64, 0, arpl},
-	{M(LGDT), {O_M}, 0, 0, lgdt},
-	{M(LIDT), {O_M}, 0, 0, lidt},
+	{M(LGDT), {O_M}, FORM_END, 0, lgdt},
+	{M(LIDT), {O_M}, FORM_END, 0, lidt},
 	{M(SGDT), {O_M}, 0, 0, sgdt},
 	{M(SIDT), {O_M}, 0, 0, sidt},
-	{M(LLDT), {O_RM16}, 0, 0, lldt},
-	{M(LTR), {O_RM16}, 0, 0, ltr},
+	{M(LLDT), {O_RM16}, FORM_END, 0, lldt},
+	{M(LTR), {O_RM16}, FORM_END, 0, ltr},
 	ROW_SELECTOR_OUT(SLDT, sldt),
 	ROW_SELECTOR_OUT(STR, str),
 	{M(SWAPGS), {0}, 0, 0, swapgs},

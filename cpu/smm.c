@@ -16,6 +16,7 @@
 #include "cpu/flags.h"
 #include "cpu/mode.h"
 #include "cpu/model.h"
+#include "cpu/quiet.h"
 
 #define AREA 0xfe00u /* above SMBASE */
 #define AREA_SIZE 0x200u
@@ -158,8 +159,11 @@ static void derive(struct cpu *cpu)
 static void set_in_smm(struct cpu *cpu, u8 value)
 {
 	cpu->in_smm = value;
-	if (cpu->host.smm)
+	if (cpu->host.smm) {
+		bool inside = quiet_leave(cpu);
 		cpu->host.smm(cpu->host.opaque, cpu);
+		quiet_enter(cpu, inside);
+	}
 }
 
 void smm_enter(struct cpu *cpu)

@@ -129,7 +129,7 @@ static always_inline bool sse_find(struct cpu *cpu, const struct insn *in, bool 
 		la += cpu->gpr[in->index] << in->scale;
 	}
 	const struct tlb_entry *e = tlb_slot(cpu->tlb, la);
-	u64 off = la - (write ? e->write : e->read);
+	u64 off = la - (write ? tlb_load(&e->write) : e->read);
 	*p = (u8 *)(off + e->host);
 	if (aligned) /* a multiple of 16 and within the page, in one comparison */
 		return likely((off >> 4 | off << 60) < PAGE_SIZE / 16);

@@ -18,7 +18,7 @@ static always_inline bool stack_find(struct cpu *cpu, u64 sp, bool write, u8 **p
 {
 	const struct tlb_entry *e = tlb_slot(cpu->tlb, sp);
 
-	u64 off = sp - (write ? e->write : e->read);
+	u64 off = sp - (write ? tlb_load(&e->write) : e->read);
 	*p = (u8 *)(off + e->host);
 	return likely(off <= PAGE_SIZE - 8);
 }

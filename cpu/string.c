@@ -62,6 +62,7 @@ struct side {
 	u64 offset; /* in the segment */
 	u64 linear;
 	u8 *host;   /* NULL: the slow path */
+	u8 *watch;  /* NULL, or who to tell of writes: access_bulk() */
 };
 
 /* Elements from here on, in the direction of DF, that lie on the same page, in the segment and in the address size. The first
@@ -99,16 +100,16 @@ static always_inline u64 side_open(struct cpu *cpu, const struct insn *in, struc
 		if ((side->linear & PAGE_OFFSET) > PAGE_SIZE - size)
 			return 1;
 		if (!write)
-			side->host = access_bulk(cpu, side->linear, 0, size, false, seg);
+			side->host = access_bulk(cpu, side->linear, false, seg, &side->watch);
 	}
 	return reach(cpu, in, seg, side, size, down);
 }
 
 /* The writes are known now: may they go to a page that the fast path does not serve? */
-static void side_write(struct cpu *cpu, struct side *side, u64 n, unsigned size, bool down)
+static void side_write(struct cpu *cpu, struct side *side, unsigned size)
 {
 	if ((side->linear & PAGE_OFFSET) <= PAGE_SIZE - size)
-		side->host = access_bulk(cpu, side->linear, down ? (n - 1) * size : 0, n * size, true, SEG_ES);
+		side->host = access_bulk(cpu, side->linear, true, SEG_ES, &side->watch);
 }
 
 static always_inline void set_by_asize(struct cpu *cpu, const struct insn *in, enum gpr reg, u64 value)
@@ -209,7 +210,7 @@ static always_inline void string(struct cpu *cpu, const struct insn *in, enum ki
 	if (unlikely(!count))
 		return;
 	while (!done) {
-		struct side source = {cpu->gpr[RSI] & mask, 0, NULL}, destination = {cpu->gpr[RDI] & mask, 0, NULL};
+		struct side source = {cpu->gpr[RSI] & mask, 0, NULL, NULL}, destination = {cpu->gpr[RDI] & mask, 0, NULL, NULL};
 		u64 n = MIN(count, share), most;
 		bool slow = false;
 		/* The order in which they would fault: what is read before what is written, ES:DI before DS:SI. */
@@ -233,7 +234,7 @@ static always_inline void string(struct cpu *cpu, const struct insn *in, enum ki
 			most = side_open(cpu, in, &destination, SEG_ES, size, true);
 			n = MIN(n, most);
 			if (unlikely(!destination.host) && !slow)
-				side_write(cpu, &destination, n, size, down);
+				side_write(cpu, &destination, size);
 			slow = slow || !destination.host;
 		}
 		i64 step = down ? -(i64)size : size;
@@ -254,6 +255,8 @@ static always_inline void string(struct cpu *cpu, const struct insn *in, enum ki
 		} else {
 			n = chunk_compare(kind == CMPS ? source.host : NULL, destination.host, &a, &b, n, size, down, until);
 		}
+		if (writes && unlikely(destination.watch))
+			access_bulk_done(cpu, destination.host - (down ? (n - 1) * size : 0), n * size, destination.watch);
 		if (kind == LODS) {
 			if (size == 1)
 				set_reg8(cpu, RAX * 8, a);

@@ -139,8 +139,9 @@ OP_END(invpcid)
 
 /* ---- caches ---- */
 
-OP(wbinvd)
+OP_END(wbinvd)
 {
+	cpu->rip = insn_next_rip(cpu, in);
 	privileged(cpu);
 }
 
@@ -208,8 +209,8 @@ static const struct form table[] = {
 	{M(INVLPG), {O_M}, FORM_END, 0, invlpg},
 	{M(INVPCID), {O_R64, O_M128}, FORM_END, FEAT_INVPCID, invpcid},
 	{M(INVPCID), {O_R32, O_M128}, FORM_END, FEAT_INVPCID, invpcid},
-	{M(INVD), {0}, 0, 0, wbinvd},
-	{M(WBINVD), {0}, 0, 0, wbinvd},
+	{M(INVD), {0}, FORM_END, 0, wbinvd},
+	{M(WBINVD), {0}, FORM_END, 0, wbinvd},
 	{M(CLFLUSH), {O_M}, 0, FEAT_CLFLUSH, clflush},
 	{M(CLFLUSHOPT), {O_M}, 0, FEAT_CLFLUSHOPT, clflush},
 	{M(CLWB), {O_M}, 0, FEAT_CLWB, clflush},

@@ -9,6 +9,7 @@
 #include "cpu/flags.h"
 #include "cpu/forms.h"
 #include "cpu/model.h"
+#include "cpu/quiet.h"
 #include "cpu/x87_stack.h"
 
 #include <Zydis/Mnemonic.h>
@@ -18,8 +19,11 @@
 
 static void ferr(struct cpu *cpu)
 {
-	if (!(cpu->cr0 & CR0_NE) && cpu->host.ferr)
-		cpu->host.ferr(cpu->host.opaque, cpu);
+	if ((cpu->cr0 & CR0_NE) || !cpu->host.ferr)
+		return;
+	bool inside = quiet_leave(cpu);
+	cpu->host.ferr(cpu->host.opaque, cpu);
+	quiet_enter(cpu, inside);
 }
 
 void x87_refuse_pending(struct cpu *cpu)

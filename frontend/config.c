@@ -53,7 +53,7 @@ STORE(initrd) STORE(append) STORE(bios) STORE(debugcon) STORE(parallel) STORE(mo
 
 #define RAM_MIN (1ull << 20)
 #define RAM_MAX (1ull << 40)
-#define CPUS_MAX 1
+#define CPUS_MAX 255 /* 8-bit APIC ids, one of which is everybody's */
 
 		static bool set_memory(struct config *config, const char *value, struct err *err)
 {
@@ -103,7 +103,7 @@ static bool set_cpus(struct config *config, const char *value, struct err *err)
 	u64 product = MAX(got.sockets, 1) * MAX(got.cores, 1) * MAX(got.threads, 1);
 	config->cpus = got.cpus ? got.cpus : product;
 	if (config->cpus > CPUS_MAX)
-		return err_set(err, EXIT_USAGE, "-smp %s: Paisano has one CPU so far", value);
+		return err_set(err, EXIT_USAGE, "-smp %s: Paisano has at most %u CPUs", value, CPUS_MAX);
 	return true;
 }
 

@@ -24,6 +24,7 @@ void bus_init(struct bus *bus, struct loop *loop)
 	map_init(&bus->mem, MEM_LAST);
 	map_init(&bus->io, IO_LAST);
 	pthread_mutex_init(&bus->map_lock, NULL);
+	pthread_mutex_init(&bus->watch_lock, NULL);
 }
 
 void bus_free(struct bus *bus)
@@ -31,6 +32,7 @@ void bus_free(struct bus *bus)
 	map_free(&bus->mem);
 	map_free(&bus->io);
 	pthread_mutex_destroy(&bus->map_lock);
+	pthread_mutex_destroy(&bus->watch_lock);
 }
 
 void bus_listen(struct bus *bus, struct bus_listener *listener)

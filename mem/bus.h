@@ -13,9 +13,11 @@
 struct bus_listener {
 	/* The memory map changed: cached translations of guest-physical addresses are void. */
 	void (*remapped)(void *opaque);
-	/* A page came under watch: fast write paths to this host page must be dropped before returning. */
+	/* A page came under watch: fast write paths to this host page must be dropped, and stores by them that are under way on
+	 * other threads be over, before returning. */
 	void (*protect)(void *opaque, u8 *hva_page);
-	/* Bytes of a page under RAM_WATCH_CODE are about to be (CPU) or have been (DMA) written, all in one page. */
+	/* Bytes of a page under RAM_WATCH_CODE were written, or are about to be, and then there will be a second call; all in one
+	 * page. Any thread. */
 	void (*code_written)(void *opaque, u8 *hva, unsigned len);
 	void *opaque;
 	struct bus_listener *next;
@@ -27,6 +29,7 @@ struct bus {
 	struct loop *loop;
 	u64 a20_mask; /* ANDed to every CPU physical address: ~0, or ~BIT(20) with the A20 gate closed */
 	pthread_mutex_t map_lock; /* guards both maps' ranges; innermost of all locks */
+	pthread_mutex_t watch_lock; /* taken to put pages under watch (dirty.h); inside the machine lock */
 	struct bus_listener *listeners;
 };
 

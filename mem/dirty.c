@@ -7,7 +7,8 @@
  * test.
  *
  * Invariant: a watcher sets its bit, then fast write paths are dropped, then (dirty_fence) it reads the page; a writer
- * stores, then (dirty_fence) reads the watch byte. One of them sees the other. */
+ * stores, then (dirty_fence) reads the watch byte. One of them sees the other. Watchers come one after the other, so that one who
+ * finds the bit set need not wait for what another has begun. */
 #include "mem/dirty.h"
 
 static void protect(struct bus *bus, u8 *hva_page)
@@ -17,13 +18,45 @@ static void protect(struct bus *bus, u8 *hva_page)
 			l->protect(l->opaque, hva_page);
 }
 
-void dirty_watch(struct bus *bus, u8 *hva_page, u8 *watch, enum ram_watch why)
+static void set(struct bus *bus, u8 *hva_page, u8 *watch, enum ram_watch why)
 {
 	u8 before = __atomic_fetch_or(watch, (u8)why, __ATOMIC_SEQ_CST);
 
 	if (!(before & why))
 		protect(bus, hva_page);
 	dirty_fence();
+}
+
+void dirty_watch(struct bus *bus, u8 *hva_page, u8 *watch, enum ram_watch why)
+{
+	pthread_mutex_lock(&bus->watch_lock);
+	set(bus, hva_page, watch, why);
+	pthread_mutex_unlock(&bus->watch_lock);
+}
+
+static u8 *holders(const u8 *hva_page)
+{
+	struct ram *ram = ram_find(hva_page);
+
+	if (!ram)
+		bug("a page with code lies in no memory block");
+	return &ram->holders[(u64)(hva_page - ram->hva) >> PAGE_SHIFT];
+}
+
+void dirty_hold_code(struct bus *bus, u8 *hva_page, u8 *watch)
+{
+	pthread_mutex_lock(&bus->watch_lock);
+	++*holders(hva_page);
+	set(bus, hva_page, watch, RAM_WATCH_CODE);
+	pthread_mutex_unlock(&bus->watch_lock);
+}
+
+void dirty_release_code(struct bus *bus, u8 *hva_page, u8 *watch)
+{
+	pthread_mutex_lock(&bus->watch_lock);
+	if (ram_find(hva_page) && !--*holders(hva_page)) /* or the memory is gone */
+		dirty_unwatch(watch, RAM_WATCH_CODE);
+	pthread_mutex_unlock(&bus->watch_lock);
 }
 
 void dirty_unwatch(u8 *watch, enum ram_watch why)

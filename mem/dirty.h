@@ -17,11 +17,15 @@ static inline void dirty_fence(void)
 #endif
 }
 
-/* Put a page under watch / release it. Setting tells the bus's listeners to drop fast write paths. */
+/* Put a page under watch / release it. Setting tells the bus's listeners to drop fast write paths, and returns when they have:
+ * a CPU must call it where quiet.h lets it count as outside, and so must whoever may be waited for. */
 void dirty_watch(struct bus *bus, u8 *hva_page, u8 *watch, enum ram_watch why);
 void dirty_unwatch(u8 *watch, enum ram_watch why);
-/* A write of len bytes (within one page) to a page whose watch byte is not 0: tells the code listeners, marks logs. A
- * logged page is then free for fast writes until dirty_log_test() has seen it. */
+/* RAM_WATCH_CODE for one more CPU, which releases it once; the page is watched while any holds it. */
+void dirty_hold_code(struct bus *bus, u8 *hva_page, u8 *watch);
+void dirty_release_code(struct bus *bus, u8 *hva_page, u8 *watch);
+/* A write of len bytes (within one page) to a page whose watch byte is not 0, after the store: tells the code listeners, marks
+ * logs. A logged page is then free for fast writes until dirty_log_test() has seen it. */
 void dirty_write(struct bus *bus, u8 *hva, u8 *watch, unsigned len);
 
 /* A dirty log over part of a RAM block (screen memory, migration). start and len are page aligned; one log a page. */

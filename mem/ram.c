@@ -96,6 +96,9 @@ static bool allocate(struct ram *ram, bool shared)
 	ram->dirty = reserve((pages + 63) / 64 * 8, -1);
 	if (ram->dirty == MAP_FAILED)
 		return false;
+	ram->holders = reserve(pages, -1);
+	if (ram->holders == MAP_FAILED)
+		return false;
 	if (ram->size >= HUGE_MIN)
 		madvise(ram->hva, (size_t)ram->size, MADV_HUGEPAGE); /* a wish */
 	return true;
@@ -111,6 +114,8 @@ static void release(struct ram *ram)
 		munmap(ram->watch, (size_t)pages);
 	if (ram->dirty != MAP_FAILED)
 		munmap(ram->dirty, (size_t)((pages + 63) / 64 * 8));
+	if (ram->holders != MAP_FAILED)
+		munmap(ram->holders, (size_t)pages);
 	if (ram->fd >= 0)
 		close(ram->fd);
 	free(ram);
@@ -130,7 +135,7 @@ struct ram *ram_new(const char *name, u64 size, bool rom, bool shared, struct er
 	ram->size = (size + PAGE_OFFSET) & ~(u64)PAGE_OFFSET;
 	ram->rom = rom;
 	ram->fd = -1;
-	ram->hva = ram->watch = MAP_FAILED;
+	ram->hva = ram->watch = ram->holders = MAP_FAILED;
 	ram->dirty = MAP_FAILED;
 	if (!allocate(ram, shared)) {
 		size_text(text, sizeof text, ram->size);

@@ -22,6 +22,7 @@ struct ram {
 	u64 size;   /* bytes */
 	u8 *watch;  /* size >> PAGE_SHIFT bytes; read and written with relaxed atomics */
 	u64 *dirty; /* one bit per page, set on a write to a page under RAM_WATCH_LOG */
+	u8 *holders; /* one per page: how many CPUs keep it under RAM_WATCH_CODE (dirty.h) */
 	bool rom;   /* the guest cannot write it */
 	int fd;     /* memory file that backs it, or -1: private anonymous */
 	struct ram *next;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The machine: memory, CPUs, devices by the wiring table, power and reset, the life of a run. See board.h.
- * Not implemented: more than one vCPU in deterministic mode. */
+/* The machine: memory, CPUs, devices by the wiring table, power and reset, the life of a run. See board.h. */
 #include "hw/board/board.h"
 
 #include <pthread.h>
@@ -342,8 +341,10 @@ static void make_cpus(struct board *board)
 		cpu->log.reset = c->log.reset;
 		vcpu_init(&board->vcpu[i], cpu, c->engine, board->clock, board->loop);
 	}
-	if (c->count_instructions)
+	if (c->count_instructions) {
+		vcpu_share(board->vcpu, c->cpus);
 		clock_count_instructions(board->clock, &board->vcpu[0].cpu->instructions, c->icount_shift);
+	}
 }
 
 struct board *board_new(const struct board_config *config, struct clock *clock, struct loop *loop, struct err *err)

@@ -98,10 +98,13 @@ static void enter(struct board *board, const struct boot_entry *entry)
 	cpu->gpr[RBX] = entry->rbx;
 	cpu->gpr[RSI] = entry->rsi;
 	cpu->cpl = 0;
-	/* MTRRs as firmware leaves them: everything write-back but the hole of the devices (SDM 3A 12.11.2) */
-	cpu->mtrr_def_type = 0x806;
-	cpu->mtrr_var[0] = 0xc0000000;
-	cpu->mtrr_var[1] = (((1ull << cpu->model->phys_bits) - 1) & ~0x3fffffffull) | 0x800;
+	/* MTRRs as firmware leaves them, of all CPUs: everything write-back but the hole of the devices (SDM 3A 12.11.2) */
+	for (unsigned i = 0; i < board->cpus; i++) {
+		struct cpu *each = board->vcpu[i].cpu;
+		each->mtrr_def_type = 0x806;
+		each->mtrr_var[0] = 0xc0000000;
+		each->mtrr_var[1] = (((1ull << cpu->model->phys_bits) - 1) & ~0x3fffffffull) | 0x800;
+	}
 	cpu_state_changed(cpu);
 }
 

@@ -84,8 +84,12 @@ static void to_cpu(void *opaque, unsigned bit, bool level)
 
 	if (level) {
 		if (bit == CPU_REQ_SIPI)
-			pins->vcpu->cpu->sipi_vector = lapic_sipi_vector(pins->lapic);
-		vcpu_request(pins->vcpu, bit);
+			engine_sipi(pins->vcpu->cpu, lapic_sipi_vector(pins->lapic));
+		else if (bit == CPU_REQ_INIT)
+			engine_init(pins->vcpu->cpu);
+		else
+			cpu_request(pins->vcpu->cpu, bit);
+		vcpu_request(pins->vcpu, 0); /* wakes it */
 	} else if (bit == CPU_REQ_INTR) {
 		cpu_unrequest(pins->vcpu->cpu, bit); /* the others are pulses: the CPU takes them */
 	}

@@ -1,18 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 /* A virtual CPU's thread: see vcpu.h. In deterministic mode this thread also fires the timers, at the exact instruction at
- * which they are due, and moves time on while the CPU is idle; in the normal mode the loop's thread does. */
+ * which they are due, and moves time on while all CPUs are idle; in the normal mode the loop's thread does.
+ *
+ * Turns: a CPU has the turn for TURN instructions, whatever interrupts it, or until it is idle. Virtual time goes on with the
+ * instructions of whoever has it: two busy CPUs are each half as fast. So nothing depends on when the host stops the thread. */
 #include "hw/board/vcpu.h"
 
 #include "base/err.h"
 #include "base/loop.h"
 #include "cpu/mode.h"
 
+#define TURN 5000
+
 void vcpu_init(struct vcpu *vcpu, struct cpu *cpu, const struct engine *engine, struct clock *clock, struct loop *loop)
 {
-	*vcpu = (struct vcpu){.cpu = cpu, .engine = engine, .clock = clock, .loop = loop, .park = true};
+	*vcpu = (struct vcpu){.cpu = cpu, .engine = engine, .clock = clock, .loop = loop, .park = true, .runner = vcpu, .members = 1};
 	pthread_mutex_init(&vcpu->lock, NULL);
 	pthread_cond_init(&vcpu->wake, NULL);
 	pthread_cond_init(&vcpu->parked_cond, NULL);
+}
+
+void vcpu_share(struct vcpu *first, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		first[i].runner = first;
+	first->members = count;
+	first->left = TURN;
 }
 
 /* Instructions until the next timer, in deterministic mode; 0 = no limit. */
@@ -46,6 +59,14 @@ static bool skip_idle(struct vcpu *vcpu)
 	return moved;
 }
 
+static bool any_wakes(const struct vcpu *vcpu)
+{
+	for (unsigned i = 0; i < vcpu->members; i++)
+		if (engine_wakes(vcpu[i].cpu))
+			return true;
+	return false;
+}
+
 /* Wait while there is nothing to do. False: the thread shall end. */
 static bool settle(struct vcpu *vcpu, bool idle)
 {
@@ -56,13 +77,13 @@ static bool settle(struct vcpu *vcpu, bool idle)
 		if (vcpu->park) {
 			vcpu->parked = true;
 			pthread_cond_broadcast(&vcpu->parked_cond);
-		} else if (!idle || engine_wakes(vcpu->cpu)) {
+		} else if (!idle || any_wakes(vcpu)) {
 			break;
 		} else {
 			pthread_mutex_unlock(&vcpu->lock);
 			bool moved = skip_idle(vcpu);
 			pthread_mutex_lock(&vcpu->lock);
-			if (moved || vcpu->park || vcpu->quit || engine_wakes(vcpu->cpu))
+			if (moved || vcpu->park || vcpu->quit || any_wakes(vcpu))
 				continue;
 		}
 		pthread_cond_wait(&vcpu->wake, &vcpu->lock);
@@ -73,13 +94,46 @@ static bool settle(struct vcpu *vcpu, bool idle)
 	return go_on;
 }
 
+static void next_turn(struct vcpu *vcpu, unsigned turn)
+{
+	vcpu->turn = turn % vcpu->members;
+	vcpu->left = TURN;
+}
+
+/* Run one of several CPUs for the rest of its turn, or until a timer is due. True: all are idle. */
+static bool take_turn(struct vcpu *vcpu)
+{
+	unsigned i = 0;
+
+	while (!engine_wakes(vcpu[(vcpu->turn + i) % vcpu->members].cpu))
+		if (++i == vcpu->members)
+			return true;
+	if (i)
+		next_turn(vcpu, vcpu->turn + i);
+	struct cpu *cpu = vcpu[vcpu->turn].cpu;
+	clock_count_by(vcpu->clock, &cpu->instructions);
+	u64 due = budget(vcpu), before = cpu->instructions;
+	bool halted = engine_run(vcpu->engine, cpu, due ? MIN(due, vcpu->left) : vcpu->left) == ENGINE_HALTED;
+	vcpu->left -= MIN(cpu->instructions - before, vcpu->left);
+	if (halted || !vcpu->left)
+		next_turn(vcpu, vcpu->turn + 1);
+	return false;
+}
+
+static bool run(struct vcpu *vcpu)
+{
+	if (vcpu->members > 1)
+		return take_turn(vcpu);
+	return engine_run(vcpu->engine, vcpu->cpu, budget(vcpu)) == ENGINE_HALTED;
+}
+
 static void *thread_main(void *opaque)
 {
 	struct vcpu *vcpu = opaque;
 	bool idle = false;
 
 	while (settle(vcpu, idle))
-		idle = vcpu->engine->run(vcpu->cpu, budget(vcpu)) == ENGINE_HALTED;
+		idle = run(vcpu);
 	pthread_mutex_lock(&vcpu->lock);
 	vcpu->parked = true;
 	pthread_cond_broadcast(&vcpu->parked_cond);
@@ -89,6 +143,8 @@ static void *thread_main(void *opaque)
 
 bool vcpu_start(struct vcpu *vcpu, struct err *err)
 {
+	if (vcpu->runner != vcpu)
+		return true;
 	if (pthread_create(&vcpu->thread, NULL, thread_main, vcpu))
 		return err_set(err, EXIT_HOST, "cannot start a thread for CPU %u", vcpu->cpu->index);
 	vcpu->started = true;
@@ -105,7 +161,7 @@ static void wake(struct vcpu *vcpu)
 void vcpu_request(struct vcpu *vcpu, u32 bits)
 {
 	cpu_request(vcpu->cpu, bits);
-	wake(vcpu);
+	wake(vcpu->runner);
 }
 
 static void set(struct vcpu *vcpu, bool *flag, bool value)
@@ -118,24 +174,26 @@ static void set(struct vcpu *vcpu, bool *flag, bool value)
 
 void vcpu_park(struct vcpu *vcpu)
 {
-	set(vcpu, &vcpu->park, true);
+	set(vcpu->runner, &vcpu->runner->park, true);
 	cpu_request(vcpu->cpu, CPU_REQ_STOP);
 }
 
 void vcpu_wait_parked(struct vcpu *vcpu)
 {
-	if (!vcpu->started)
+	struct vcpu *runner = vcpu->runner;
+
+	if (!runner->started)
 		return;
-	pthread_mutex_lock(&vcpu->lock);
-	while (!vcpu->parked)
-		pthread_cond_wait(&vcpu->parked_cond, &vcpu->lock);
-	pthread_mutex_unlock(&vcpu->lock);
+	pthread_mutex_lock(&runner->lock);
+	while (!runner->parked)
+		pthread_cond_wait(&runner->parked_cond, &runner->lock);
+	pthread_mutex_unlock(&runner->lock);
 	cpu_unrequest(vcpu->cpu, CPU_REQ_STOP);
 }
 
 void vcpu_unpark(struct vcpu *vcpu)
 {
-	set(vcpu, &vcpu->park, false);
+	set(vcpu->runner, &vcpu->runner->park, false);
 }
 
 void vcpu_quit(struct vcpu *vcpu)
@@ -143,7 +201,8 @@ void vcpu_quit(struct vcpu *vcpu)
 	if (!vcpu->started)
 		return;
 	set(vcpu, &vcpu->quit, true);
-	cpu_request(vcpu->cpu, CPU_REQ_STOP);
+	for (unsigned i = 0; i < vcpu->members; i++)
+		cpu_request(vcpu[i].cpu, CPU_REQ_STOP);
 	wake(vcpu);
 	pthread_join(vcpu->thread, NULL);
 	vcpu->started = false;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A virtual CPU's thread: runs the engine, sleeps while the CPU is idle, parks while the machine is paused. */
+/* A virtual CPU's thread: runs the engine, sleeps while the CPU is idle, parks while the machine is paused. In deterministic mode
+ * the first CPU's thread runs all of them in turn. */
 #ifndef HW_BOARD_VCPU_H
 #define HW_BOARD_VCPU_H
 
@@ -10,6 +11,10 @@
 struct vcpu {
 	struct cpu *cpu;
 	const struct engine *engine;
+	struct vcpu *runner; /* whose thread runs this CPU; the members below count in that one alone */
+	unsigned members;    /* CPUs that the thread runs: this one and those behind it in the array */
+	unsigned turn;       /* which of them has the turn */
+	u64 left;            /* instructions until the next has it */
 	struct clock *clock;
 	struct loop *loop;
 	pthread_t thread;
@@ -20,6 +25,8 @@ struct vcpu {
 };
 
 void vcpu_init(struct vcpu *vcpu, struct cpu *cpu, const struct engine *engine, struct clock *clock, struct loop *loop);
+/* One thread for an array of CPUs; before they are started. */
+void vcpu_share(struct vcpu *first, unsigned count);
 bool vcpu_start(struct vcpu *vcpu, struct err *err);
 /* Set request bits and wake the thread if it sleeps. Any thread, with or without the machine lock. */
 void vcpu_request(struct vcpu *vcpu, u32 bits);
