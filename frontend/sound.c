@@ -34,11 +34,21 @@ static struct speaker_wave *wave_at(struct sound *s, unsigned n)
 	return &s->waves[(s->first + n) % WAVES];
 }
 
+static bool rests(const struct speaker_wave *wave)
+{
+	return !wave->level && !wave->first;
+}
+
 static void on_wave(void *opaque, const struct speaker_wave *wave)
 {
 	struct sound *s = opaque;
 
 	pthread_mutex_lock(&s->lock);
+	/* programs use the timer's channel for delays, without a sound */
+	if (rests(wave) && (!s->count || rests(wave_at(s, s->count - 1)))) {
+		pthread_mutex_unlock(&s->lock);
+		return;
+	}
 	if (s->count == WAVES) {
 		s->first = (s->first + 1) % WAVES;
 		s->count--;

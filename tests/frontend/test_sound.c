@@ -90,6 +90,8 @@ static void inaudible(void **state)
 {
 	(void)state;
 	start();
+	wave(900 * MS, false, 0, 0, 0); /* a delay loop: the cone does not move */
+	assert_false(sound_active(sound, 901 * MS));
 	wave(1000 * MS, true, 838, 838, 838); /* 600 kHz */
 	unsigned n = play(1000 * MS, 900);
 	assert_true(loudest(n - 4410, n) < 400); /* what a sample cut off unevenly leaves over */
