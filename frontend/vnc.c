@@ -176,6 +176,21 @@ static int on_resize(int width, int height, int screens, struct rfbExtDesktopScr
 
 static rfbProtocolExtension extended_keys;
 
+/* The library forgets what it has allocated for a client's extension. */
+static void free_extension(rfbClientPtr client)
+{
+	rfbExtensionData **at = &client->extensions;
+
+	while (*at && (*at)->extension != &extended_keys)
+		at = &(*at)->next;
+	rfbExtensionData *found = *at;
+	if (!found)
+		return;
+	*at = found->next;
+	free(found->data);
+	free(found);
+}
+
 static void on_gone(rfbClientPtr client)
 {
 	struct vnc *v = vnc_of(client);
@@ -183,7 +198,7 @@ static void on_gone(rfbClientPtr client)
 	v->clients--;
 	free(client->clientData);
 	client->clientData = NULL;
-	rfbDisableExtension(client, &extended_keys); /* the library would forget what it has allocated for it */
+	free_extension(client);
 	ui_release_keys(&v->ui);
 	if (v->mask)
 		ui_motion(&v->ui, 0, 0, 0, 0);
