@@ -18,6 +18,8 @@ struct engine {
 	/* Run until something in enum engine_stop happens. Called by the vCPU's thread without the machine lock.
 	 * budget: instructions at most, 0 = no limit; counts exactly. */
 	enum engine_stop (*run)(struct cpu *cpu, u64 budget);
+	/* What it counted, as "name  value" lines, while the CPU stands still. NULL: nothing of its own. */
+	void (*print)(const struct cpu *cpu, FILE *to);
 };
 extern const struct engine interp_engine;
 

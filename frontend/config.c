@@ -152,6 +152,14 @@ static bool choose_engine(struct config *config, const char *list, struct err *e
 	return true;
 }
 
+#ifdef ENGINE_JIT
+static bool set_jit(struct config *config, const char *value, struct err *err)
+{
+	(void)config;
+	return jit_configure(value, err);
+}
+#endif
+
 static bool set_accel(struct config *config, const char *value, struct err *err)
 {
 	char *list = err_strdup(value), *comma = strchr(list, ',');
@@ -362,7 +370,10 @@ static const struct option options[] = {
 	{"m", "SIZE", set_memory, "RAM; a plain number is MiB (default 512M)"},
 	{"smp", "N", set_cpus, "CPUs"},
 	{"cpu", "MODEL[,+F,-F]", set_cpu, "CPU model and features (help lists them; default max)"},
-	{"accel", "ENGINE", set_accel, "engine: auto, interp (help)"},
+	{"accel", "ENGINE", set_accel, "engine: auto, jit, interp (help)"},
+#ifdef ENGINE_JIT
+	{"jit", "KEY=VALUE,...", set_jit, "how the translator works: warm, block, limit"},
+#endif
 	{"machine", "pc[,accel=E]", set_machine, "machine type"},
 	{"M", "pc[,accel=E]", set_machine, "same as -machine"},
 	{"kernel", "FILE", set_kernel, "boot a Linux bzImage, a multiboot kernel or a PVH ELF file"},

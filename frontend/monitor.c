@@ -88,6 +88,7 @@ static const struct command {
 	{"info mice", "", "pointers, and which one is in use (*)", monitor_info_mice},
 	{"info mtree", "", "memory and port map", monitor_info_mtree},
 	{"info pci", "", "PCI functions and their BARs", monitor_info_pci},
+	{"info jit", "", "what the translator did", monitor_info_jit},
 	{"info perf", "", "what was executed", monitor_info_perf},
 	{"info qtree", "", "devices", monitor_info_qtree},
 	{"info registers", "", "CPU registers", monitor_info_registers},

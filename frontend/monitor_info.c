@@ -2,6 +2,7 @@
 /* The monitor's "info" words. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "cpu/access.h"
 #include "cpu/flags.h"
@@ -61,17 +62,36 @@ void monitor_info_cpus(struct monitor *m, char *args)
 		            board_cpu(m->board, i)->activity == CPU_RUNNING ? "running" : "idle");
 }
 
+static void engine_counters(struct monitor *m, struct cpu *cpu)
+{
+	const struct engine *engine = board_engine(m->board);
+	char *text = NULL;
+	size_t size = 0;
+	FILE *to = open_memstream(&text, &size);
+
+	if (to && engine->print)
+		engine->print(cpu, to);
+	if (to)
+		fclose(to);
+	monitor_say(m, "%s", text ? text : "");
+	free(text);
+}
+
 static void perf(struct monitor *m, struct cpu *cpu)
 {
 	static const char *const names[] = {"blocks decoded", "instructions decoded", "TLB fills",      "TLB flushes",
 	                                    "faults",         "interrupts",           "code rewritten", "device accesses"};
 	u64 now = clock_now(board_machine(m->board)->clock);
 
-	monitor_say(m, "%-22s %" PRIu64 "\n", "instructions", cpu->instructions);
+	/* translated code does not count, unless time is counted in instructions */
+	const char *what = board_engine(m->board)->print ? "instructions counted" : "instructions";
+	monitor_say(m, "%-22s %" PRIu64 "\n", what, cpu->instructions);
 	monitor_say(m, "%-22s %.1f s\n", "guest time", now / 1e9);
 	for (unsigned i = 0; i < ARRAY_LEN(names); i++)
 		monitor_say(m, "%-22s %" PRIu64 "\n", names[i], cpu->statistics[i]);
+	engine_counters(m, cpu);
 }
+void monitor_info_jit(struct monitor *m, char *args) { (void)args; with_cpus(m, engine_counters); }
 void monitor_info_perf(struct monitor *m, char *args) { (void)args; with_cpus(m, perf); }
 
 void monitor_info_mtree(struct monitor *m, char *args)

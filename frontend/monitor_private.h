@@ -35,7 +35,8 @@ void monitor_say(struct monitor *m, const char *fmt, ...) __attribute__((format(
 /* Cut the next word off; NULL: there is none. A word may stand in double quotes. */
 char *monitor_word(char **args);
 
-monitor_fn monitor_info_registers, monitor_info_version, monitor_info_status, monitor_info_cpus, monitor_info_perf,
+monitor_fn monitor_info_registers, monitor_info_version, monitor_info_status, monitor_info_cpus, monitor_info_jit,
+	monitor_info_perf,
 	monitor_info_mtree, monitor_info_qtree, monitor_info_pci, monitor_info_irq, monitor_info_mice;
 monitor_fn monitor_x, monitor_xp, monitor_gva2gpa;
 monitor_fn monitor_sendkey, monitor_mouse_move, monitor_mouse_button, monitor_screendump;

@@ -2,6 +2,8 @@
 /* The engine: the interpreter's loop, with a way into translated code for blocks that are warm. */
 #include "jit/jit.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <xmmintrin.h>
 
@@ -156,8 +158,30 @@ static enum engine_stop jit_run(struct cpu *cpu, u64 budget)
 	return result;
 }
 
+static void jit_print(const struct cpu *cpu, FILE *to)
+{
+	const struct jit *jit = cpu->jit.state;
+
+	if (!jit)
+		return;
+	const struct {
+		const char *name;
+		u64 value;
+	} lines[] = {
+		{"blocks translated", jit->translations},
+		{"jumps bound", jit->bound},
+		{"code cache flushes", jit->flushes},
+		{"single instructions", jit->interpreted},
+		{"host code bytes", jit->emit.p - jit->code},
+		{"in slow paths", jit->cold.p - (jit->code + jit->size / 2)},
+	};
+	for (unsigned i = 0; i < ARRAY_LEN(lines); i++)
+		fprintf(to, "%-22s %" PRIu64 "\n", lines[i].name, lines[i].value);
+}
+
 const struct engine jit_engine = {
 	.name = "jit",
 	.desc = "translates guest code to host code as it gets warm",
 	.run = jit_run,
+	.print = jit_print,
 };
