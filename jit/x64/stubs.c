@@ -236,6 +236,9 @@ static void call_keeping(struct emit *e, void *fn)
 
 static bool refill(struct cpu *cpu, u64 linear, u32 how)
 {
+#ifdef __SANITIZE_THREAD__ /* its run-time library may use vector registers */
+	return false;
+#endif
 	return access_refill(cpu, linear, how & 0xff, how >> 8);
 }
 
