@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* ACPI tables: RSDP, RSDT, XSDT, FADT, FACS, MADT, HPET, DSDT (ACPI 6.4 ch. 5; IA-PC HPET 1.0a 3.2.4).
- * Not implemented: S3, hot-plug, link devices (the routing is fixed), _PSS/_CST. */
+ * Not implemented: hot-plug, link devices (the routing is fixed), _PSS/_CST. */
 #include "bios/acpi.h"
 
 #include <stdlib.h>
@@ -138,6 +138,18 @@ static void pci_root(struct aml *a, const struct acpi_machine *m)
 	aml_close(a);
 }
 
+/* SLP_TYP for both control registers, of which there is one. */
+static void sleep_state(struct aml *a, const char *name, u8 type)
+{
+	aml_name(a, name);
+	aml_package(a, 4);
+	aml_int(a, type);
+	aml_int(a, type);
+	aml_int(a, 0);
+	aml_int(a, 0);
+	aml_close(a);
+}
+
 static void dsdt(struct image *im, const struct acpi_machine *m)
 {
 	struct aml *a = &im->buf;
@@ -163,12 +175,9 @@ static void dsdt(struct image *im, const struct acpi_machine *m)
 		aml_close(a);
 	}
 	aml_close(a);
-	aml_name(a, "\\_S5_");
-	aml_package(a, 4);
-	aml_int(a, m->s5_type);
-	for (unsigned i = 0; i < 3; i++)
-		aml_int(a, 0);
-	aml_close(a);
+	if (m->s3)
+		sleep_state(a, "\\_S3_", m->s3_type);
+	sleep_state(a, "\\_S5_", m->s5_type);
 }
 
 /* ---- static tables ---- */

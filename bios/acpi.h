@@ -25,6 +25,8 @@ struct acpi_machine {
 	u8 smi_acpi_enable, smi_acpi_disable;
 	u8 sci_irq;
 	u8 s5_type;             /* SLP_TYP of S5 */
+	bool s3;                /* suspend to RAM is offered, */
+	u8 s3_type;             /* with this SLP_TYP */
 	u32 ioapic_base;
 	u8 ioapic_id;
 	u32 hpet_base;          /* 0 = none */

@@ -59,6 +59,12 @@ static void stop(struct monitor *m, char *args)
 }
 static void cont(struct monitor *m, char *args) { (void)args; board_continue(m->board); }
 static void system_reset(struct monitor *m, char *args) { (void)args; board_reset(m->board); }
+static void system_wakeup(struct monitor *m, char *args)
+{
+	(void)args;
+	if (!board_wake(m->board))
+		monitor_say(m, "the guest is not suspended\n");
+}
 static void system_powerdown(struct monitor *m, char *args) { (void)args; board_power_button(m->board); }
 static void quit(struct monitor *m, char *args) { (void)args; board_quit(m->board, EXIT_OFF); }
 
@@ -98,6 +104,7 @@ static const struct command {
 	{"cont", "", "let it go on", cont},
 	{"c", "", "same as cont", cont},
 	{"system_reset", "", "press the reset button", system_reset},
+	{"system_wakeup", "", "wake the guest from suspend to RAM", system_wakeup},
 	{"system_powerdown", "", "press the power button", system_powerdown},
 	{"sendkey", "KEYS [MS]", "press keys together, as ctrl-alt-delete, and hold them (100 ms)", monitor_sendkey},
 	{"mouse_move", "DX DY [DZ]", "move the mouse and turn its wheel; an absolute pointer goes to DX, DY of 32767",

@@ -12,6 +12,7 @@
 #include "hw/board/intc.h"
 #include "hw/board/pc.h"
 #include "hw/board/private.h"
+#include "hw/chipset/rtc.h"
 #include "hw/disk/disk.h"
 
 /* ---- control ---- */
@@ -35,7 +36,7 @@ void board_continue(struct board *board)
 	if (!board->paused || --board->paused)
 		return;
 	clock_start(board->clock);
-	for (unsigned i = 0; i < board->cpus; i++)
+	for (unsigned i = 0; i < board->cpus && !board->suspended; i++)
 		vcpu_unpark(&board->vcpu[i]);
 }
 
@@ -59,12 +60,12 @@ struct device *board_device(struct board *board, const char *id)
 	return NULL;
 }
 
-/* All devices and CPUs to power-on, then what the firmware would have done. The machine stands still. */
-static bool reset_all(struct board *board, struct err *err)
+/* All devices and CPUs to power-on, but for one device. The machine stands still. */
+static void reset_devices_and_cpus(struct board *board, const struct device *but)
 {
 	bus_set_a20(&board->bus, true);
 	for (struct device *d = board->devices; d; d = d->next)
-		if (d->class->reset)
+		if (d->class->reset && d != but)
 			d->class->reset(d);
 	for (unsigned i = 0; i < board->cpus; i++) {
 		struct cpu *cpu = board->vcpu[i].cpu;
@@ -73,6 +74,13 @@ static bool reset_all(struct board *board, struct err *err)
 		cpu->activity = i ? CPU_WAIT_SIPI : CPU_RUNNING;
 		cpu_state_changed(cpu);
 	}
+}
+
+/* Power-on, then what the firmware would have done. */
+static bool reset_all(struct board *board, struct err *err)
+{
+	board->suspended = false;
+	reset_devices_and_cpus(board, NULL);
 	bool ok = firmware_describe(board, err) && direct_boot(board, err);
 	board->config.boot_once = NULL;
 	return ok;
@@ -92,10 +100,31 @@ void board_reset(struct board *board)
 	board_continue(board);
 }
 
+/* Everything lost its power but RAM and the host bridge, which says where RAM lies before ROM: there the firmware finds what it was
+ * doing. CMOS tells it why it starts (shutdown status FEh). */
+bool board_wake(struct board *board)
+{
+	enum { SHUTDOWN_STATUS = 0x0f, RESUME = 0xfe, BRIDGE_SMM = 0, PM_WAKE = 1 };
+	struct device *bridge = board_device(board, "i440fx"), *pm = board_device(board, "pm"), *rtc = board_device(board, "rtc");
+
+	if (!board->suspended)
+		return false;
+	board_pause(board);
+	board->suspended = false;
+	reset_devices_and_cpus(board, bridge);
+	bridge->class->input(bridge, BRIDGE_SMM, false);
+	pm->class->input(pm, PM_WAKE, true);
+	rtc_set_cmos(rtc, SHUTDOWN_STATUS, RESUME);
+	board_continue(board);
+	return true;
+}
+
 void board_power_button(struct board *board)
 {
 	struct device *pm = board_device(board, "pm");
 
+	if (board_wake(board))
+		return;
 	if (pm && pm->class->input)
 		pm->class->input(pm, 0, true);
 }
@@ -153,7 +182,11 @@ static void request(void *opaque, enum machine_request what, int value)
 	case MACHINE_DEBUG_EXIT:
 		end_run(board, value);
 		break;
-	case MACHINE_SUSPEND: /* S3 is not offered by the tables */
+	case MACHINE_SUSPEND: /* offered by the tables where there is firmware to wake up with */
+		if (board->rom[0]) {
+			board->suspended = true;
+			stop_for_good(board);
+		}
 		break;
 	}
 }

@@ -82,6 +82,8 @@ void board_continue(struct board *board);
 bool board_paused(const struct board *board);
 void board_reset(struct board *board);
 void board_power_button(struct board *board);
+/* Out of suspend to RAM; false: it is not suspended. The power button does it too. */
+bool board_wake(struct board *board);
 void board_quit(struct board *board, int code);
 unsigned board_cpus(const struct board *board);
 struct cpu *board_cpu(struct board *board, unsigned index);

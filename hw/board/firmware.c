@@ -178,9 +178,9 @@ static void before_select(void *opaque, const char *name)
 
 bool firmware_describe(struct board *board, struct err *err)
 {
-	/* S0 and S4 are always there; S3 and its sleep type; S4's */
+	/* a byte for each of S0 to S5: the sleep type, with bit 7 if the state is offered */
 	struct device *fw_cfg = board_device(board, "fw_cfg"), *rtc = board_device(board, "rtc");
-	static const u8 sleep_states[6] = {0x80, 0, 0, 0x01, 0x02, 0x80};
+	static const u8 sleep_states[6] = {0x80, 0, 0, 0x81, 0x02, 0x80};
 
 	if (rtc)
 		fill_cmos(board, rtc);

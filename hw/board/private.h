@@ -33,6 +33,7 @@ struct board {
 	unsigned gsi_sources;
 	unsigned paused; /* nested */
 	bool reset_posted;
+	bool suspended; /* to RAM: the CPUs are parked, whatever `paused` says */
 };
 
 struct device *board_add(struct board *board, const char *class_name, const char *id, const char *options, struct err *err);

@@ -28,6 +28,8 @@ struct acpi_machine tables_describe(struct board *board, u16 pm_base, const u8 p
 		.smi_acpi_disable = 0xf0,
 		.sci_irq = 9,
 		.s5_type = 0,
+		.s3 = board->rom[0] != NULL, /* waking up is the firmware's work */
+		.s3_type = 1,
 		.ioapic_base = 0xfec00000,
 		.ioapic_id = 0,
 		.hpet_base = board_device(board, "hpet") ? 0xfed00000 : 0,

@@ -6,7 +6,8 @@
  * the command port's; nothing answers on the SMBus, so every transaction ends with a device error.
  *
  * SLP_TYP: 0 power off, 1 suspend to RAM, 2 suspend to disk (which is power off here).
- * Input pin 0: power button, pressed when high; every "high" is one press. Output pins "sci" (a level, IRQ 9) and "smi" (pulses).
+ * Input pin 0: power button, pressed when high; every "high" is one press. Input pin 1: the machine wakes up from suspend, by that
+ * button. Output pins "sci" (a level, IRQ 9) and "smi" (pulses).
  * Invariant: the timer is armed only while the overflow of the PM timer would be a new interrupt. */
 #include "hw/chipset/pci.h"
 
@@ -98,9 +99,9 @@ static void pm_input(struct device *device, unsigned n, bool level)
 {
 	struct pm *pm = (struct pm *)device;
 
-	if (n || !level)
+	if (n > 1 || !level)
 		return;
-	pm->state.status |= PM1_PWRBTN;
+	pm->state.status |= PM1_PWRBTN | (n ? PM1_WAKE : 0);
 	collect(pm);
 	update(pm);
 }
