@@ -4,6 +4,7 @@
  * block is that of QEMU's pc: four bytes at afe0h.
  * Not implemented: device activity monitors, clock throttling, GPI and GPO (read 0); system management interrupts other than
  * the command port's; nothing answers on the SMBus, so every transaction ends with a device error.
+ * GLBCTL is storage; its SMI_EN is taken as set, because SeaBIOS, waking up, needs an SMI before it has mapped the register.
  *
  * SLP_TYP: 0 power off, 1 suspend to RAM, 2 suspend to disk (which is power off here).
  * Input pin 0: power button, pressed when high; every "high" is one press. Input pin 1: the machine wakes up from suspend, by that
@@ -24,7 +25,6 @@ enum pm1 {
 	PM1_ENABLE = PM1_TMR | PM1_GBL | PM1_PWRBTN | PM1_RTC,
 	CNT_SCI = 1 << 0, CNT_SLP_EN = 1 << 13, CNT_WRITABLE = 0x1c07,
 };
-enum { GLOBAL_SMI_EN = 1 << 0 }; /* GLBCTL, offset 28h */
 enum { ACPI_ENABLE = 0xf1, ACPI_DISABLE = 0xf0 };
 enum smbus {
 	HST_STATUS, SLV_STATUS, HST_CONTROL, HST_COMMAND, HST_ADDRESS, HST_DATA0, HST_DATA1, HST_BLOCK, SLV_CONTROL, SMBUS_REGS = 16,
@@ -231,7 +231,7 @@ static void apm_write(void *opaque, u64 offset, u64 value, unsigned size)
 		s->control &= ~CNT_SCI;
 	collect(pm);
 	update(pm);
-	if (s->pci.config[DEVACTB_HIGH] & DEVACTB_APMC_SMI && s->global & GLOBAL_SMI_EN && !pm->no_smm) {
+	if (s->pci.config[DEVACTB_HIGH] & DEVACTB_APMC_SMI && !pm->no_smm) {
 		irq_set(&pm->device.out[1], true);
 		irq_set(&pm->device.out[1], false);
 	}
