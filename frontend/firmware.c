@@ -172,6 +172,21 @@ static bool copy_file(const struct board_file *from, const char *path, struct er
 	return ok;
 }
 
+/* The image that tells this machine from others: its first disk, unless what is written there is forgotten anyway. */
+static const char *own_disk(const struct config *config)
+{
+	const struct drives_options *o = &config->drives;
+
+	for (unsigned i = 0; i < o->count && !o->snapshot; i++) {
+		const struct drives_item *item = &o->item[i];
+		bool disk = (!item->media || !strcmp(item->media, "disk")) && (!item->iface || !strcmp(item->iface, "ide"));
+
+		if (item->file && disk && !item->read_only && !item->snapshot)
+			return item->file;
+	}
+	return NULL;
+}
+
 /* The variables lie beside the disk they belong to; a machine without a disk has them as long as it runs. */
 static bool read_variables(const char *disk, struct board_config *board, struct loop *loop, struct err *err)
 {
@@ -237,7 +252,7 @@ bool firmware_read(const struct config *config, bool needed, struct board_config
 		path = find("OVMF_CODE_4M.fd", err);
 		return path && read_flash(0, path, true, false, board, loop, err) &&
 		       (variables->file ? read_flash(1, variables->file, variables->read_only, true, board, loop, err)
-		                        : read_variables(NULL, board, loop, err));
+		                        : read_variables(own_disk(config), board, loop, err));
 	}
 	if (!flash[0].file && flash[1].file)
 		return err_set(err, EXIT_USAGE, "flash %s: unit 1 without a unit 0", flash[1].file);

@@ -4,6 +4,7 @@
  * SeaBIOS and OVMF know. */
 #include "hw/board/firmware.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "hw/board/private.h"
@@ -11,6 +12,7 @@
 #include "hw/chipset/fw_cfg.h"
 #include "hw/chipset/pflash.h"
 #include "hw/chipset/rtc.h"
+#include "hw/disk/disk.h"
 
 enum { ROM_MAX = 16 << 20, ISA_ROM = 128 << 10 };
 
@@ -85,28 +87,80 @@ void firmware_free(struct board *board)
 
 /* ---- CMOS memory ---- */
 
-/* What the board writes there beyond what the clock knows of itself. */
-static void fill_cmos(struct board *board, struct device *rtc)
+/* How the BIOS translates cylinders: as they are, or by LBA where they are more than it can count. Two bits a drive. */
+static u8 translations(struct drive *const *drives)
 {
-	/* boot devices in order, a nibble each: 1 floppy, 2 disk, 3 CD; bit 0 of 38h: boot floppies without a signature too */
+	u8 value = 0;
+
+	for (unsigned i = 0; i < 4; i++)
+		if (drives[i] && drives[i]->media == DRIVE_DISK && drives[i]->disk && disk_size(drives[i]->disk) / 512 / (16 * 63) > 1024)
+			value |= 1 << i * 2;
+	return value;
+}
+
+/* What the board writes there beyond what the clock knows of itself. */
+static void fill_cmos(struct board *board, struct device *rtc, const char *order)
+{
+	/* a nibble for each boot device: 1 floppy, 2 disk, 3 CD, 4 network; bit 0 of 38h: floppies without a signature boot too */
 	static const struct { char letter; u8 code; } devices[] = {{'a', 1}, {'b', 1}, {'c', 2}, {'d', 3}, {'n', 4}};
 	const struct board_config *c = &board->config;
-	const char *order = c->boot_once ? c->boot_once : c->boot_order ? c->boot_order : "cad";
 	unsigned codes = 0, shift = 0;
 
-	for (; *order && shift < 12; order++)
+	for (const char *letter = order ? order : "cad"; *letter && shift < 12; letter++)
 		for (unsigned i = 0; i < ARRAY_LEN(devices); i++)
-			if (devices[i].letter == *order) {
+			if (devices[i].letter == *letter) {
 				codes |= devices[i].code << shift;
 				shift += 4;
 			}
 	const struct { u8 at, value; } table[] = {
-		{0x0f, 0},
+		{0x0f, 0}, /* no resume */
 		{0x38, (codes >> 8 & 0xf) << 4 | 1},
+		{0x39, translations(c->ide)},
 		{0x3d, codes & 0xff},
 	};
 	for (unsigned i = 0; i < ARRAY_LEN(table); i++)
 		rtc_set_cmos(rtc, table[i].at, table[i].value);
+}
+
+/* ---- boot order ---- */
+
+struct text {
+	char line[512];
+	size_t len;
+};
+
+static void add(struct text *text, const char *fmt, unsigned a, unsigned b)
+{
+	text->len += snprintf(text->line + text->len, sizeof text->line - text->len, fmt, a, b);
+}
+
+static void add_ide(struct text *text, const struct board_config *c, enum drive_media media)
+{
+	for (unsigned i = 0; i < ARRAY_LEN(c->ide); i++)
+		if (c->ide[i] && c->ide[i]->media == media)
+			add(text, "/pci@i0cf8/ide@1,1/drive@%u/disk@%u\n", i / 2, i % 2);
+}
+
+/* The devices that the letters mean, one by one, as Open Firmware names them; firmware tries what is not named afterwards. */
+static bool boot_order(struct board *board, struct device *fw_cfg, const char *order, struct err *err)
+{
+	struct text text = {.len = 0};
+
+	for (const char *letter = order ? order : ""; *letter && text.len < sizeof text.line / 2; letter++)
+		switch (*letter) {
+		case 'a':
+		case 'b':
+			if (board->config.floppy[*letter - 'a'])
+				add(&text, "/pci@i0cf8/isa@1/fdc@03f0/floppy@%u\n", *letter - 'a', 0);
+			break;
+		case 'c':
+			add_ide(&text, &board->config, DRIVE_DISK);
+			break;
+		case 'd':
+			add_ide(&text, &board->config, DRIVE_CDROM);
+			break;
+		}
+	return fw_cfg_file(fw_cfg, "bootorder", text.line, text.len ? text.len + 1 : 0, err);
 }
 
 /* ---- fw_cfg ---- */
@@ -182,8 +236,9 @@ bool firmware_describe(struct board *board, struct err *err)
 	struct device *fw_cfg = board_device(board, "fw_cfg"), *rtc = board_device(board, "rtc");
 	static const u8 sleep_states[6] = {0x80, 0, 0, 0x81, 0x02, 0x80};
 
+	const char *order = board->config.boot_once ? board->config.boot_once : board->config.boot_order;
 	if (rtc)
-		fill_cmos(board, rtc);
+		fill_cmos(board, rtc, order);
 	if (!fw_cfg)
 		return true;
 	fixed_items(board, fw_cfg);
@@ -191,7 +246,8 @@ bool firmware_describe(struct board *board, struct err *err)
 	board->tables_made = false;
 	if (!tables_acpi_files(board, fw_cfg, err) || !tables_smbios_files(board, fw_cfg, err) || !memory_map(board, fw_cfg, err))
 		return false;
-	if (!fw_cfg_file(fw_cfg, "etc/system-states", sleep_states, sizeof sleep_states, err))
+	if (!fw_cfg_file(fw_cfg, "etc/system-states", sleep_states, sizeof sleep_states, err) ||
+	    !boot_order(board, fw_cfg, order, err))
 		return false;
 	if (board->config.boot_menu && board->config.boot_menu_wait &&
 	    !number_file(fw_cfg, "etc/boot-menu-wait", board->config.boot_menu_wait, 2, err))

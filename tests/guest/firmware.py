@@ -1,21 +1,8 @@
 #!/usr/bin/env python3
 """Power on into firmware: what SeaBIOS says on the debug port and on its serial console.
 usage: firmware.py PAISANO"""
-import os, shutil, socket, subprocess, sys, tempfile, time
-
-LIMIT = 120  # seconds before a step counts as failed
-
-
-def fail(text):
-    print('FAILED:', text)
-    sys.exit(1)
-
-
-def check(condition, text):
-    if not condition:
-        fail(text)
-    print('ok:', text)
-
+import os, shutil, subprocess, sys, tempfile
+from peer import LIMIT, Peer, check, fail
 
 def seabios(paisano, tmp):
     """Without a disk: through POST to the end of its list of boot devices, then the reset it is told to do."""
@@ -40,35 +27,6 @@ def read(path):
         return f.read()
 
 
-def dial(path):
-    """Connect to a socket that the emulator is about to open."""
-    end = time.monotonic() + LIMIT
-    while True:
-        s = socket.socket(socket.AF_UNIX)
-        try:
-            s.connect(path)
-            s.settimeout(LIMIT)
-            return s
-        except OSError:
-            s.close()
-            if time.monotonic() > end:
-                fail(f'nobody opens {path}')
-            time.sleep(0.05)
-
-
-def expect(connection, words):
-    text = b''
-    while words not in text:
-        try:
-            got = connection.recv(65536)
-        except socket.timeout:
-            got = b''
-        if not got:
-            fail(f'no {words!r} in {text[-500:]!r}')
-        text += got
-    return text
-
-
 def ovmf(paisano, tmp):
     """To the UEFI shell and off again, with variables in a file: what the firmware wrote there is found by the next start."""
     variables = os.path.join(tmp, 'vars')
@@ -80,11 +38,9 @@ def ovmf(paisano, tmp):
         p = subprocess.Popen([paisano, '-m', '128M', '-bios', 'uefi', '-pflash', variables, '-display', 'none', '-serial',
                               f'unix:{path},server,nowait'], stdin=subprocess.DEVNULL)
         try:
-            console = dial(path)
-            expect(console, b'Shell>')
-            for key in b'reset -s\r':  # a byte at a time: the UART has no flow control
-                console.sendall(bytes([key]))
-                time.sleep(0.02)
+            console = Peer(path)
+            console.expect(b'Shell>')
+            console.type('reset -s\r')
             code = p.wait(LIMIT)
         finally:
             p.kill()
