@@ -92,6 +92,8 @@ static void isa_device(struct aml *a, const struct acpi_isa *d)
 			aml_io(a, d->io[i], d->io_len[i]);
 	if (d->irq >= 0)
 		aml_irq(a, d->irq);
+	if (d->dma)
+		aml_dma(a, d->dma);
 	aml_resources_end(a);
 	aml_close(a);
 }

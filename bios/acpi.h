@@ -13,6 +13,7 @@ struct acpi_isa {
 	u8 io_len[2];
 	i8 irq;           /* -1 = none */
 	u8 uid;
+	u8 dma;           /* ISA DMA channels, a bit each */
 };
 
 /* What the tables tell of the machine. */

@@ -186,6 +186,13 @@ void aml_irq(struct aml *aml, unsigned irq)
 	little(aml, 1u << irq, 2);
 }
 
+void aml_dma(struct aml *aml, u8 channels)
+{
+	aml_byte(aml, 0x2a);
+	aml_byte(aml, channels);
+	aml_byte(aml, 0); /* compatible timing, no bus master, bytes */
+}
+
 void aml_memory_fixed(struct aml *aml, u32 base, u32 len)
 {
 	aml_byte(aml, 0x86);

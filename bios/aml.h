@@ -33,6 +33,7 @@ void aml_resources(struct aml *aml);
 void aml_resources_end(struct aml *aml);
 void aml_io(struct aml *aml, u16 first, u8 len);
 void aml_irq(struct aml *aml, unsigned irq);                     /* edge, active high, exclusive */
+void aml_dma(struct aml *aml, u8 channels);                      /* 8-bit channels, a bit each */
 void aml_memory_fixed(struct aml *aml, u32 base, u32 len);
 void aml_bus_range(struct aml *aml, u16 first, u16 last);
 void aml_io_range(struct aml *aml, u16 first, u16 last);         /* producer, as of a bridge */

@@ -63,6 +63,7 @@ struct machine {
 	struct loop *loop;
 	struct machine_ops ops;
 	struct pci_bus *pci;   /* NULL until the host bridge has made it */
+	struct device *isa_dma; /* hw/chipset/dma.h; NULL until the DMA controller has come */
 	struct apic_bus *apic; /* NULL until the first local APIC or IOAPIC has made it */
 	struct ram *ram;     /* guest RAM, for what the host bridge shadows; byte 0 is guest address 0. May be NULL */
 	u64 ram_size;        /* bytes of guest RAM in all */

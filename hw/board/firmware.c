@@ -13,6 +13,7 @@
 #include "hw/chipset/pflash.h"
 #include "hw/chipset/rtc.h"
 #include "hw/disk/disk.h"
+#include "hw/disk/fdc.h"
 
 enum { ROM_MAX = 16 << 20, ISA_ROM = 128 << 10 };
 
@@ -112,8 +113,13 @@ static void fill_cmos(struct board *board, struct device *rtc, const char *order
 				codes |= devices[i].code << shift;
 				shift += 4;
 			}
+	struct device *fdc = board_device(board, "fdc");
+	u8 a = fdc ? fdc_drive_type(fdc, 0) : 0, b = fdc ? fdc_drive_type(fdc, 1) : 0;
+	u8 floppies = a && b ? 0x41 : a || b ? 0x01 : 0; /* in the equipment byte */
 	const struct { u8 at, value; } table[] = {
 		{0x0f, 0}, /* no resume */
+		{0x10, a << 4 | b},
+		{0x14, (rtc_get_cmos(rtc, 0x14) & ~0xc1) | floppies},
 		{0x38, (codes >> 8 & 0xf) << 4 | 1},
 		{0x39, translations(c->ide)},
 		{0x3d, codes & 0xff},

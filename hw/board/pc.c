@@ -20,6 +20,7 @@ const struct pc_device pc_devices[] = {
 	{"rtc",          "rtc",     NULL,       0, {{"irq8", "hpet", 1}}},
 	{"i8042",        "i8042",   NULL,       0, {{"irq1", "gsi", 1}, {"irq12", "gsi", 12}, {"a20", "port92", 0}}},
 	{"dma",          "dma",     NULL,       0, {{0}}},
+	{"isa-fdc",      "fdc",     NULL,       0, {{"irq6", "gsi", 6}}, PC_FLOPPY},
 	{"fw_cfg",       "fw_cfg",  NULL,       0, {{0}}},
 	{"isa-serial",   "serial0", "index=0",  1, {{"irq", "gsi", 4}}},
 	{"isa-serial",   "serial1", "index=1",  2, {{"irq", "gsi", 3}}},
@@ -29,7 +30,7 @@ const struct pc_device pc_devices[] = {
 };
 
 const struct acpi_isa pc_isa[] = {
-	/* name, PnP id,   ports,         lengths, irq, uid */
+	/* name, PnP id,   ports,         lengths, irq, uid, DMA */
 	{"RTC_", "PNP0B00", {0x70, 0},    {2, 0},   8, 0},
 	{"TMR_", "PNP0100", {0x40, 0},    {4, 0},   0, 0},
 	{"SPKR", "PNP0800", {0x61, 0},    {1, 0},  -1, 0},
@@ -37,6 +38,7 @@ const struct acpi_isa pc_isa[] = {
 	{"MOU_", "PNP0F13", {0, 0},       {0, 0},  12, 0},
 	{"COM1", "PNP0501", {0x3f8, 0},   {8, 0},   4, 1},
 	{"COM2", "PNP0501", {0x2f8, 0},   {8, 0},   3, 2},
+	{"FDC0", "PNP0700", {0x3f2, 0x3f7}, {4, 1},   6, 0, 1 << 2},
 	{"FWCF", "QEMU0002", {0x510, 0},  {12, 0}, -1, 0},
 };
 /* clang-format on */

@@ -267,6 +267,7 @@ static bool dma_init(struct device *device, struct err *err)
 	}
 	d->pages = (struct region){.name = "dma.page", .size = 16, .ops = &page_ops, .opaque = d};
 	bus_map_io(bus, &d->pages, 0x80);
+	device->machine->isa_dma = device;
 	return true;
 }
 
@@ -291,6 +292,7 @@ static void dma_destroy(struct device *device)
 {
 	struct dma *d = (struct dma *)device;
 
+	device->machine->isa_dma = NULL;
 	bus_unmap(device->machine->bus, &d->ports[0]);
 	bus_unmap(device->machine->bus, &d->ports[1]);
 	bus_unmap(device->machine->bus, &d->pages);
