@@ -72,7 +72,7 @@ struct fdc_state {
 	u8 multi, counted, terminal;
 	u8 st0, st1, st2;
 	u8 scan;       /* so far in this sector: bit 0 a byte of the disk was less, bit 1 more */
-	u8 pad[3];
+	u8 pad[6];
 	u8 buf[FDC_SECTOR];
 };
 
