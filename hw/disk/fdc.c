@@ -266,7 +266,10 @@ static void fdc_write(void *opaque, u64 offset, u64 value, unsigned size)
 	}
 }
 static u64 fdc_read_high(void *opaque, u64 offset, unsigned size) { return fdc_read(opaque, REG_DIR + offset, size); }
-static void fdc_write_high(void *opaque, u64 offset, u64 value, unsigned size) { fdc_write(opaque, REG_DIR + offset, value, size); }
+static void fdc_write_high(void *opaque, u64 offset, u64 value, unsigned size)
+{
+	fdc_write(opaque, REG_DIR + offset, value, size);
+}
 static const struct region_ops low_ops = {.read = fdc_read, .write = fdc_write, .max = 1};
 static const struct region_ops high_ops = {.read = fdc_read_high, .write = fdc_write_high, .max = 1};
 
@@ -290,7 +293,7 @@ static void changed(void *opaque)
 	look_at_medium(d);
 	d->s->medium_size = medium_size(d);
 	d->s->changed = 1;
-	TRACE(ev_medium, "unit %u tracks %u sectors %u", d->index, d->format ? d->format->tracks : 0, d->format ? d->format->sectors : 0);
+	TRACE(ev_medium, "unit %u size %llu", d->index, (unsigned long long)d->s->medium_size);
 }
 
 u8 fdc_drive_type(struct device *device, unsigned unit)

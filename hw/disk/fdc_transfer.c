@@ -299,8 +299,9 @@ static void submit(struct fdc *f)
 		memcpy(f->disk_buf, s->buf, FDC_SECTOR);
 	else
 		memset(f->disk_buf, 0, FDC_SECTOR);
-	f->request = (struct disk_request){.op = s->step == STEP_WRITE ? DISK_WRITE : DISK_READ, .offset = at,
-	                                   .len = MIN(size - at, (u64)FDC_SECTOR), .buf = f->disk_buf, .done = request_done, .opaque = f};
+	f->request = (struct disk_request){
+		.op = s->step == STEP_WRITE ? DISK_WRITE : DISK_READ, .offset = at, .len = MIN(size - at, (u64)FDC_SECTOR),
+		.buf = f->disk_buf, .done = request_done, .opaque = f};
 	f->busy = d->drive->disk;
 	drive_submit(d->drive, f->device.machine->loop, &f->request);
 }
