@@ -65,6 +65,7 @@ struct jit *cache_new(struct err *err)
 	jit->exec = (u8 *)run - (u8 *)code;
 	jit->size = CODE_SIZE;
 	jit->fpu = fpu_new();
+	jit->scratch = err_alloc(sizeof *jit->scratch);
 	begin(jit);
 	stubs_build(jit);
 	return jit;
@@ -90,6 +91,7 @@ void cache_free(struct cpu *cpu)
 
 	free_all(cpu, jit);
 	free(jit->fpu);
+	free(jit->scratch);
 	munmap(jit->code + jit->exec, jit->size);
 	munmap(jit->code, jit->size);
 	free(jit);

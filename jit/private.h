@@ -84,7 +84,7 @@ struct jit {
 	struct stubs stubs;
 	struct fpu_image *fpu; /* NULL: x87 instructions are not rewritten */
 	struct translation *all;
-	struct block scratch; /* cpu->block while the interpreter runs one instruction */
+	struct block *scratch; /* cpu->block while the interpreter runs one instruction */
 	bool full;
 	bool counting;       /* translations count instructions, and stop at cpu->stop_at */
 	struct { u64 version, number; } space[2]; /* of supervisor and user mode */

@@ -262,7 +262,7 @@ static bool one(struct cpu *cpu, struct single *single)
 	if (x87)
 		fpu_store(cpu);
 	u32 left = single->insn.left;
-	cpu->block = &jit->scratch;
+	cpu->block = jit->scratch;
 	if (!jit->counting)
 		cpu->instructions += left;
 	jit->interpreted++;
