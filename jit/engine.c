@@ -12,7 +12,7 @@
 #include "cpu/flags.h"
 #include "cpu/interp.h"
 #include "jit/private.h"
-#include "jit/x64/host.h"
+#include "jit/x64/hostcpu.h"
 
 struct jit_options jit_options = {.warm = 24, .block = BLOCK_MAX, .limit = ~0ull};
 
@@ -46,7 +46,7 @@ static bool prepare(struct cpu *cpu, bool counting)
 	if (jit->counting != counting)
 		cache_flush(cpu);
 	jit->counting = counting;
-	host_set_gs(cpu);
+	hostcpu_set_gs(cpu);
 	return true;
 }
 

@@ -5,10 +5,10 @@
  * what they were. */
 #include "jit/x64/x64.h"
 
-#include <cpuid.h>
 #include <stdlib.h>
 
 #include "cpu/x87.h"
+#include "jit/x64/hostcpu.h"
 
 struct fpu_image {
 	u16 fcw, fsw;
@@ -64,10 +64,8 @@ void fpu_store(struct cpu *cpu)
 struct fpu_image *fpu_new(void)
 {
 	struct fpu_image *image = NULL;
-	unsigned a, b, c = 0, d;
 
-	__cpuid(1, a, b, c, d);
-	if (c & bit_OSXSAVE)
+	if (hostcpu_has(HOST_OSXSAVE))
 		image = aligned_alloc(_Alignof(struct fpu_image), sizeof *image);
 	if (image)
 		*image = (struct fpu_image){0};

@@ -4,6 +4,7 @@
  *
  * NOT IMPLEMENTED: (these run in the interpreter) AH..BH operands, x87, MMX, string instructions, everything of the system. */
 #include "cpu/flags.h"
+#include "jit/x64/hostcpu.h"
 #include "jit/x64/x64.h"
 
 #define M(name) ZYDIS_MNEMONIC_##name
@@ -42,24 +43,24 @@ static const u8 kinds[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
 };
 
 /* What the guest's CPU model may offer though this host has it not. */
-static bool host_has(const ZydisDecodedInstruction *z)
+static bool host_knows(const ZydisDecodedInstruction *z)
 {
 	switch (z->mnemonic) {
-	case M(POPCNT): return __builtin_cpu_supports("popcnt");
-	case M(LZCNT): return __builtin_cpu_supports("lzcnt");
-	case M(TZCNT): return __builtin_cpu_supports("bmi");
-	case M(MOVBE): return __builtin_cpu_supports("movbe");
-	case M(CRC32): return __builtin_cpu_supports("sse4.2");
-	case M(ADCX): case M(ADOX): return __builtin_cpu_supports("adx");
+	case M(POPCNT): return hostcpu_has(HOST_POPCNT);
+	case M(LZCNT): return hostcpu_has(HOST_LZCNT);
+	case M(TZCNT): return hostcpu_has(HOST_BMI1);
+	case M(MOVBE): return hostcpu_has(HOST_MOVBE);
+	case M(CRC32): return hostcpu_has(HOST_SSE4_2);
+	case M(ADCX): case M(ADOX): return hostcpu_has(HOST_ADX);
 	default: break;
 	}
 	switch (z->meta.isa_ext) {
-	case ZYDIS_ISA_EXT_SSE3: return __builtin_cpu_supports("sse3");
-	case ZYDIS_ISA_EXT_SSSE3: return __builtin_cpu_supports("ssse3");
-	case ZYDIS_ISA_EXT_SSE4: return __builtin_cpu_supports("sse4.2");
-	case ZYDIS_ISA_EXT_AES: return __builtin_cpu_supports("aes");
-	case ZYDIS_ISA_EXT_PCLMULQDQ: return __builtin_cpu_supports("pclmul");
-	case ZYDIS_ISA_EXT_SHA: return __builtin_cpu_supports("sha");
+	case ZYDIS_ISA_EXT_SSE3: return hostcpu_has(HOST_SSE3);
+	case ZYDIS_ISA_EXT_SSSE3: return hostcpu_has(HOST_SSSE3);
+	case ZYDIS_ISA_EXT_SSE4: return hostcpu_has(HOST_SSE4_2);
+	case ZYDIS_ISA_EXT_AES: return hostcpu_has(HOST_AES);
+	case ZYDIS_ISA_EXT_PCLMULQDQ: return hostcpu_has(HOST_PCLMULQDQ);
+	case ZYDIS_ISA_EXT_SHA: return hostcpu_has(HOST_SHA);
 	default: return true;
 	}
 }
@@ -323,7 +324,7 @@ static bool plain(struct context *c)
 	enum kind kind = kind_of(z);
 	unsigned flags = prefix_flags(z);
 
-	if (kind == K_NONE || z->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY || !host_has(z))
+	if (kind == K_NONE || z->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY || !host_knows(z))
 		return false;
 	if (kind == K_VOID)
 		return true;
