@@ -423,28 +423,31 @@ bool access_refill(struct cpu *cpu, u64 linear, unsigned size, bool write)
 	return linear - (write ? e->write : e->read) < PAGE_SIZE;
 }
 
-static always_inline u64 load_sized(const u8 *p, unsigned size)
+static always_inline u64 load_sized(const struct cpu *cpu, const u8 *p, unsigned size)
 {
-	return size == 8 ? load64(p) : size == 4 ? load32(p) : size == 2 ? load16(p) : *p;
+	return size == 8   ? guest_load64(cpu, p)
+	       : size == 4 ? guest_load32(cpu, p)
+	       : size == 2 ? guest_load16(cpu, p)
+	                   : guest_load8(cpu, p);
 }
 
-static always_inline void store_sized(u8 *p, u64 value, unsigned size)
+static always_inline void store_sized(const struct cpu *cpu, u8 *p, u64 value, unsigned size)
 {
 	if (size == 8)
-		store64(p, value);
+		guest_store64(cpu, p, value);
 	else if (size == 4)
-		store32(p, value);
+		guest_store32(cpu, p, value);
 	else if (size == 2)
-		store16(p, value);
+		guest_store16(cpu, p, value);
 	else
-		*p = value;
+		guest_store8(cpu, p, value);
 }
 
 static u64 place_read(struct cpu *cpu, const struct place *place, unsigned size)
 {
 	if (!place->hva)
 		return device_read(cpu, place->gpa, size);
-	return load_sized(place->hva, size);
+	return load_sized(cpu, place->hva, size);
 }
 
 static void place_write(struct cpu *cpu, const struct place *place, u64 value, unsigned size)
@@ -454,7 +457,7 @@ static void place_write(struct cpu *cpu, const struct place *place, u64 value, u
 	} else if (place->page && !place->page->writable) {
 		bus_store(cpu, place->gpa, value, size); /* ROM: dropped, or the region's own way */
 	} else {
-		store_sized(place->hva, value, size);
+		store_sized(cpu, place->hva, value, size);
 		if (place->page)
 			stored(cpu, place->page, place->hva, size);
 	}
@@ -511,7 +514,7 @@ static u64 read_as(struct cpu *cpu, u64 linear, unsigned size, enum tlb_index as
 	for (unsigned i = 0; i < size; i++) {
 		struct place *p = i < first ? &a : &b;
 		unsigned at = i < first ? i : i - first;
-		u8 byte = p->hva ? p->hva[at] : (u8)device_read(cpu, p->gpa + at, 1);
+		u8 byte = p->hva ? guest_load8(cpu, p->hva + at) : (u8)device_read(cpu, p->gpa + at, 1);
 		value |= (u64)byte << i * 8;
 	}
 	return value;
@@ -598,10 +601,10 @@ static bool cas_alone(struct cpu *cpu, struct place place[2], unsigned first, u6
 	u64 seen = 0;
 
 	for (unsigned i = 0; i < size; i++)
-		seen |= (u64)(i < first ? place[0].hva[i] : place[1].hva[i - first]) << i * 8;
+		seen |= (u64)guest_load8(cpu, i < first ? &place[0].hva[i] : &place[1].hva[i - first]) << i * 8;
 	bool same = seen == (old & mask_bytes(size));
 	for (unsigned i = 0; same && i < size; i++)
-		*(i < first ? &place[0].hva[i] : &place[1].hva[i - first]) = value >> i * 8;
+		guest_store8(cpu, i < first ? &place[0].hva[i] : &place[1].hva[i - first], value >> i * 8);
 	quiet_alone_end(cpu, inside);
 	stored(cpu, place[0].page, place[0].hva, MIN(first, size));
 	if (first < size)
@@ -719,7 +722,7 @@ void access_read_bytes(struct cpu *cpu, u64 linear, void *buf, unsigned len, uns
 		struct place place;
 		find(cpu, linear, false, current_tlb(cpu), &place);
 		if (place.hva)
-			memcpy(to, place.hva, part);
+			guest_move(cpu, to, place.hva, part);
 		else
 			for (unsigned i = 0; i < part; i++)
 				to[i] = device_read(cpu, place.gpa + i, 1);
@@ -739,7 +742,7 @@ void access_write_bytes(struct cpu *cpu, u64 linear, const void *buf, unsigned l
 		struct place place;
 		find(cpu, linear, true, current_tlb(cpu), &place);
 		if (is_memory(&place)) {
-			memcpy(place.hva, from, part);
+			guest_move(cpu, place.hva, from, part);
 			if (place.page)
 				stored(cpu, place.page, place.hva, part);
 		} else {
@@ -893,7 +896,7 @@ u64 sys_read(struct cpu *cpu, u64 linear, unsigned size)
 	linear = cpu->long_mode ? linear : (u32)linear;
 	const struct tlb_entry *e = tlb_slot(&cpu->tlbs[TLB_SUPER], linear);
 	if (likely(linear - e->read <= PAGE_SIZE - size))
-		return load_sized((const u8 *)(e->host + (linear & PAGE_OFFSET)), size);
+		return load_sized(cpu, (const u8 *)(e->host + (linear & PAGE_OFFSET)), size);
 	return read_as(cpu, sys_linear(cpu, linear, size), size, TLB_SUPER);
 }
 

@@ -8,6 +8,7 @@
 #define CPU_ACCESS_H
 
 #include "cpu/exception.h"
+#include "cpu/guestmem.h"
 #include "cpu/insn.h"
 #include "cpu/mode.h"
 
@@ -68,13 +69,13 @@ static always_inline void *access_fast(struct cpu *cpu, u64 linear, unsigned siz
 	static always_inline u##bits lin_read##bits(struct cpu *cpu, u64 linear, unsigned seg)                            \
 	{                                                                                                                  \
 		void *p = access_fast(cpu, linear, bits / 8, false);                                                           \
-		return likely(p != NULL) ? load##bits(p) : (u##bits)access_read(cpu, linear, bits / 8, seg);                   \
+		return likely(p != NULL) ? guest_load##bits(cpu, p) : (u##bits)access_read(cpu, linear, bits / 8, seg);                   \
 	}                                                                                                                  \
 	static always_inline void lin_write##bits(struct cpu *cpu, u64 linear, u##bits v, unsigned seg)                   \
 	{                                                                                                                  \
 		void *p = access_fast(cpu, linear, bits / 8, true);                                                            \
 		if (likely(p != NULL))                                                                                         \
-			store##bits(p, v);                                                                                         \
+			guest_store##bits(cpu, p, v);                                                                                         \
 		else                                                                                                           \
 			access_write(cpu, linear, v, bits / 8, seg);                                                               \
 	}
@@ -134,7 +135,7 @@ static always_inline u64 ea_linear(struct cpu *cpu, const struct insn *in, unsig
 	{                                                                                                                  \
 		*la = ea_linear(cpu, in, bits / 8, true);                                                                      \
 		void *p = access_fast(cpu, *la, bits / 8, true);                                                               \
-		return likely(p != NULL) ? load##bits(p) : (u##bits)access_rmw_read(cpu, *la, bits / 8, in->seg);              \
+		return likely(p != NULL) ? guest_load##bits(cpu, p) : (u##bits)access_rmw_read(cpu, *la, bits / 8, in->seg);              \
 	}                                                                                                                  \
 	static always_inline void mem_store##bits(struct cpu *cpu, const struct insn *in, u64 la, u##bits v)              \
 	{                                                                                                                  \
@@ -143,8 +144,12 @@ static always_inline u64 ea_linear(struct cpu *cpu, const struct insn *in, unsig
 	static always_inline bool mem_cas##bits(struct cpu *cpu, const struct insn *in, u64 la, u##bits old, u##bits v)   \
 	{                                                                                                                  \
 		void *p = access_fast(cpu, la, bits / 8, true);                                                                \
-		if (likely(p && !((uintptr_t)p & (bits / 8 - 1))))                                                             \
-			return __atomic_compare_exchange_n((u##bits *)p, &old, v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);      \
+		if (likely(p && !((uintptr_t)p & (bits / 8 - 1)))) {                                                           \
+			guest_order_all(cpu);                                                                                      \
+			bool same = __atomic_compare_exchange_n((u##bits *)p, &old, v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); \
+			guest_order_all(cpu);                                                                                      \
+			return same;                                                                                               \
+		}                                                                                                              \
 		return access_cas(cpu, la, old, v, bits / 8, in->seg);                                                         \
 	}
 /* Read for a later write: faults as a write would. */
@@ -174,7 +179,7 @@ static always_inline struct m128 mem_read128(struct cpu *cpu, const struct insn 
 	struct m128 v;
 	if (unlikely(!p))
 		return access_read128(cpu, la, in->seg);
-	memcpy(&v, p, 16);
+	guest_copy16(cpu, &v, p);
 	return v;
 }
 static always_inline void mem_write128(struct cpu *cpu, const struct insn *in, struct m128 v, bool aligned)
@@ -184,7 +189,7 @@ static always_inline void mem_write128(struct cpu *cpu, const struct insn *in, s
 		exception_gp(cpu, 0);
 	void *p = access_fast(cpu, la, 16, true);
 	if (likely(p != NULL))
-		memcpy(p, &v, 16);
+		guest_copy16(cpu, p, &v);
 	else
 		access_write128(cpu, la, v, in->seg);
 }

@@ -66,7 +66,7 @@ static always_inline void flags_bit(struct cpu *cpu, u64 value, unsigned bit)
 		u64 la = string_linear(cpu, in, bit, bits, true);                                                              \
 		do {                                                                                                           \
 			u8 *p = access_fast(cpu, la, bits / 8, true);                                                              \
-			old = p ? load##bits(p) : (u##bits)access_rmw_read(cpu, la, bits / 8, in->seg);                            \
+			old = p ? guest_load##bits(cpu, p) : (u##bits)access_rmw_read(cpu, la, bits / 8, in->seg);                            \
 			if (!(in->prefix & INSN_LOCK)) {                                                                           \
 				mem_store##bits(cpu, in, la, how(old, mask));                                                          \
 				break;                                                                                                 \

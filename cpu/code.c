@@ -393,7 +393,7 @@ static struct block *find_odd(struct cpu *cpu, u64 linear, u8 *hva)
 			bytes[len] = bus_read(cpu->bus, gpa & cpu->bus->a20_mask, 1);
 			quiet_enter(cpu, inside);
 		} else {
-			bytes[len] = *p;
+			bytes[len] = guest_load8(cpu, p);
 		}
 		len++;
 		result = decode_insn(cpu, &in, bytes, len, off, cpu->code_mode, &ends);

@@ -57,7 +57,7 @@ static always_inline bool fastop_find(struct cpu *cpu, const struct insn *in, bo
 		u8 *p;                                                                                                         \
 		if (unlikely(!fastop_find(cpu, in, base_only, bits / 8, false, &p)))                                           \
 			return name##_slow(cpu, in);                                                                               \
-		name##_do(cpu, in, load##bits(p));                                                                             \
+		name##_do(cpu, in, guest_load##bits(cpu, p));                                                                  \
 		INSN_NEXT(cpu, in);                                                                                            \
 	}
 #define OP_READ(name, bits)                                                                                            \
@@ -78,7 +78,7 @@ static always_inline bool fastop_find(struct cpu *cpu, const struct insn *in, bo
 		u8 *p;                                                                                                         \
 		if (unlikely(!fastop_find(cpu, in, base_only, bits / 8, true, &p)))                                            \
 			return name##_slow(cpu, in);                                                                               \
-		store##bits(p, name##_do(cpu, in));                                                                            \
+		guest_store##bits(cpu, p, name##_do(cpu, in));                                                                 \
 		INSN_NEXT(cpu, in);                                                                                            \
 	}
 #define OP_WRITE(name, bits)                                                                                           \
@@ -118,7 +118,7 @@ static always_inline void fastop_restore(struct cpu *cpu, const struct fastop_fl
 		u8 *p;                                                                                                         \
 		if (unlikely(!fastop_find(cpu, in, base_only, bits / 8, true, &p) || (in->prefix & INSN_LOCK)))                \
 			return name##_slow(cpu, in);                                                                               \
-		store##bits(p, name##_do(cpu, in, load##bits(p)));                                                             \
+		guest_store##bits(cpu, p, name##_do(cpu, in, guest_load##bits(cpu, p)));                                       \
 		INSN_NEXT(cpu, in);                                                                                            \
 	}
 #define OP_RMW(name, bits)                                                                                             \

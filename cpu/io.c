@@ -185,19 +185,19 @@ static void unlock(struct cpu *cpu)
 		loop_unlock(cpu->bus->loop);
 }
 
-static u64 load_element(const u8 *p, unsigned size)
+static u64 load_element(const struct cpu *cpu, const u8 *p, unsigned size)
 {
-	return size == 1 ? load8(p) : size == 2 ? load16(p) : load32(p);
+	return size == 1 ? guest_load8(cpu, p) : size == 2 ? guest_load16(cpu, p) : guest_load32(cpu, p);
 }
 
-static void store_element(u8 *p, u64 value, unsigned size)
+static void store_element(const struct cpu *cpu, u8 *p, u64 value, unsigned size)
 {
 	if (size == 1)
-		store8(p, value);
+		guest_store8(cpu, p, value);
 	else if (size == 2)
-		store16(p, value);
+		guest_store16(cpu, p, value);
 	else
-		store32(p, value);
+		guest_store32(cpu, p, value);
 }
 
 static bool misaligned(const struct cpu *cpu, u64 linear, unsigned size)
@@ -222,7 +222,7 @@ static u64 ins_some(struct cpu *cpu, const struct insn *in, u16 port, u64 offset
 				access_write(cpu, linear + done * size, value, size, SEG_ES);
 				return done + 1;
 			}
-			store_element(p, value, size);
+			store_element(cpu, p, value, size);
 		} while (++done < n && !interrupted(cpu));
 		unlock(cpu);
 		return done;
@@ -244,7 +244,7 @@ static u64 outs_some(struct cpu *cpu, const struct insn *in, u16 port, u64 offse
 	if (p) {
 		lock(cpu);
 		do
-			port_out(cpu, in, port, load_element(p + done * size, size), size);
+			port_out(cpu, in, port, load_element(cpu, p + done * size, size), size);
 		while (++done < n && !interrupted(cpu));
 		unlock(cpu);
 		return done;

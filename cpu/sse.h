@@ -135,15 +135,20 @@ static always_inline bool sse_find(struct cpu *cpu, const struct insn *in, bool 
 		return likely((off >> 4 | off << 60) < PAGE_SIZE / 16);
 	return likely(off <= PAGE_SIZE - size);
 }
-static always_inline union lanes128 load128(const void *p)
+static always_inline union lanes128 guest_load128(const struct cpu *cpu, const void *p)
 {
 	union lanes128 v;
-	memcpy(&v, p, 16);
+	guest_copy16(cpu, &v, p);
 	return v;
 }
-static always_inline void store128(void *p, union lanes128 v)
+/* In place, for lanes chosen at run time: on hosts with a weak order of memory these loads are not ordered among others. */
+static always_inline const union lanes128 *guest_lanes(const struct cpu *cpu INSN_UNUSED, const void *p)
 {
-	memcpy(p, &v, 16);
+	return p;
+}
+static always_inline void guest_store128(const struct cpu *cpu, void *p, union lanes128 v)
+{
+	guest_copy16(cpu, p, &v);
 }
 
 /* ---- writing instruction functions ---- */
@@ -179,7 +184,7 @@ struct m128 sse_slow_read(struct cpu *cpu, const struct insn *in, bool aligned);
 		u8 *p;                                                                                                         \
 		if (unlikely(!sse_find(cpu, in, base_only, size, aligned, false, &p)))                                         \
 			return name##_slow(cpu, in);                                                                               \
-		name##_do(cpu, in, load(p));                                                                                   \
+		name##_do(cpu, in, load(cpu, p));                                                                              \
 		INSN_NEXT(cpu, in);                                                                                            \
 	}
 #define SSE_LOAD_ANY(name, type, size, aligned, load, ...)                                                             \
@@ -194,9 +199,9 @@ struct m128 sse_slow_read(struct cpu *cpu, const struct insn *in, bool aligned);
 	SSE_LOAD_FAST(name, name, size, aligned, load, false)                                                              \
 	SSE_LOAD_FAST(name, name##_b, size, aligned, load, true)                                                           \
 	SSE_LOAD_BODY(name, type)
-#define SSE_LOAD(name, bits) SSE_LOAD_ANY(name, u##bits, bits / 8, false, load##bits, mem_read##bits(cpu, in))
+#define SSE_LOAD(name, bits) SSE_LOAD_ANY(name, u##bits, bits / 8, false, guest_load##bits, mem_read##bits(cpu, in))
 #define SSE_LOAD128(name, aligned) \
-	SSE_LOAD_ANY(name, union lanes128, 16, aligned, load128, (union lanes128){.m = sse_slow_read(cpu, in, aligned)})
+	SSE_LOAD_ANY(name, union lanes128, 16, aligned, guest_load128, (union lanes128){.m = sse_slow_read(cpu, in, aligned)})
 
 #define SSE_STORE_BODY(name, type)                                                                                     \
 	static always_inline type name##_do(struct cpu *cpu INSN_UNUSED, const struct insn *in INSN_UNUSED)
@@ -206,7 +211,7 @@ struct m128 sse_slow_read(struct cpu *cpu, const struct insn *in, bool aligned);
 		u8 *p;                                                                                                         \
 		if (unlikely(!sse_find(cpu, in, base_only, size, aligned, true, &p)))                                          \
 			return name##_slow(cpu, in);                                                                               \
-		store(p, name##_do(cpu, in));                                                                                  \
+		store(cpu, p, name##_do(cpu, in));                                                                             \
 		INSN_NEXT(cpu, in);                                                                                            \
 	}
 #define SSE_STORE_ANY(name, type, size, aligned, store, ...)                                                           \
@@ -222,13 +227,13 @@ struct m128 sse_slow_read(struct cpu *cpu, const struct insn *in, bool aligned);
 	SSE_STORE_FAST(name, name##_b, size, aligned, store, true)                                                         \
 	SSE_STORE_BODY(name, type)
 #define SSE_STORE(name, bits)                                                                                          \
-	SSE_STORE_ANY(name, u##bits, bits / 8, false, store##bits, mem_write##bits(cpu, in, name##_do(cpu, in)))
+	SSE_STORE_ANY(name, u##bits, bits / 8, false, guest_store##bits, mem_write##bits(cpu, in, name##_do(cpu, in)))
 #define SSE_STORE128(name, aligned)                                                                                    \
-	SSE_STORE_ANY(name, union lanes128, 16, aligned, store128, mem_write128(cpu, in, name##_do(cpu, in).m, aligned))
+	SSE_STORE_ANY(name, union lanes128, 16, aligned, guest_store128, mem_write128(cpu, in, name##_do(cpu, in).m, aligned))
 
 /* Where the operand lies; aligned. */
 #define SSE_LOAD_AT(name)                                                                                              \
-	SSE_LOAD_ANY(name, const union lanes128 *, 16, true, (const union lanes128 *),                                     \
+	SSE_LOAD_ANY(name, const union lanes128 *, 16, true, guest_lanes,                                    \
 	             &(union lanes128){.m = sse_slow_read(cpu, in, true)})
 
 #define SSE_OP_BODY(name)                                                                                              \

@@ -45,10 +45,10 @@ static always_inline void sse_finish(struct cpu *cpu, const struct softfloat_env
 #define FP_SIZE64 8
 #define FP_SIZE128 16
 #define FP_SIZE64L 8
-#define FP_LOAD32(p) load32(p)
-#define FP_LOAD64(p) load64(p)
-#define FP_LOAD128(p) load128(p)
-#define FP_LOAD64L(p) ((union lanes128){.vq = {load64(p), 0}})
+#define FP_LOAD32(p) guest_load32(cpu, p)
+#define FP_LOAD64(p) guest_load64(cpu, p)
+#define FP_LOAD128(p) guest_load128(cpu, p)
+#define FP_LOAD64L(p) ((union lanes128){.vq = {guest_load64(cpu, p), 0}})
 #define FP_READ32(cpu, in) mem_read32(cpu, in)
 #define FP_READ64(cpu, in) mem_read64(cpu, in)
 #define FP_READ128(cpu, in) ((union lanes128){.m = sse_slow_read(cpu, in, true)})

@@ -30,7 +30,7 @@ static always_inline bool stack_find(struct cpu *cpu, u64 sp, bool write, u8 **p
 		u8 *p;                                                                                                         \
 		if (unlikely(!stack_find(cpu, sp, true, &p)))                                                                  \
 			return slow(cpu, in);                                                                                      \
-		store64(p, value);                                                                                             \
+		guest_store64(cpu, p, value);                                                                                             \
 		cpu->gpr[RSP] = sp;                                                                                            \
 		INSN_NEXT(cpu, in);                                                                                            \
 	}
@@ -67,7 +67,7 @@ static const struct insn *pop_r64(struct cpu *cpu, const struct insn *in)
 	if (unlikely(!stack_find(cpu, sp, false, &p)))
 		return pop_r64_slow(cpu, in);
 	cpu->gpr[RSP] = sp + 8;
-	set_reg64(cpu, in->r[0], load64(p));
+	set_reg64(cpu, in->r[0], guest_load64(cpu, p));
 	INSN_NEXT(cpu, in);
 }
 OP(pop_r32)
@@ -279,7 +279,7 @@ static const struct insn *leave(struct cpu *cpu, const struct insn *in)
 	if (unlikely(in->osize != 8 || !stack_find(cpu, bp, false, &p)))
 		return leave_slow(cpu, in);
 	cpu->gpr[RSP] = bp + 8;
-	cpu->gpr[RBP] = load64(p);
+	cpu->gpr[RBP] = guest_load64(cpu, p);
 	INSN_NEXT(cpu, in);
 }
 

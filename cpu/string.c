@@ -21,21 +21,21 @@
 
 enum kind { MOVS, STOS, LODS, SCAS, CMPS };
 
-static always_inline u64 element_load(const u8 *p, unsigned size)
+static always_inline u64 element_load(const struct cpu *cpu, const u8 *p, unsigned size)
 {
-	return size == 1 ? load8(p) : size == 2 ? load16(p) : size == 4 ? load32(p) : load64(p);
+	return size == 1 ? guest_load8(cpu, p) : size == 2 ? guest_load16(cpu, p) : size == 4 ? guest_load32(cpu, p) : guest_load64(cpu, p);
 }
 
-static always_inline void element_store(u8 *p, u64 value, unsigned size)
+static always_inline void element_store(const struct cpu *cpu, u8 *p, u64 value, unsigned size)
 {
 	if (size == 1)
-		store8(p, value);
+		guest_store8(cpu, p, value);
 	else if (size == 2)
-		store16(p, value);
+		guest_store16(cpu, p, value);
 	else if (size == 4)
-		store32(p, value);
+		guest_store32(cpu, p, value);
 	else
-		store64(p, value);
+		guest_store64(cpu, p, value);
 }
 
 static always_inline u64 element_read(struct cpu *cpu, u64 linear, unsigned seg, unsigned size)
@@ -124,52 +124,53 @@ static always_inline void set_by_asize(struct cpu *cpu, const struct insn *in, e
 
 /* ---- chunks; n > 0 elements, host pointers to the first one ---- */
 
-static always_inline void chunk_move(u8 *to, const u8 *from, u64 n, unsigned size, bool down)
+static always_inline void chunk_move(const struct cpu *cpu, u8 *to, const u8 *from, u64 n, unsigned size, bool down)
 {
 	u64 bytes = n * size;
 
 	if (!down) {
 		if (to <= from || to >= from + bytes) {
-			memmove(to, from, bytes);
+			guest_move(cpu, to, from, bytes);
 			return;
 		}
 		/* What was written is read again. */
 		unsigned step = (u64)(to - from) >= 8 && bytes % 8 == 0 ? 8 : size;
 		for (u64 i = 0; i < bytes; i += step)
-			element_store(to + i, element_load(from + i, step), step);
+			element_store(cpu, to + i, element_load(cpu, from + i, step), step);
 		return;
 	}
 	u64 back = bytes - size;
 	if (to >= from || to + size <= from - back) {
-		memmove(to - back, from - back, bytes);
+		guest_move(cpu, to - back, from - back, bytes);
 		return;
 	}
 	for (u64 i = 0; i < bytes; i += size)
-		element_store(to - i, element_load(from - i, size), size);
+		element_store(cpu, to - i, element_load(cpu, from - i, size), size);
 }
 
-static always_inline void chunk_fill(u8 *to, u64 value, u64 n, unsigned size, bool down)
+static always_inline void chunk_fill(const struct cpu *cpu, u8 *to, u64 value, u64 n, unsigned size, bool down)
 {
 	if (down)
 		to -= (n - 1) * size;
 	if (size == 1 || value == (value & 0xff) * (mask_bytes(size) / 0xff)) {
-		memset(to, (u8)value, n * size);
+		guest_fill(cpu, to, (u8)value, n * size);
 		return;
 	}
 	for (u64 i = 0; i < n; i++)
-		element_store(to + i * size, value, size);
+		element_store(cpu, to + i * size, value, size);
 }
 
 /* Elements compared until the values' equality is `until`, which the last one may have; *a and *b are the last ones. */
-static always_inline u64 chunk_compare(const u8 *pa, const u8 *pb, u64 *a, u64 *b, u64 n, unsigned size, bool down, bool until)
+static always_inline u64 chunk_compare(const struct cpu *cpu, const u8 *pa, const u8 *pb, u64 *a, u64 *b, u64 n, unsigned size, bool down,
+                                       bool until)
 {
 	i64 step = down ? -(i64)size : size;
 	u64 i = 0;
 
 	do {
 		if (pa)
-			*a = element_load(pa + (i64)i * step, size);
-		*b = element_load(pb + (i64)i * step, size);
+			*a = element_load(cpu, pa + (i64)i * step, size);
+		*b = element_load(cpu, pb + (i64)i * step, size);
 		i++;
 	} while ((*a == *b) != until && i < n);
 	return i;
@@ -241,19 +242,19 @@ static always_inline void string(struct cpu *cpu, const struct insn *in, enum ki
 		if (unlikely(slow)) {
 			n = 1;
 			if (source.host)
-				a = element_load(source.host, size);
+				a = element_load(cpu, source.host, size);
 			if (compares && destination.host)
-				b = element_load(destination.host, size);
+				b = element_load(cpu, destination.host, size);
 			if (writes)
 				element_write(cpu, destination.linear, a, size);
 		} else if (kind == MOVS) {
-			chunk_move(destination.host, source.host, n, size, down);
+			chunk_move(cpu, destination.host, source.host, n, size, down);
 		} else if (kind == STOS) {
-			chunk_fill(destination.host, a, n, size, down);
+			chunk_fill(cpu, destination.host, a, n, size, down);
 		} else if (kind == LODS) {
-			a = element_load(source.host + (i64)(n - 1) * step, size);
+			a = element_load(cpu, source.host + (i64)(n - 1) * step, size);
 		} else {
-			n = chunk_compare(kind == CMPS ? source.host : NULL, destination.host, &a, &b, n, size, down, until);
+			n = chunk_compare(cpu, kind == CMPS ? source.host : NULL, destination.host, &a, &b, n, size, down, until);
 		}
 		if (writes && unlikely(destination.watch))
 			access_bulk_done(cpu, destination.host - (down ? (n - 1) * size : 0), n * size, destination.watch);

@@ -175,7 +175,7 @@ static struct area area_at(struct cpu *cpu, const struct insn *in, u64 linear, u
 static void put(const struct area *a, u32 at, const void *data, u32 size)
 {
 	if (a->host)
-		memcpy(a->host + at, data, size);
+		guest_move(a->cpu, a->host + at, data, size);
 	else
 		access_write_bytes(a->cpu, a->linear + at, data, size, a->in->seg);
 }
@@ -183,7 +183,7 @@ static void put(const struct area *a, u32 at, const void *data, u32 size)
 static void get(const struct area *a, u32 at, void *data, u32 size)
 {
 	if (a->host)
-		memcpy(data, a->host + at, size);
+		guest_move(a->cpu, data, a->host + at, size);
 	else
 		access_read_bytes(a->cpu, a->linear + at, data, size, a->in->seg);
 }

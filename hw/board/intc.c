@@ -113,12 +113,14 @@ static void mmio_write(void *opaque, u32 offset, u32 value)
 	lapic_write(((struct board_cpu_pins *)opaque)->lapic, offset, value);
 }
 
-enum { MSR_TSC_DEADLINE = 0x6e0 };
+enum { MSR_TSC_DEADLINE = 0x6e0, MSR_X2APIC = 0x800 };
 
 static bool msr_read(void *opaque, u32 index, u64 *value)
 {
 	struct board_cpu_pins *pins = opaque;
 
+	if (index >= MSR_X2APIC)
+		return lapic_msr_read(pins->lapic, index - MSR_X2APIC, value);
 	if (index != MSR_TSC_DEADLINE)
 		return false;
 	*value = lapic_get_tsc_deadline(pins->lapic);
@@ -129,6 +131,8 @@ static bool msr_write(void *opaque, u32 index, u64 value)
 {
 	struct board_cpu_pins *pins = opaque;
 
+	if (index >= MSR_X2APIC)
+		return lapic_msr_write(pins->lapic, index - MSR_X2APIC, value);
 	if (index != MSR_TSC_DEADLINE)
 		return false;
 	lapic_set_tsc_offset(pins->lapic, pins->vcpu->cpu->tsc_offset);

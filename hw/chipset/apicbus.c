@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Delivery of interrupt messages; see apicbus.h. Intel SDM 3A, 11.6.2 and 11.11.
- * Not implemented: 32-bit x2APIC destinations, the redirection hint of MSI with cluster arithmetic beyond lowest priority. */
+ * Not implemented: the redirection hint of MSI with cluster arithmetic beyond lowest priority. */
 #include "hw/chipset/apicbus.h"
 
 #include <stdlib.h>

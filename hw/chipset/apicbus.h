@@ -8,8 +8,10 @@
 
 enum apic_mode { APIC_FIXED, APIC_LOWEST, APIC_SMI, APIC_RESERVED, APIC_NMI, APIC_INIT, APIC_SIPI, APIC_EXTINT };
 
+#define APIC_EVERYONE 0xffffffffu
+
 struct apic_message {
-	u32 dest;     /* APIC id, or logical destination; 0xff is everyone */
+	u32 dest;     /* APIC id (0xff: everyone), or logical destination; APIC_EVERYONE */
 	bool logical;
 	u8 mode;      /* enum apic_mode */
 	u8 vector;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The local APIC of one CPU, xAPIC mode. Intel SDM 3A, ch. 11 (local APIC); 11.5.4 the timer, which runs at 1 GHz before the
- * divider. Registers are reached by index (offset / 16), as x2APIC numbers them.
- * Not implemented: x2APIC mode (setting EXTD raises #GP), CMCI, thermal and performance interrupts (their LVT entries are
+/* The local APIC of one CPU, in xAPIC and x2APIC mode. Intel SDM 3A, ch. 11 (local APIC); 11.5.4 the timer, which runs at 1 GHz
+ * before the divider; 11.12 x2APIC. Registers are reached by index (offset / 16), as x2APIC numbers them.
+ * Not implemented: CMCI, thermal and performance interrupts (their LVT entries are
  * plain storage), focus processors, suppressed EOI broadcasts (the version register says so).
  *
  * The boot CPU starts with LINT0 as an unmasked ExtINT, as firmware would leave it (virtual wire mode), so that a guest without
@@ -14,6 +14,7 @@
 
 #define BASE_DEFAULT 0xfee00000ull
 #define BASE_BSP BIT(8)
+#define BASE_X2 BIT(10)
 #define BASE_ENABLE BIT(11)
 #define BASE_ADDRESS (BIT(52) - BIT(12))
 #define VERSION 0x00050014 /* integrated, 6 LVT entries */
@@ -22,7 +23,7 @@
 enum reg {
 	REG_ID = 0x02, REG_VERSION, REG_TPR = 0x08, REG_APR, REG_PPR, REG_EOI, REG_REMOTE, REG_LDR, REG_DFR, REG_SVR,
 	REG_ISR = 0x10, REG_TMR = 0x18, REG_IRR = 0x20, REG_ESR = 0x28, REG_ICR = 0x30, REG_ICR_HIGH, REG_LVT = 0x32,
-	REG_INITIAL = 0x38, REG_CURRENT, REG_DIVIDE = 0x3e
+	REG_INITIAL = 0x38, REG_CURRENT, REG_DIVIDE = 0x3e, REG_SELF_IPI
 };
 enum lvt_index { LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT1, LVT_ERROR, LVTS };
 enum {
@@ -62,6 +63,7 @@ struct lapic {
 	struct device device;
 	u64 cpu, tsc_hz; /* options */
 	struct lapic_state state;
+	u64 base_seen; /* state.base for readers without the lock */
 	struct apic_member member;
 	struct timer timer;
 };
@@ -101,6 +103,17 @@ static void assign_bit(u32 *bits, u8 n, bool value)
 static bool hw_enabled(const struct lapic_state *s)
 {
 	return s->base & BASE_ENABLE;
+}
+
+static bool x2(const struct lapic_state *s)
+{
+	return (s->base & (BASE_ENABLE | BASE_X2)) == (BASE_ENABLE | BASE_X2);
+}
+
+/* x2APIC: 16 CPUs to a cluster, a bit each. */
+static u32 x2_ldr(const struct lapic_state *s)
+{
+	return s->id >> 4 << 16 | 1u << (s->id & 15);
 }
 
 static u8 ppr(const struct lapic_state *s)
@@ -210,8 +223,12 @@ bool lapic_matches(struct device *device, u32 dest, bool logical)
 
 	if (!hw_enabled(s))
 		return false;
+	if (dest == APIC_EVERYONE || (!logical && dest == 0xff)) /* 255 is nobody's id */
+		return true;
 	if (!logical)
-		return dest == 0xff || dest == s->id;
+		return dest == s->id;
+	if (x2(s))
+		return dest >> 16 == x2_ldr(s) >> 16 && dest & x2_ldr(s) & 0xffff;
 	if (s->dfr >> 28 == 0xf)
 		return s->ldr & dest & 0xff;
 	if (s->dfr >> 28 != 0)
@@ -508,7 +525,7 @@ static void send_ipi(struct lapic *l)
 	const struct lapic_state *s = &l->state;
 	struct machine *machine = l->device.machine;
 	struct apic_message m = {
-		.dest = s->icr_high >> 24,
+		.dest = x2(s) ? s->icr_high : s->icr_high >> 24,
 		.logical = s->icr & BIT(11),
 		.mode = s->icr >> 8 & 7,
 		.vector = s->icr,
@@ -548,7 +565,7 @@ static bool reg_read(struct lapic *l, unsigned reg, u32 *value)
 
 	switch (reg) {
 	case REG_ID:
-		*value = s->id << 24;
+		*value = x2(s) ? s->id : s->id << 24;
 		break;
 	case REG_VERSION:
 		*value = VERSION;
@@ -565,7 +582,7 @@ static bool reg_read(struct lapic *l, unsigned reg, u32 *value)
 		*value = 0;
 		break;
 	case REG_LDR:
-		*value = s->ldr << 24;
+		*value = x2(s) ? x2_ldr(s) : s->ldr << 24;
 		break;
 	case REG_DFR:
 		*value = s->dfr;
@@ -729,9 +746,77 @@ void lapic_set_tpr(struct device *device, u64 cr8)
 	update(self(device));
 }
 
+/* ---- x2APIC ---- */
+/* What is there as MSRs, and which bits may be written. */
+static bool x2_readable(unsigned reg)
+{
+	switch (reg) {
+	case REG_ID: case REG_VERSION: case REG_TPR: case REG_PPR: case REG_LDR: case REG_SVR: case REG_ESR: case REG_ICR:
+	case REG_INITIAL: case REG_CURRENT: case REG_DIVIDE:
+	case REG_ISR ... REG_IRR + 7:
+	case REG_LVT ... REG_LVT + LVTS - 1:
+		return true;
+	}
+	return false;
+}
+
+static bool x2_writable(unsigned reg, u64 value)
+{
+	switch (reg) {
+	case REG_TPR: return value <= 0xff;
+	case REG_EOI: case REG_ESR: return !value;
+	case REG_SVR: return !(value & ~0x1ffull);
+	case REG_ICR: return !(value & 0xfff33000);
+	case REG_LVT ... REG_LVT + LVTS - 1: return !(value & ~(u64)(lvt_writable[reg - REG_LVT] | 0x1000 | LVT_REMOTE_IRR));
+	case REG_INITIAL: return value <= ~0u;
+	case REG_DIVIDE: return !(value & ~0xbull);
+	case REG_SELF_IPI: return value <= 0xff;
+	}
+	return false;
+}
+
+bool lapic_msr_read(struct device *device, u32 reg, u64 *value)
+{
+	struct lapic *l = self(device);
+	u32 low = 0;
+
+	if (!x2(&l->state) || !x2_readable(reg))
+		return false;
+	catch_up(l);
+	reg_read(l, reg, &low);
+	*value = reg == REG_ICR ? (u64)l->state.icr_high << 32 | low : low;
+	TRACE(ev_read, "cpu %u msr %03x value %llx", (unsigned)l->cpu, reg, (unsigned long long)*value);
+	return true;
+}
+
+bool lapic_msr_write(struct device *device, u32 reg, u64 value)
+{
+	struct lapic *l = self(device);
+
+	TRACE(ev_write, "cpu %u msr %03x value %llx", (unsigned)l->cpu, reg, (unsigned long long)value);
+	if (!x2(&l->state) || !x2_writable(reg, value))
+		return false;
+	catch_up(l);
+	if (reg == REG_ICR)
+		l->state.icr_high = value >> 32;
+	if (reg != REG_SELF_IPI)
+		reg_write(l, reg, value);
+	else if (value < 16)
+		error(l, ESR_SEND_VECTOR);
+	else
+		lapic_deliver(device, value, APIC_FIXED, false);
+	return true;
+}
+
+/* ---- the mode ---- */
 u64 lapic_get_base(struct device *device)
 {
-	return self(device)->state.base;
+	return __atomic_load_n(&self(device)->base_seen, __ATOMIC_RELAXED);
+}
+
+static void base_changed(struct lapic *l)
+{
+	__atomic_store_n(&l->base_seen, l->state.base, __ATOMIC_RELAXED);
 }
 
 bool lapic_set_base(struct device *device, u64 value)
@@ -739,10 +824,20 @@ bool lapic_set_base(struct device *device, u64 value)
 	struct lapic *l = self(device);
 	struct lapic_state *s = &l->state;
 
-	if (value & ~(BASE_ADDRESS | BASE_ENABLE | BASE_BSP))
+	if (value & ~(BASE_ADDRESS | BASE_ENABLE | BASE_X2 | BASE_BSP))
+		return false;
+	/* SDM figure 11-27: in by way of xAPIC mode, out by way of the disabled state */
+	u64 was = s->base & (BASE_ENABLE | BASE_X2), want = value & (BASE_ENABLE | BASE_X2);
+	if (want == BASE_X2 || (want == (BASE_ENABLE | BASE_X2) && !was) || (want == BASE_ENABLE && x2(s)))
 		return false;
 	catch_up(l);
 	s->base = (value & ~BASE_BSP) | (s->base & BASE_BSP);
+	base_changed(l);
+	if (want != was) {
+		s->id = l->cpu;
+		if (x2(s))
+			s->icr_high = s->ldr = 0;
+	}
 	if (!hw_enabled(s)) {
 		s->svr &= ~SVR_ENABLE;
 		mask_all(l);
@@ -774,6 +869,7 @@ static void power_up(struct lapic *l, bool init)
 	} else {
 		s->tsc_offset = 0;
 	}
+	base_changed(l);
 	timer_cancel(&l->timer);
 	update(l);
 }
@@ -802,7 +898,10 @@ static void lapic_loaded(struct device *device)
 	struct lapic *l = self(device);
 	struct lapic_state *s = &l->state;
 
-	s->base &= BASE_ADDRESS | BASE_ENABLE | BASE_BSP;
+	s->base &= BASE_ADDRESS | BASE_ENABLE | BASE_X2 | BASE_BSP;
+	if (!(s->base & BASE_ENABLE))
+		s->base &= ~BASE_X2;
+	base_changed(l);
 	s->svr &= 0x1ff;
 	s->divide &= 0xb;
 	s->tpr &= 0xff;

@@ -19,7 +19,11 @@ void lapic_write(struct device *lapic, u32 offset, u32 value);
 int lapic_pending(struct device *lapic);
 int lapic_acknowledge(struct device *lapic);
 
-/* IA32_APIC_BASE; false: the value raises #GP. */
+/* x2APIC mode: MSR 800h + reg. False: #GP. */
+bool lapic_msr_read(struct device *lapic, u32 reg, u64 *value);
+bool lapic_msr_write(struct device *lapic, u32 reg, u64 value);
+
+/* IA32_APIC_BASE (read without the lock, too); false: the value raises #GP. Whether there is an x2APIC mode is the CPU's affair. */
 u64 lapic_get_base(struct device *lapic);
 bool lapic_set_base(struct device *lapic, u64 value);
 /* CR8. */

@@ -71,7 +71,7 @@ static void power_up_state(void **state)
 	lapic_write(d, LVT_TIMER, 0x30); /* cannot be unmasked while software-disabled */
 	assert_int_equal(lapic_read(d, LVT_TIMER), 0x10030);
 	assert_int_equal(lapic_get_base(d), 0xfee00800);
-	assert_false(lapic_set_base(d, 0xfee00c00)); /* no x2APIC here */
+	assert_false(lapic_set_base(d, 0xfee00400)); /* x2APIC, but disabled */
 	assert_false(lapic_set_base(d, 0xfee00801));
 	assert_false(lapic_set_base(d, 1ull << 52));
 	assert_true(lapic_set_base(d, 0xfee00000));
@@ -113,6 +113,59 @@ static void accept_and_eoi(void **state)
 	assert_int_equal(lapic_get_tpr(d), 7);
 	lapic_write(d, EOI, 0);
 	assert_int_equal(lapic_acknowledge(d), -1);
+	bench_free(b);
+}
+
+static void x2_mode(void **state)
+{
+	u64 v;
+
+	(void)state;
+	start();
+	assert_false(lapic_msr_read(cpu[0], 2, &v)); /* not in xAPIC mode */
+	assert_true(lapic_set_base(cpu[1], 0xfee00000));
+	assert_false(lapic_set_base(cpu[1], 0xfee00c00)); /* only by way of xAPIC mode */
+	assert_true(lapic_set_base(cpu[1], 0xfee00800));
+	for (unsigned i = 0; i < 3; i++) {
+		assert_true(lapic_set_base(cpu[i], 0xfee00c00));
+		assert_false(lapic_set_base(cpu[i], 0xfee00800)); /* not back */
+		assert_false(lapic_set_base(cpu[i], 0xfee00400));
+		assert_true(lapic_msr_read(cpu[i], 0x02, &v));
+		assert_int_equal(v, i);
+		assert_true(lapic_msr_read(cpu[i], 0x0d, &v));
+		assert_int_equal(v, 1 << i);
+		assert_true(lapic_msr_write(cpu[i], 0x0f, 0x1ff));
+	}
+	assert_false(lapic_msr_write(cpu[0], 0x02, 1)); /* read only */
+	assert_false(lapic_msr_write(cpu[0], 0x0d, 1));
+	assert_false(lapic_msr_read(cpu[0], 0x0b, &v)); /* write only */
+	assert_false(lapic_msr_read(cpu[0], 0x3f, &v));
+	assert_false(lapic_msr_read(cpu[0], 0x0e, &v)); /* gone: DFR, the upper half of the ICR */
+	assert_false(lapic_msr_write(cpu[0], 0x31, 0));
+	assert_false(lapic_msr_write(cpu[0], 0x0b, 1)); /* reserved bits */
+	assert_false(lapic_msr_write(cpu[0], 0x28, 1));
+	assert_false(lapic_msr_write(cpu[0], 0x08, 0x100));
+	assert_false(lapic_msr_write(cpu[0], 0x30, 1ull << 20));
+	assert_true(lapic_msr_write(cpu[0], 0x30, 2ull << 32 | 0x4051));
+	assert_int_equal(lapic_acknowledge(cpu[2]), 0x51);
+	assert_true(lapic_msr_read(cpu[0], 0x30, &v));
+	assert_int_equal(v, 2ull << 32 | 0x4051);
+	assert_true(lapic_msr_write(cpu[0], 0x30, 6ull << 32 | 0x4852)); /* logical: CPUs 1 and 2 */
+	assert_int_equal(lapic_pending(cpu[0]), -1);
+	assert_int_equal(lapic_acknowledge(cpu[1]), 0x52);
+	assert_int_equal(lapic_pending(cpu[2]), -1); /* the same class is in service */
+	assert_true(lapic_msr_write(cpu[2], 0x0b, 0));
+	assert_int_equal(lapic_acknowledge(cpu[2]), 0x52);
+	assert_true(lapic_msr_write(cpu[0], 0x30, 0xffffffffull << 32 | 0x4063)); /* everyone */
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(lapic_acknowledge(cpu[i]), 0x63);
+	assert_true(lapic_msr_write(cpu[1], 0x3f, 0x74)); /* oneself */
+	assert_int_equal(lapic_acknowledge(cpu[1]), 0x74);
+	lapic_deliver(cpu[1], 0, APIC_INIT, false); /* INIT leaves the mode */
+	assert_int_equal(lapic_get_base(cpu[1]), 0xfee00c00);
+	assert_true(lapic_set_base(cpu[1], 0xfee00000));
+	assert_true(lapic_set_base(cpu[1], 0xfee00800));
+	assert_int_equal(lapic_read(cpu[1], ID), 1 << 24);
 	bench_free(b);
 }
 
@@ -525,7 +578,7 @@ static void saved_and_loaded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(power_up_state), cmocka_unit_test(accept_and_eoi), cmocka_unit_test(ipis),
+		cmocka_unit_test(power_up_state), cmocka_unit_test(accept_and_eoi), cmocka_unit_test(ipis), cmocka_unit_test(x2_mode),
 		cmocka_unit_test(starting_a_processor), cmocka_unit_test(errors), cmocka_unit_test(timer_one_shot),
 		cmocka_unit_test(timer_periodic), cmocka_unit_test(timer_tsc_deadline), cmocka_unit_test(local_pins),
 		cmocka_unit_test(boot_cpu_virtual_wire), cmocka_unit_test(ioapic_edge), cmocka_unit_test(ioapic_level),
