@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Loads from and stores to guest memory, which other CPUs and devices use at the same time: in the order that x86 promises (SDM
- * 3A 8.2.2: loads among loads, stores among stores, stores behind earlier loads), and never in parts when aligned.
+/* Loads from and stores to guest memory, which other CPUs and devices use at the same time: in the order that x86 promises (SDM 3A
+ * 8.2.2: loads among loads, stores among stores, stores behind earlier loads), and never in parts when aligned.
  *
- * On x86 hosts that is what plain accesses do. Elsewhere fences see to it while there are several CPUs. The thread sanitizer is kept
- * out: races of the guest are not ours. */
+ * On x86 hosts that is what plain accesses do. Elsewhere fences see to it while there are several CPUs. The thread sanitizer is
+ * kept out: races of the guest are not ours. */
 #ifndef CPU_GUESTMEM_H
 #define CPU_GUESTMEM_H
 

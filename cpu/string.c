@@ -23,7 +23,10 @@ enum kind { MOVS, STOS, LODS, SCAS, CMPS };
 
 static always_inline u64 element_load(const struct cpu *cpu, const u8 *p, unsigned size)
 {
-	return size == 1 ? guest_load8(cpu, p) : size == 2 ? guest_load16(cpu, p) : size == 4 ? guest_load32(cpu, p) : guest_load64(cpu, p);
+	return size == 1   ? guest_load8(cpu, p)
+	       : size == 2 ? guest_load16(cpu, p)
+	       : size == 4 ? guest_load32(cpu, p)
+	                   : guest_load64(cpu, p);
 }
 
 static always_inline void element_store(const struct cpu *cpu, u8 *p, u64 value, unsigned size)
@@ -161,8 +164,8 @@ static always_inline void chunk_fill(const struct cpu *cpu, u8 *to, u64 value, u
 }
 
 /* Elements compared until the values' equality is `until`, which the last one may have; *a and *b are the last ones. */
-static always_inline u64 chunk_compare(const struct cpu *cpu, const u8 *pa, const u8 *pb, u64 *a, u64 *b, u64 n, unsigned size, bool down,
-                                       bool until)
+static always_inline u64 chunk_compare(const struct cpu *cpu, const u8 *pa, const u8 *pb, u64 *a, u64 *b, u64 n, unsigned size,
+                                       bool down, bool until)
 {
 	i64 step = down ? -(i64)size : size;
 	u64 i = 0;

@@ -55,6 +55,7 @@ def check(condition, text):
 
 def main():
     paisano, kernel, initrd, *options = sys.argv[1:]
+    cpus = int(options[options.index('-smp') + 1]) if '-smp' in options else 1
     console = Console([paisano, '-m', '512M', '-nographic', '-kernel', kernel, '-initrd', initrd,
                        '-append', 'console=ttyS0', *options])
     boot = console.expect('(?s).*GUEST-READY')[0]
@@ -66,7 +67,7 @@ def main():
 
     console.run('echo $((6 * 7))-typed', r'\n42-typed\n')
     check(True, 'typing works')
-    console.run('grep -c ^processor /proc/cpuinfo; echo cpus', r'\n1\ncpus')
+    console.run('grep -c ^processor /proc/cpuinfo; echo cpus', rf'\n{cpus}\ncpus')
     console.run('dd if=/dev/zero bs=1M count=8 2>/dev/null | md5sum', r'96995b58d4cbf6aaa9041b4f00c7f6ae')
     check(True, 'md5sum of 8 MiB of zeros is right')
     console.run('echo a1b2 | sed s/b/-/ | tr a-z A-Z; awk "BEGIN{printf \\"%.9f\\\\n\\", 22 / 7 * 1.5}"',
@@ -79,6 +80,10 @@ def main():
     check(4.5 < took < 7, f'sleep 5 took {took:.2f} s of host time')
     console.run('for i in 1 2 3 4 5 6 7 8; do (echo child $i) & done; wait; echo do""ne', r'\ndone\n')
     check(True, 'processes come and go')
+    if cpus > 1:
+        console.run(f'for i in $(seq {cpus}); do (dd if=/dev/zero bs=1M count=8 2>/dev/null | md5sum > /tmp/sum$i) & done; wait; '
+                    'cat /tmp/sum* | sort -u; echo su""ms', r'\n96995b58d4cbf6aaa9041b4f00c7f6ae  -\nsums')
+        check(True, 'all CPUs compute the same')
     words = 'oops|call trace|unexpected|lockup|tsc: marking'
     log = console.run(f'dmesg > /tmp/log; grep -ciE "{words}" /tmp/log; echo gr""ep', r'(\d+)\ngrep')
     check(log[1] == '0', 'dmesg is clean')

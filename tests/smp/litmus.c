@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The order of memory as several CPUs see it (SDM vol. 3A 8.2.3, whose examples most of these are), locked operations of every
- * size and alignment (8.1.2), locks made of them, accessed and dirty bits, code that others change (8.1.3), the TSC, TLB shoot-downs, and
- * the ways of interrupts between CPUs (10.6). */
+ * size and alignment (8.1.2), locks made of them, accessed and dirty bits, code that others change (8.1.3), the TSC, TLB
+ * shoot-downs, and the ways of interrupts between CPUs (10.6). */
 #include "lib.h"
 
 #define LINE __attribute__((aligned(64)))

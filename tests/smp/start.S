@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* How the programs of this folder start: a multiboot 1 kernel that goes to 64-bit mode with the first 4 GiB mapped one to one
- * (2 MiB pages), and what the other CPUs execute from their SIPI on, at 8000h. Each CPU calls its C function with its number on a stack of
- * its own. */
+ * (2 MiB pages), and what the other CPUs execute from their SIPI on, at 8000h. Each CPU calls C on a stack of its own. */
 	.set PAGES, 0x9000      /* PML4, PDPT, four page directories */
 	.set STACKS, 0x200000   /* below: 16 KiB for each CPU */
 
