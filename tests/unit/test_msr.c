@@ -87,7 +87,7 @@ static void none(void **state)
 {
 	struct cpu *cpu = ((struct cpu_unit *)*state)->cpu;
 	static const u32 absent[] = {
-		2, 0xc1, 0xe7, 0x186, 0x38f, 0x480, 0x802, 0x8ff, 0x428, 0x251, 0x25a, 0x270, 0x210, 0x40000000, 0xc0000104, 0xc0010015,
+		2, 0xc1, 0xe7, 0x186, 0x38f, 0x480, 0x7ff, 0x900, 0x428, 0x251, 0x25a, 0x270, 0x210, 0x40000000, 0xc0000104, 0xc0010015,
 		0xc0000083 + 0x10000, 0x7fffffff, ~0u,
 	};
 	u64 value;
@@ -99,6 +99,8 @@ static void none(void **state)
 	}
 	assert_false(msr_read(cpu, MSR_APIC_BASE, &value)); /* nobody is wired */
 	assert_false(msr_read(cpu, MSR_TSC_DEADLINE, &value));
+	assert_false(msr_read(cpu, 0x802, &value));
+	assert_false(msr_write(cpu, 0x8ff, 0));
 }
 
 static void by_model(void **state)
@@ -226,7 +228,7 @@ static void controller(void **state)
 	assert_int_equal(value, 0xfee00900);
 	assert_false(msr_write(cpu, MSR_APIC_BASE, 0xfee00900 | BIT(40)));
 	assert_false(msr_write(cpu, MSR_APIC_BASE, 0xfee00901));
-	assert_false(msr_write(cpu, MSR_APIC_BASE, 0xfee00d00)); /* no x2APIC */
+	assert_false(msr_write(cpu, MSR_APIC_BASE, 0xfee00b00));
 	assert_true(model_cpuid(cpu, 1, 0).edx & 1 << 9);
 	assert_true(msr_write(cpu, MSR_APIC_BASE, 0xfee00100));
 	assert_false(model_cpuid(cpu, 1, 0).edx & 1 << 9); /* a disabled APIC is not there */
