@@ -15,6 +15,8 @@
 #define BYTES_MAX (256u << 20) /* decoded code kept; beyond it everything is dropped */
 #define WRITES_MAX 64          /* by other threads, noted one by one; beyond it everything is dropped */
 #define COLD_WRITES 16         /* writes to a page without code after which it is no longer watched */
+#define DATA_WRITES 64         /* writes beside the code of a page after which its code is taken for left over */
+#define DATA_WRITES_MAX (1u << 20)
 
 /* One page of host memory that holds or held code. */
 struct code_page {
@@ -23,8 +25,10 @@ struct code_page {
 	u64 lines;   /* bit i: bytes 64i..64i+63 hold decoded code */
 	u32 blocks;
 	u32 cold;    /* writes since there was code */
+	u32 beside;  /* writes that hit no code since it was last decided what the page is */
+	u32 patience; /* how many of them are borne; doubled whenever its code turned out to be alive */
 	struct code_page *next; /* in the hash bucket */
-	bool split_tail; /* a block of another page may end in this one */
+	struct block *tails; /* blocks of other pages that end in this one */
 	bool held;       /* under watch on behalf of this CPU */
 	struct block *bucket[PAGE_BUCKETS];
 };
@@ -183,6 +187,17 @@ static const struct insn *op_resync(struct cpu *cpu, const struct insn *in)
 
 /* ---- death ---- */
 
+static void untail(struct code_cache *code, struct block *block)
+{
+	struct code_page *page = page_find(code, page_of(block->hva2));
+
+	for (struct block **p = &page->tails; *p; p = &(*p)->next_tail)
+		if (*p == block) {
+			*p = block->next_tail;
+			return;
+		}
+}
+
 static void kill(struct cpu *cpu, struct block *block)
 {
 	struct code_cache *code = cpu->code;
@@ -196,6 +211,8 @@ static void kill(struct cpu *cpu, struct block *block)
 			*p = block->next;
 			break;
 		}
+	if (block->split)
+		untail(code, block);
 	for (unsigned i = 0; i <= block->count; i++)
 		__atomic_store_n(&block->insn[i].exec, op_resync, __ATOMIC_RELEASE);
 	if (block->translation)
@@ -241,19 +258,35 @@ static bool kill_range(struct cpu *cpu, struct code_page *page, unsigned off, un
 }
 
 /* Split blocks that end in this page. */
-static void kill_splits(struct cpu *cpu, u8 *hva_page, unsigned off)
+static void kill_tails(struct cpu *cpu, struct code_page *page, unsigned off)
 {
-	struct code_cache *code = cpu->code;
+	for (struct block *block = page->tails, *next; block; block = next) {
+		next = block->next_tail;
+		unsigned start = (uintptr_t)block->hva & PAGE_OFFSET;
+		if (off < start + block->bytes - PAGE_SIZE) {
+			struct code_page *first = block->page;
+			kill(cpu, block);
+			unlink_dead(first);
+		}
+	}
+}
 
-	for (unsigned i = 0; i < ARRAY_LEN(code->page); i++)
-		for (struct code_page *page = code->page[i]; page; page = page->next)
-			for (unsigned b = 0; b < PAGE_BUCKETS; b++)
-				for (struct block *block = page->bucket[b], *next; block; block = next) {
-					next = block->next;
-					unsigned start = (uintptr_t)block->hva & PAGE_OFFSET;
-					if (block->split && block->hva2 == hva_page && off < start + block->bytes - PAGE_SIZE)
-						kill(cpu, block);
-				}
+/* A page that is only data now, or data with code left over from another use: its writes need no longer be watched. Where the
+ * code was alive after all it comes back, and more writes are borne the next time. */
+static void settle_page(struct cpu *cpu, struct code_page *page)
+{
+	if (!page->held)
+		return;
+	if ((page->blocks || page->tails) && ++page->beside > page->patience) {
+		kill_tails(cpu, page, 0);
+		kill_range(cpu, page, 0, PAGE_SIZE);
+		page->patience = MIN(page->patience * 2, DATA_WRITES_MAX);
+		page->cold = COLD_WRITES;
+	}
+	if (!page->blocks && !page->tails && ++page->cold > COLD_WRITES) {
+		release(cpu, page);
+		page->cold = page->beside = 0;
+	}
 }
 
 void code_set_entry(struct cpu *cpu, struct block *block, void *entry)
@@ -308,19 +341,15 @@ void code_written(struct cpu *cpu, u8 *hva, unsigned len)
 
 	if (!page)
 		return;
-	if (page->split_tail && off < 15) {
-		kill_splits(cpu, page->hva, off);
+	if (page->tails && off < 15) {
+		kill_tails(cpu, page, off);
 		cpu->statistics[STAT_SMC]++;
 	}
 	if ((page->lines & lines_of(off, len)) && kill_range(cpu, page, off, len)) {
 		cpu->statistics[STAT_SMC]++;
 		page->cold = 0;
 	}
-	/* A page that is only data now: after a while its writes need no longer be watched. */
-	if (!page->blocks && !page->split_tail && page->held && ++page->cold > COLD_WRITES) {
-		release(cpu, page);
-		page->cold = 0;
-	}
+	settle_page(cpu, page);
 }
 
 /* ---- birth ---- */
@@ -336,6 +365,7 @@ static struct code_page *page_get(struct cpu *cpu, u8 *hva_page, u64 linear)
 		paging_walk(cpu, linear, ACCESS_EXEC, cpu->cpl == 3 ? TLB_USER : TLB_SUPER, &walk);
 		page = err_alloc(sizeof *page);
 		page->hva = hva_page;
+		page->patience = DATA_WRITES;
 		if (bus_page(cpu->bus, walk.gpa & cpu->bus->a20_mask, &found))
 			page->watch = found.watch;
 		page->next = code->page[page_hash(hva_page)];
@@ -413,7 +443,9 @@ static struct block *find_odd(struct cpu *cpu, u64 linear, u8 *hva)
 	if (off + in.len > PAGE_SIZE) {
 		block->split = true;
 		block->hva2 = second;
-		page_get(cpu, second, second_linear)->split_tail = true;
+		struct code_page *page = page_get(cpu, second, second_linear);
+		block->next_tail = page->tails;
+		page->tails = block;
 	}
 	return block;
 }

@@ -23,6 +23,7 @@ struct block {
 	u8 *hva2;            /* split: the second page's first byte */
 	struct block *link[2]; /* successors within the page: fall-through, taken */
 	struct code_page *page; /* NULL: not kept */
+	struct block *next_tail; /* split: among those that end in the second page */
 	struct block *next;  /* in the page's bucket, or in the list of dead blocks */
 	void *entry;         /* a translator's: where its host code begins, or NULL */
 	void *translation;   /* and what belongs to it */
