@@ -271,7 +271,7 @@ static bool local_apic(struct cpu *cpu, u64 gpa)
 	return (base & BIT(11)) && !(base & BIT(10)) && (base & ~(u64)PAGE_OFFSET) == (gpa & ~(u64)PAGE_OFFSET);
 }
 
-static u64 device_read(struct cpu *cpu, u64 gpa, unsigned size)
+u64 access_device_read(struct cpu *cpu, u64 gpa, unsigned size)
 {
 	u64 value, count = ahead(cpu);
 
@@ -309,7 +309,7 @@ static void bus_store(struct cpu *cpu, u64 gpa, u64 value, unsigned size)
 	settle(cpu);
 }
 
-static void device_write(struct cpu *cpu, u64 gpa, u64 value, unsigned size)
+void access_device_write(struct cpu *cpu, u64 gpa, u64 value, unsigned size)
 {
 	u64 count = ahead(cpu);
 
@@ -446,14 +446,14 @@ static always_inline void store_sized(const struct cpu *cpu, u8 *p, u64 value, u
 static u64 place_read(struct cpu *cpu, const struct place *place, unsigned size)
 {
 	if (!place->hva)
-		return device_read(cpu, place->gpa, size);
+		return access_device_read(cpu, place->gpa, size);
 	return load_sized(cpu, place->hva, size);
 }
 
 static void place_write(struct cpu *cpu, const struct place *place, u64 value, unsigned size)
 {
 	if (!place->hva) {
-		device_write(cpu, place->gpa, value, size);
+		access_device_write(cpu, place->gpa, value, size);
 	} else if (place->page && !place->page->writable) {
 		bus_store(cpu, place->gpa, value, size); /* ROM: dropped, or the region's own way */
 	} else {
@@ -514,7 +514,7 @@ static u64 read_as(struct cpu *cpu, u64 linear, unsigned size, enum tlb_index as
 	for (unsigned i = 0; i < size; i++) {
 		struct place *p = i < first ? &a : &b;
 		unsigned at = i < first ? i : i - first;
-		u8 byte = p->hva ? guest_load8(cpu, p->hva + at) : (u8)device_read(cpu, p->gpa + at, 1);
+		u8 byte = p->hva ? guest_load8(cpu, p->hva + at) : (u8)access_device_read(cpu, p->gpa + at, 1);
 		value |= (u64)byte << i * 8;
 	}
 	return value;
@@ -725,7 +725,7 @@ void access_read_bytes(struct cpu *cpu, u64 linear, void *buf, unsigned len, uns
 			guest_move(cpu, to, place.hva, part);
 		else
 			for (unsigned i = 0; i < part; i++)
-				to[i] = device_read(cpu, place.gpa + i, 1);
+				to[i] = access_device_read(cpu, place.gpa + i, 1);
 		to += part;
 		len -= part;
 		linear = wrap(cpu, linear + part);

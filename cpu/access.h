@@ -96,6 +96,10 @@ void access_write_bytes(struct cpu *cpu, u64 linear, const void *buf, unsigned l
 /* Fault now if a write (read) of len bytes there would fault. */
 void access_check(struct cpu *cpu, u64 linear, unsigned len, bool write, unsigned seg);
 
+/* What lies at a physical address where there is no plain memory: the local APIC's page, or the bus. 1, 2, 4 or 8 bytes. */
+u64 access_device_read(struct cpu *cpu, u64 gpa, unsigned size);
+void access_device_write(struct cpu *cpu, u64 gpa, u64 value, unsigned size);
+
 /* For string instructions, where access_fast() gave nothing: the host address of linear, or NULL where there is no plain
  * memory, or every access has to be looked at. Faults as an access does. Writes must follow at once, and when *watch is not NULL
  * be told of: len bytes from hva on, in one page. */

@@ -172,6 +172,8 @@ void cpu_free(struct cpu *cpu)
 	bus_unlisten(cpu->bus, &cpu->listener);
 	if (cpu->jit.free)
 		cpu->jit.free(cpu);
+	if (cpu->kvm_free)
+		cpu->kvm_free(cpu);
 	code_free(cpu);
 	quiet_part(cpu);
 	tlb_free(cpu->tlbs);
@@ -264,6 +266,7 @@ void cpu_state_sync(struct cpu *cpu)
 
 void cpu_state_changed(struct cpu *cpu)
 {
+	cpu->version++;
 	/* The state may come from a file: nothing in it may lead outside our tables. */
 	if (cpu->activity > CPU_SHUTDOWN)
 		cpu->activity = CPU_RUNNING;

@@ -277,6 +277,11 @@ struct cpu {
 	struct tlb *tlbs;              /* all of them */
 	struct code_cache *code;
 	struct cpu_jit jit;
+	struct kvm_vcpu *kvm;          /* NULL: never ran under KVM */
+	void (*kvm_free)(struct cpu *cpu);
+	void (*_Atomic interrupt)(struct cpu *cpu); /* an engine that does not look at kick: it is called after each request; or NULL */
+	const char *unable;            /* why the engine could not go on (ENGINE_UNABLE) */
+	u64 version;                   /* counts the changes of the state from outside */
 	struct bus *bus;
 	struct bus_listener listener;
 	struct clock *clock;
@@ -316,6 +321,9 @@ static inline void cpu_request(struct cpu *cpu, u32 bits)
 {
 	atomic_fetch_or_explicit(&cpu->request, bits, memory_order_seq_cst);
 	atomic_store_explicit(&cpu->kick, 1, memory_order_seq_cst);
+	void (*interrupt)(struct cpu *) = atomic_load_explicit(&cpu->interrupt, memory_order_acquire);
+	if (interrupt)
+		interrupt(cpu);
 }
 static inline void cpu_unrequest(struct cpu *cpu, u32 bits)
 {

@@ -3,12 +3,14 @@
 #ifndef CPU_ENGINE_H
 #define CPU_ENGINE_H
 
+#include "base/err.h"
 #include "cpu/cpu.h"
 
 enum engine_stop {
 	ENGINE_STOPPED,  /* CPU_REQ_STOP was seen (and cleared) */
 	ENGINE_HALTED,   /* HLT with nothing pending, wait-for-SIPI or shutdown: wait with engine_wait() */
 	ENGINE_BUDGET,   /* the instruction budget is used up */
+	ENGINE_UNABLE,   /* the engine cannot execute what comes next, cpu->unable says why; another one can */
 	ENGINE_DEBUG,    /* a debugger's breakpoint, watchpoint or step (later) */
 };
 
@@ -18,6 +20,10 @@ struct engine {
 	/* Run until something in enum engine_stop happens. Called by the vCPU's thread without the machine lock.
 	 * budget: instructions at most, 0 = no limit; counts exactly. */
 	enum engine_stop (*run)(struct cpu *cpu, u64 budget);
+	/* The CPU, which stands still, shall run on this engine from now on. False: it cannot, err says why. NULL: it always can. */
+	bool (*prepare)(struct cpu *cpu, struct err *err);
+	/* It shall run on another one. NULL: nothing to be done. */
+	void (*leave)(struct cpu *cpu);
 	/* What it counted, as "name  value" lines, while the CPU stands still. NULL: nothing of its own. */
 	void (*print)(const struct cpu *cpu, FILE *to);
 };

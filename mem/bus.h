@@ -19,6 +19,8 @@ struct bus_listener {
 	/* Bytes of a page under RAM_WATCH_CODE were written, or are about to be, and then there will be a second call; all in one
 	 * page. Any thread. */
 	void (*code_written)(void *opaque, u8 *hva, unsigned len);
+	/* A dirty log of this block is about to be read: hand in writes that nothing has told of yet, by dirty_write(). */
+	void (*log_sync)(void *opaque, struct ram *ram);
 	void *opaque;
 	struct bus_listener *next;
 };

@@ -123,6 +123,13 @@ void dirty_log_stop(struct bus *bus, struct ram *ram, u64 start, u64 len)
 	}
 }
 
+void dirty_log_sync(struct bus *bus, struct ram *ram)
+{
+	for (struct bus_listener *l = __atomic_load_n(&bus->listeners, __ATOMIC_ACQUIRE); l; l = l->next)
+		if (l->log_sync)
+			l->log_sync(l->opaque, ram);
+}
+
 bool dirty_log_test(struct bus *bus, struct ram *ram, u64 offset)
 {
 	u64 page = offset >> PAGE_SHIFT, bit = BIT(page % 64);

@@ -31,6 +31,8 @@ void dirty_write(struct bus *bus, u8 *hva, u8 *watch, unsigned len);
 /* A dirty log over part of a RAM block (screen memory, migration). start and len are page aligned; one log a page. */
 void dirty_log_start(struct bus *bus, struct ram *ram, u64 start, u64 len);
 void dirty_log_stop(struct bus *bus, struct ram *ram, u64 start, u64 len);
+/* Before a round of dirty_log_test(): what writes memory behind our back (another engine) says where. */
+void dirty_log_sync(struct bus *bus, struct ram *ram);
 /* Was the page written since the last call? Clears and re-arms it. */
 bool dirty_log_test(struct bus *bus, struct ram *ram, u64 offset);
 

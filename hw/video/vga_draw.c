@@ -276,6 +276,7 @@ static void collect(struct vga *v, u32 first, u32 len)
 {
 	u32 page = first >> PAGE_SHIFT, last = MIN((first + (u64)len) >> PAGE_SHIFT, (u64)VGA_PAGES - 1);
 
+	dirty_log_sync(v->device.machine->bus, v->ram);
 	for (; page <= last && page < VGA_PAGES; page++)
 		if (dirty_log_test(v->device.machine->bus, v->ram, (u64)page << PAGE_SHIFT))
 			v->page_version[page] = ++v->version;

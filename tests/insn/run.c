@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Runs one assembled test program on the bare CPU and compares the end with what its source expects.
  * usage: run SOURCE.S PROGRAM.elf [int,in_asm]   (logs to the standard output)
+ *        run --jit ...
+ *        run --kvm WHY ...   WHY: skip it where KVM does without the CPU's virtualisation, for this reason; "": do not
  *
  * The program is a multiboot ELF file: it starts in flat 32-bit protected mode and ends with HLT. What follows "//!" in a line of
  * the source must hold then:
@@ -16,8 +18,10 @@
  *
  * The machine around the CPU is RAM and the test device at ports 0xf0 to 0xf7 (device_write). */
 #include <ctype.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "bios/boot.h"
 #include "bios/elf.h"
@@ -28,9 +32,14 @@
 #ifdef ENGINE_JIT
 #include "jit/jit.h"
 #endif
+#ifdef ENGINE_KVM
+#include "cpu/kvm.h"
+#endif
 
 #define RAM_SIZE (16u << 20)
 #define BUDGET 20000000
+#define HANG_SECONDS 60
+#define SKIP 77
 
 struct program {
 	u8 *data;
@@ -276,6 +285,14 @@ static void enter(const struct boot_entry *entry)
 	cpu_state_changed(cpu);
 }
 
+#ifdef ENGINE_KVM
+static void time_is_up(int sig)
+{
+	(void)sig;
+	cpu_request(cpu, CPU_REQ_STOP);
+}
+#endif
+
 int main(int argc, char **argv)
 {
 	static const struct e820_entry map[] = {{0, 0x9fc00, E820_RAM}, {0x100000, RAM_SIZE - 0x100000, E820_RAM}};
@@ -292,6 +309,26 @@ int main(int argc, char **argv)
 		jit_options.warm = 1;
 		argc--;
 		argv++;
+	}
+#endif
+#ifdef ENGINE_KVM
+	bool kvm = argc > 1 && !strcmp(argv[1], "--kvm");
+	struct kvm_report report = {0};
+	if (kvm) {
+		char text[300];
+		kvm_probe(&report);
+		kvm_explain(&report, text, sizeof text);
+		if (report.found != KVM_THERE) {
+			printf("%s\n", text);
+			return SKIP;
+		}
+		if (argc > 4 && *argv[2] && !report.hardware) {
+			printf("not compared with a KVM without hardware: %s\n", argv[2]);
+			return SKIP;
+		}
+		engine = &kvm_engine;
+		argc -= 2;
+		argv += 2;
 	}
 #endif
 	if (argc < 3) {
@@ -312,9 +349,17 @@ int main(int argc, char **argv)
 	struct region device = {.name = "test", .size = 8, .ops = &device_ops};
 	bus_map_io(&bus, &device, 0xf0);
 	model_parse(&model, "max", &err);
+#ifdef ENGINE_KVM
+	char without[512];
+	if (kvm)
+		kvm_limit_model(&model, true, without, sizeof without);
+#endif
 	cpu = cpu_new(&model, &bus, virtual_clock, 0, 1);
 	cpu->intc.acknowledge = acknowledge;
-	clock_count_instructions(virtual_clock, &cpu->instructions, 0);
+	if (engine == &interp_engine || !engine->prepare)
+		clock_count_instructions(virtual_clock, &cpu->instructions, 0);
+	else
+		clock_start(virtual_clock);
 	struct boot_request request = {
 		.kernel = {argv[2], elf.data, elf.size, NULL}, .cmdline = "", .e820 = map, .e820_count = ARRAY_LEN(map),
 		.ram_below_4g = RAM_SIZE,
@@ -327,9 +372,29 @@ int main(int argc, char **argv)
 	cpu->log.interrupts = argc > 3 && strstr(argv[3], "int");
 	cpu->log.in_asm = argc > 3 && strstr(argv[3], "in_asm");
 	enter(&entry);
-	enum engine_stop stop = engine->run(cpu, BUDGET);
-	if (stop == ENGINE_BUDGET) {
-		printf("still running after %d instructions, at %04x:%llx\n", BUDGET, cpu->seg[SEG_CS].selector,
+#ifdef ENGINE_KVM
+	if (kvm) {
+		cpu->tsc_hz = report.tsc_hz ? report.tsc_hz : cpu->tsc_hz;
+		signal(SIGALRM, time_is_up);
+		alarm(HANG_SECONDS); /* KVM has no budget */
+	}
+#endif
+	if (engine->prepare && !engine->prepare(cpu, &err)) {
+		fprintf(stderr, "%s\n", err.text);
+		return 1;
+	}
+	enum engine_stop stop = engine->run(cpu, engine->prepare ? 0 : BUDGET);
+	/* what KVM cannot do, the interpreter does, and then it is KVM's turn again */
+	while (stop == ENGINE_UNABLE) {
+		if (cpu->log.interrupts)
+			printf("at %04x:%llx %s\n", cpu->seg[SEG_CS].selector, (unsigned long long)cpu->rip, cpu->unable);
+		engine->leave(cpu);
+		stop = interp_engine.run(cpu, 1);
+		if (stop == ENGINE_BUDGET && engine->prepare(cpu, &err))
+			stop = engine->run(cpu, 0);
+	}
+	if (stop == ENGINE_BUDGET || stop == ENGINE_STOPPED) {
+		printf("still running after %d instructions or %d seconds, at %04x:%llx\n", BUDGET, HANG_SECONDS, cpu->seg[SEG_CS].selector,
 		       (unsigned long long)cpu->rip);
 		failures++;
 	}
