@@ -332,6 +332,7 @@ static bool run_with_traps(struct cpu *cpu, struct event e)
 bool exception_dispatch(struct cpu *cpu)
 {
 	cpu->cur = NULL;
+	cpu->link_from = NULL;
 	cpu->chain_len = 0;
 	chain_add(cpu, &cpu->fault);
 	return run_with_traps(cpu, event_of_fault(cpu, &cpu->fault));
@@ -340,6 +341,7 @@ bool exception_dispatch(struct cpu *cpu)
 bool exception_interrupt(struct cpu *cpu, unsigned vector, enum event_kind kind)
 {
 	cpu->cur = NULL;
+	cpu->link_from = NULL;
 	cpu->chain_len = 0;
 	return run_with_traps(cpu, (struct event){.vector = vector, .kind = kind, .ext = kind != EVENT_SOFT, .rflags = flags_get(cpu)});
 }

@@ -174,6 +174,7 @@ bool interp_attend(struct cpu *cpu, enum engine_stop *result)
 		return false;
 	}
 	cpu->cur = NULL;
+	cpu->link_from = NULL; /* what comes next may be a handler */
 	*result = ENGINE_HALTED;
 	return engine_events(cpu);
 }
