@@ -274,6 +274,7 @@ struct cpu {
 	_Atomic u32 quiet;             /* odd: outside, holds nothing of the TLB (quiet.h) */
 	const void *_Atomic thread;    /* the mark of the thread that runs this CPU; NULL: none did yet */
 	struct cpu *quiet_next;        /* the next CPU of all */
+	u32 pauses;                    /* PAUSE instructions executed, where there are several CPUs */
 	struct tlb *tlbs;              /* all of them */
 	struct code_cache *code;
 	struct cpu_jit jit;

@@ -12,6 +12,7 @@
 #include "cpu/forms.h"
 #include "cpu/mode.h"
 #include "cpu/model.h"
+#include "cpu/quiet.h"
 #include "cpu/segment.h"
 
 /* ---- MOV ---- */
@@ -194,6 +195,10 @@ OP(sahf)
 }
 
 OP_FAST(nop) {}
+OP(pause)
+{
+	quiet_pause(cpu);
+}
 
 #define ROWS_CMOV(zydis, cc)                                                                                           \
 	{ZYDIS_MNEMONIC_##zydis, {O_R32, O_R32}, 0, FEAT_CMOV, cmov_r32_##cc},                                             \
@@ -285,7 +290,7 @@ static const struct form table[] = {
 	{M(NOP), {0}, 0, 0, nop},
 	{M(NOP), {O_ANY}, 0, 0, nop},
 	{M(NOP), {O_ANY, O_ANY}, 0, 0, nop},
-	{M(PAUSE), {0}, 0, 0, nop},
+	{M(PAUSE), {0}, 0, 0, pause},
 	{M(ENDBR32), {0}, 0, 0, nop},
 	{M(ENDBR64), {0}, 0, 0, nop},
 	{M(PREFETCH), {O_ANY}, 0, 0, nop},

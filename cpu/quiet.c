@@ -8,8 +8,10 @@
 #include "cpu/quiet.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 #define SPINS 2000
+#define PAUSES 64 /* before the host CPU is offered to others: about a microsecond */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
@@ -105,6 +107,15 @@ static inline void relax(void)
 #elif defined(__aarch64__)
 	__asm__ volatile("yield");
 #endif
+}
+
+void quiet_pause(struct cpu *cpu)
+{
+	if (cpu->count == 1 || ++cpu->pauses % PAUSES || clock_counts(cpu->clock))
+		return;
+	bool inside = quiet_leave(cpu);
+	sched_yield();
+	quiet_enter(cpu, inside);
 }
 
 void quiet_wait(struct cpu *cpu)

@@ -27,6 +27,9 @@ void quiet_enter(struct cpu *cpu, bool was_inside);
 /* Between instructions, when CPU_REQ_PASS asks for it. */
 void quiet_point(struct cpu *cpu);
 
+/* The guest has executed PAUSE, so this CPU may be waiting for another one, which may be waiting for a host CPU. */
+void quiet_pause(struct cpu *cpu);
+
 /* Returns when the CPU holds nothing that it read before the call. Any thread. */
 void quiet_wait(struct cpu *cpu);
 

@@ -327,7 +327,7 @@ static bool plain(struct context *c)
 	if (kind == K_NONE || z->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY || !host_knows(z))
 		return false;
 	if (kind == K_VOID)
-		return true;
+		return z->mnemonic != M(PAUSE) || c->cpu->count == 1; /* among several it may let others run */
 	if (!z->operand_count_visible) { /* CLC, STC, CMC */
 		flags_before(c, kind);
 		emit_byte(c->e, z->opcode);
