@@ -215,7 +215,7 @@ static void kill(struct cpu *cpu, struct block *block)
 		untail(code, block);
 	for (unsigned i = 0; i <= block->count; i++)
 		__atomic_store_n(&block->insn[i].exec, op_resync, __ATOMIC_RELEASE);
-	if (block->translation)
+	if (block->traces)
 		cpu->jit.killed(cpu, block);
 	page->blocks--;
 	code->bytes -= sizeof *block + (block->count + 1u) * sizeof block->insn[0];
@@ -287,6 +287,18 @@ static void settle_page(struct cpu *cpu, struct code_page *page)
 		release(cpu, page);
 		page->cold = page->beside = 0;
 	}
+}
+
+struct block *code_next(const struct block *block)
+{
+	u8 *hva = block->hva + block->bytes;
+	struct block *next = NULL;
+
+	if (block->page && !block->split && page_of(hva) == block->page->hva)
+		next = block->page->bucket[bucket_of(hva)];
+	while (next && (next->hva != hva || next->key != block->key))
+		next = next->next;
+	return next;
 }
 
 void code_set_entry(struct cpu *cpu, struct block *block, void *entry)

@@ -27,6 +27,7 @@ struct block {
 	struct block *next;  /* in the page's bucket, or in the list of dead blocks */
 	void *entry;         /* a translator's: where its host code begins, or NULL */
 	void *translation;   /* and what belongs to it */
+	void *traces;        /* a translator's: the translations that this block is a part of */
 	u32 heat;            /* times the engine found it untranslated */
 	struct insn insn[];  /* count of them and one that goes on behind the block */
 };
@@ -69,6 +70,8 @@ void code_free(struct cpu *cpu);
 /* Find or decode the block at CS:RIP, in every case including faults of the fetch. Between blocks only. The block is good
  * for one execution now. */
 struct block *code_find(struct cpu *cpu);
+/* The block that begins in memory where this one ends, within its page, if it is known. */
+struct block *code_next(const struct block *block);
 /* Linear address of CS:RIP. */
 static always_inline u64 code_linear(const struct cpu *cpu)
 {

@@ -80,6 +80,8 @@ static void free_all(struct cpu *cpu, struct jit *jit)
 			t->block->translation = NULL;
 			code_set_entry(cpu, t->block, NULL);
 			t->block->heat = 0;
+			for (unsigned i = 0; i < t->segments; i++)
+				t->segment[i].block->traces = NULL;
 		}
 		free(t);
 	}
@@ -108,19 +110,64 @@ void cache_flush(struct cpu *cpu)
 	jit->flushes++;
 }
 
-void cache_bind(struct jit *jit, struct exit_record *exit, struct translation *to)
+void cache_include(struct translation *t, struct block *block)
 {
-	emit_patch(&jit->emit, exit->jump, exit->eflags ? to->entry_eflags : to->entry_saved);
-	exit->next = to->incoming;
-	to->incoming = exit;
-	jit->bound++;
+	struct segment *s = &t->segment[0], *first = block->traces;
+
+	while (s->block)
+		s++;
+	*s = (struct segment){.block = block, .in = t, .next = first};
+	if (first)
+		first->link = &s->next;
+	block->traces = s;
 }
 
-static void unbind(struct jit *jit, struct translation *t)
+static void exclude(struct segment *s)
 {
-	for (struct exit_record *exit = t->incoming; exit; exit = exit->next)
-		emit_patch(&jit->emit, exit->jump, exit->stub);
-	t->incoming = NULL;
+	if (s->next)
+		s->next->link = s->link;
+	if (s->link)
+		*s->link = s->next;
+	else
+		s->block->traces = s->next;
+}
+
+static void unbind(struct jit *jit, struct exit_record *exit)
+{
+	emit_patch(&jit->emit, exit->jump, exit->stub);
+	if (exit->guard) {
+		memcpy(exit->guard, &(u64){EXIT_NEVER}, 8);
+		emit_patch(&jit->emit, exit->miss, exit->stub);
+	}
+	*exit->link = exit->next;
+	if (exit->next)
+		exit->next->link = exit->link;
+	exit->to = NULL;
+}
+
+void cache_bind(struct cpu *cpu, struct exit_record *exit, struct translation *to)
+{
+	struct jit *jit = cpu->jit.state;
+
+	if (exit->to)
+		unbind(jit, exit);
+	if (exit->guard) {
+		/* what an address leads to is looked at when its page is flushed: see tlb_flush_page() */
+		cache_space(cpu);
+		u64 key = (cpu->rip - exit->off) ^ cpu->jit.space, page = cpu->rip >> PAGE_SHIFT & (64 * 64 - 1);
+		cpu->jit.executed[page >> 6] |= BIT(page & 63);
+		memcpy(exit->guard, &key, 8);
+		emit_patch(&jit->emit, exit->miss, exit->other);
+	}
+	emit_patch(&jit->emit, exit->jump, exit->eflags ? to->entry_eflags : to->entry_saved);
+	exit->to = to;
+	exit->patience = EXIT_PATIENCE;
+	exit->next = to->incoming;
+	exit->link = &to->incoming;
+	if (exit->next)
+		exit->next->link = &exit->next;
+	to->incoming = exit;
+	jit->bound++;
 }
 
 void cache_space(struct cpu *cpu)
@@ -129,7 +176,7 @@ void cache_space(struct cpu *cpu)
 	bool user = cpu->cpl == 3;
 
 	if (jit->space[user].version != cpu->fetch_version[user]) {
-		if (++jit->spaces > 0xffff) {
+		if (++jit->spaces > 0x7fff) { /* half of 16 bits: the key of no canonical RIP equals that of one that is not */
 			memset(cpu->jit.targets, 0, sizeof *cpu->jit.targets << TARGET_BITS);
 			jit->space[!user].version = ~0ull;
 			jit->spaces = 1;
@@ -138,6 +185,24 @@ void cache_space(struct cpu *cpu)
 		jit->space[user].number = jit->spaces;
 	}
 	cpu->jit.space = jit->space[user].number << 48;
+}
+
+static void kill(struct cpu *cpu, struct jit *jit, struct translation *t)
+{
+	while (t->incoming)
+		unbind(jit, t->incoming);
+	for (unsigned i = 0; i < t->exits; i++)
+		if (t->exit[i].to)
+			unbind(jit, &t->exit[i]);
+	/* those that know its address are sent away */
+	struct emit patch = jit->emit;
+	patch.p = t->entry_saved;
+	emit_jmp_to(&patch, t->dead);
+	for (unsigned i = 0; i < t->segments; i++)
+		exclude(&t->segment[i]);
+	code_set_entry(cpu, t->block, NULL);
+	t->block->translation = NULL;
+	t->block = NULL;
 }
 
 void cache_killed(struct cpu *cpu, struct block *block)
@@ -151,12 +216,6 @@ void cache_killed(struct cpu *cpu, struct block *block)
 			t->block = NULL;
 		return;
 	}
-	struct translation *t = block->translation;
-	unbind(jit, t);
-	/* those that know its address are sent away */
-	struct emit patch = jit->emit;
-	patch.p = t->entry_saved;
-	emit_jmp_to(&patch, t->dead);
-	t->block = NULL;
-	block->translation = block->entry = NULL;
+	while (block->traces)
+		kill(cpu, jit, ((struct segment *)block->traces)->in);
 }

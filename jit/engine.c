@@ -141,8 +141,8 @@ static enum engine_stop jit_run(struct cpu *cpu, u64 budget)
 		if (!t)
 			t = warm(cpu, jit, block);
 		if (t) {
-			if (exit && exit->from->block && exit->from->block->page == block->page)
-				cache_bind(jit, exit, t);
+			if (exit && exit->from->block && (exit->guard || exit->from->block->page == block->page))
+				cache_bind(cpu, exit, t);
 			exit = enter(cpu, jit, block->entry);
 			continue;
 		}

@@ -24,15 +24,24 @@ enum { S0 = H_R14, S1 = H_R15 };
 
 struct translation;
 
-/* A direct transfer that can be bound to the translation it leads to. */
+/* A direct transfer that can be bound to the translation it leads to. One that leaves its page is guarded: what the RIP leads to
+ * depends on the address space and on the RIP at which this page is executed. */
 struct exit_record {
 	struct translation *from;
 	u8 *jump;           /* displacement of the jump, address of writing */
 	u8 *stub;           /* where it leads while unbound, address of writing */
-	u16 off;            /* page offset of the target */
+	u8 *guard;          /* the 64-bit constant that page RIP ^ space is compared with; NULL: within the page */
+	u8 *miss;           /* and the displacement of the jump taken if it is another */
+	u8 *other;          /* where that leads while bound */
+	i32 off;            /* page offset of the target */
+	u32 patience;       /* how often the guard may still fail before it is bound anew */
 	bool eflags;        /* the flags are in EFLAGS when it jumps, else in RAX */
-	struct exit_record *next; /* among those bound to one translation */
+	struct translation *to; /* bound to it; NULL: unbound */
+	struct exit_record *next, **link; /* among those bound to one translation */
 };
+
+#define EXIT_NEVER 1 /* a guard that fails: no page has this RIP */
+#define EXIT_PATIENCE 100
 
 struct single { /* an instruction alone, for the interpreter's function; the end goes on behind it */
 	struct insn insn, end;
@@ -40,16 +49,28 @@ struct single { /* an instruction alone, for the interpreter's function; the end
 	bool x87;  /* it may look at x87 or MMX registers */
 };
 
+/* A block's place in a translation. */
+struct segment {
+	struct block *block;
+	struct translation *in;
+	struct segment *next, **link; /* among those of one block */
+};
+
+/* The code of a block and of those that follow it in memory, one after the other, as long as they were executed too: it is entered
+ * at its beginning only, and left at any of its conditional jumps. */
+#define TRACE_BLOCKS 16
+#define TRACE_INSNS 128
 struct translation {
-	struct block *block;  /* NULL: dead */
+	struct block *block;  /* the first; NULL: dead */
 	u8 *entry_saved, *entry_eflags; /* address of writing */
 	u8 *dead;             /* where its entry leads when it is */
 	u32 bytes;
-	struct exit_record exit[2];
 	struct exit_record *incoming;
 	struct translation *next; /* all of the engine's */
-	unsigned singles;
-	struct single single[];   /* one for each guest instruction */
+	unsigned segments, exits, singles;
+	struct segment *segment;
+	struct exit_record *exit; /* one for each conditional jump, and two at the end */
+	struct single single[];   /* one for each guest instruction; behind them the other two arrays */
 };
 
 /* What a RIP leads to in one address space, for transfers whose target is not known: the host code and the page's RIP. The key
@@ -68,6 +89,7 @@ struct stubs { /* addresses of writing */
 	u8 *leave_off;     /* S0 = page offset of RIP, flags in RAX */
 	u8 *leave_link;    /* the same, S1 = exit record */
 	u8 *dispatch;      /* S0 = RIP ^ space, flags in RAX: go on at its translation; comes after a miss in the targets */
+	u8 *look_up;       /* S0 = RIP, flags in RAX: look it up among the targets, and go on there */
 	u8 *one;           /* call: S1 = struct single, flags in RAX (and out) */
 	u8 *refill;        /* call: S0 = linear address (kept), S1 = size, S1 bit 8: to write. ZF clear: look it up again */
 	u8 *load_x87;      /* like load_vectors, the x87 registers */
@@ -96,7 +118,10 @@ struct jit {
 struct jit *cache_new(struct err *err);
 void cache_free(struct cpu *cpu);
 void cache_flush(struct cpu *cpu);
-void cache_bind(struct jit *jit, struct exit_record *exit, struct translation *to);
+/* A block is a part of a translation from now on. */
+void cache_include(struct translation *t, struct block *block);
+/* The exit was just taken: RIP is where it leads, and `to` is translated from what lies there. */
+void cache_bind(struct cpu *cpu, struct exit_record *exit, struct translation *to);
 /* The number of the present space into cpu->jit.space. */
 void cache_space(struct cpu *cpu);
 /* The hook of the code cache: a block dies. */

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "cpu/decode.h"
 #include "cpu/flags.h"
+#include "jit/jit.h"
 #include "jit/x64/x64.h"
 
 #define ROOM_PER_INSN 400 /* host bytes that no instruction exceeds, its slow paths included */
@@ -64,39 +65,114 @@ static bool decode(struct context *c)
 	       c->z.length == c->in->len && c->z.mnemonic == c->in->mnemonic;
 }
 
-/* The block's instructions, all at once: a jump to be patched if there are more than the engine may execute. */
-static u8 *count(struct context *c)
+/* A block's instructions, all at once: a jump to be patched if there are more than the engine may execute. */
+static u8 *count(struct context *c, const struct block *block)
 {
 	struct emit *e = c->e;
 
+	flags_clobber(c);
 	emit_load(e, S0, CPU(instructions));
-	emit_lea(e, true, S0, S0, 0xff, 0, c->t->block->count);
+	emit_lea(e, true, S0, S0, 0xff, 0, block->count);
 	emit_op(e, OP_W, MAP_1, 0x3b, S0, CPU(stop_at));
 	u8 *over = emit_jcc(e, CC_A);
 	emit_store(e, CPU(instructions), S0);
 	return over;
 }
 
+static bool is_jcc(const struct insn *in)
+{
+	return in->mnemonic >= ZYDIS_MNEMONIC_JB && in->mnemonic <= ZYDIS_MNEMONIC_JZ && in->mnemonic != ZYDIS_MNEMONIC_JMP &&
+	       in->mnemonic != ZYDIS_MNEMONIC_JCXZ && in->mnemonic != ZYDIS_MNEMONIC_JECXZ && in->mnemonic != ZYDIS_MNEMONIC_JRCXZ &&
+	       in->mnemonic != ZYDIS_MNEMONIC_JKNZD && in->mnemonic != ZYDIS_MNEMONIC_JKZD;
+}
+
+/* Those that follow a block in memory, as long as they are worth it. */
+static unsigned gather(struct block *block, struct block *part[TRACE_BLOCKS], unsigned *insns)
+{
+	unsigned n = 1;
+
+	part[0] = block;
+	*insns = block->count;
+	while (n < TRACE_BLOCKS && !block->split) {
+		const struct insn *last = &block->insn[block->count - 1];
+		if (ends_block(last) && !is_jcc(last))
+			break;
+		block = code_next(block);
+		if (!block || block->split || (!block->translation && block->heat < jit_options.warm / 4) ||
+		    *insns + block->count > TRACE_INSNS)
+			break;
+		*insns += block->count;
+		part[n++] = block;
+	}
+	return n;
+}
+
+static struct translation *translation_new(struct block *const part[], unsigned parts, unsigned insns)
+{
+	struct translation *t = err_alloc(sizeof *t + insns * sizeof t->single[0] + parts * sizeof t->segment[0] +
+	                                  (parts + 1) * sizeof t->exit[0]);
+
+	t->block = part[0];
+	t->segments = parts;
+	t->segment = (struct segment *)&t->single[insns];
+	t->exit = (struct exit_record *)&t->segment[parts];
+	return t;
+}
+
+/* A branch backwards closes a loop, which must be left when something is to be attended to: asked for at the entry. */
+static bool loops(const struct translation *t, struct block *const part[])
+{
+	for (unsigned i = 0; i < t->segments; i++) {
+		const struct insn *last = &part[i]->insn[part[i]->count - 1];
+		if (ends_block(last) && (i64)last->imm < 0)
+			return true;
+	}
+	return false;
+}
+
+static void instruction(struct context *c, const struct insn *in, const struct block *block)
+{
+	struct single *single = &c->t->single[c->index];
+	bool decoded;
+
+	c->in = in;
+	decoded = decode(c);
+	fill_single(single, in, !decoded && !in->form);
+	single->x87 = !decoded || sees_x87(c);
+	c->slow_first = c->slows;
+	c->keep = false;
+	if (!decoded || block->split || !rewrite(c)) {
+		interpret(c);
+		c->keep = false;
+	}
+	if (!c->keep)
+		c->held = NO_HOME;
+	memory_slow_return(c);
+}
+
+static void leave_at(struct context *c, unsigned off)
+{
+	emit_imm32(&c->jit->cold, S0, off);
+	emit_jmp_to(&c->jit->cold, c->jit->stubs.leave_off);
+}
+
 struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct block *block)
 {
-	struct translation *t = err_alloc(sizeof *t + block->count * sizeof t->single[0]);
+	struct block *part[TRACE_BLOCKS];
+	unsigned insns, parts = gather(block, part, &insns);
 	struct emit *e = &jit->emit;
 	static _Thread_local struct context context;
 	struct context *c = &context;
-	u8 *start = e->p;
+	u8 *start = e->p, *over[TRACE_BLOCKS] = {0}, *poll = NULL;
 
-	_Static_assert(STUBS_MAX >= 6 * BLOCK_MAX, "no instruction has more slow paths");
-	if (MIN(e->end - e->p, jit->cold.end - jit->cold.p) < (i64)(block->count + 2) * ROOM_PER_INSN) {
-		free(t);
+	if (MIN(e->end - e->p, jit->cold.end - jit->cold.p) < (i64)(insns + 2) * ROOM_PER_INSN)
 		return NULL;
-	}
-	t->block = block;
-	t->singles = block->count;
+	struct translation *t = translation_new(part, parts, insns);
 	c->e = e;
 	c->jit = jit;
 	c->cpu = cpu;
 	c->t = t;
-	c->slows = c->slow_first = c->exits = 0;
+	c->slows = c->slow_first = c->index = 0;
 	c->held = NO_HOME;
 	c->vectors = c->x87 = c->ended = false;
 	/* entered with the flags in RAX; the other entry puts them there */
@@ -105,32 +181,34 @@ struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct blo
 	c->in_rax = false;
 	flags_clobber(c);
 	t->entry_saved = e->p;
-	u8 *over = jit->counting ? count(c) : NULL;
-	for (c->index = 0; c->index < block->count; c->index++) {
-		bool decoded;
-		c->in = &block->insn[c->index];
-		decoded = decode(c);
-		fill_single(&t->single[c->index], c->in, !decoded && !c->in->form);
-		t->single[c->index].x87 = !decoded || sees_x87(c);
-		c->slow_first = c->slows;
-		c->keep = false;
-		if (!decoded || block->split || !rewrite(c)) {
-			interpret(c);
-			c->keep = false;
-		}
-		if (!c->keep)
-			c->held = NO_HOME;
-		memory_slow_return(c);
+	if (loops(t, part)) {
+		emit_op(e, 0, MAP_1, 0x83, 7, CPU(kick));
+		emit_byte(e, 0);
+		poll = emit_jcc(e, CC_NE);
 	}
+	for (unsigned i = 0; i < parts; i++) {
+		if (jit->counting)
+			over[i] = count(c, part[i]);
+		for (unsigned k = 0; k < part[i]->count; k++, c->index++) {
+			c->more = i + 1 < parts && k + 1 == part[i]->count;
+			c->ended = false;
+			instruction(c, &part[i]->insn[k], part[i]);
+		}
+	}
+	t->singles = insns;
 	if (!c->ended)
 		flow_exit(c, c->in->off + c->in->len);
 	memory_emit_slow(c);
 	flow_emit_slow(c);
+	for (unsigned i = 0; i < parts; i++)
+		if (over[i]) {
+			emit_here(&jit->cold, over[i]);
+			leave_at(c, part[i]->insn[0].off);
+		}
 	t->dead = jit->cold.p;
-	if (over)
-		emit_here(&jit->cold, over);
-	emit_imm32(&jit->cold, S0, block->insn[0].off);
-	emit_jmp_to(&jit->cold, jit->stubs.leave_off);
+	if (poll)
+		emit_here(&jit->cold, poll);
+	leave_at(c, block->insn[0].off);
 	if (e->full || jit->cold.full) {
 		e->p = start;
 		e->full = jit->cold.full = false;
@@ -142,6 +220,8 @@ struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct blo
 	jit->all = t;
 	jit->translations++;
 	block->translation = t;
+	for (unsigned i = 0; i < parts; i++)
+		cache_include(t, part[i]);
 	code_set_entry(cpu, block, emit_runs(e, t->entry_saved));
 	return t;
 }

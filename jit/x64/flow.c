@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Near transfers of control in 64-bit code. A direct one within its page is bound to the translation that it leads to, as the
- * page is mapped where it is while its code runs; everything else looks its target up. What goes backwards asks for
- * interrupts first. */
+/* Near transfers of control in 64-bit code. A direct one is bound to the translation that it leads to: within its page without
+ * further ado, as the page is mapped where it is while its code runs; into another page behind a guard (private.h). Everything
+ * else looks its target up. */
 #include "cpu/flags.h"
 #include "jit/x64/x64.h"
 
@@ -14,56 +14,97 @@ static bool in_page(i64 off)
 	return off >= 0 && off < PAGE_SIZE;
 }
 
+static struct pending *pending_new(struct context *c, i64 off)
+{
+	struct exit_record *exit = &c->t->exit[c->t->exits];
+	struct pending *p = &c->pending[c->t->exits++];
+
+	*exit = (struct exit_record){.from = c->t, .off = off, .eflags = !c->in_rax};
+	*p = (struct pending){.exit = exit, .save = !c->in_rax};
+	return p;
+}
+
+static void save(struct emit *e)
+{
+	emit_byte(e, 0x9f);
+	emit_op(e, 0, MAP_0F, 0x90, 0, rm_reg(H_RAX));
+}
+
+/* Flags in RAX: on in another page, if this one is where it was when the exit was bound. */
+static void guarded(struct emit *e, struct exit_record *exit)
+{
+	exit->eflags = false;
+	emit_imm64(e, S1, EXIT_NEVER);
+	exit->guard = e->p - 8;
+	emit_op(e, OP_W, MAP_1, 0x33, S1, CPU(jit.space));
+	emit_op(e, OP_W, MAP_1, 0x3b, S1, PAGE_GPR);
+	exit->miss = emit_jcc(e, CC_NE);
+	emit_lea(e, true, S1, S1, 0xff, 0, exit->off & ~(i32)PAGE_OFFSET);
+	emit_store(e, PAGE_GPR, S1);
+	exit->jump = emit_jmp(e);
+}
+
 void flow_exit(struct context *c, i64 off)
 {
-	struct emit *e = c->e;
-	bool in_eflags = c->in_eflags, in_rax = c->in_rax;
-
-	if (!in_page(off)) {
+	if (!in_page(off))
 		flags_clobber(c);
-		emit_load(e, S0, PAGE_GPR);
-		emit_lea(e, true, S0, S0, 0xff, 0, off);
-		stubs_dispatch(c->jit, e);
-	} else {
-		struct pending *p = &c->pending[c->exits];
-		struct exit_record *exit = &c->t->exit[c->exits++];
-		p->poll = NULL;
-		if (off <= c->in->off) {
-			flags_clobber(c);
-			emit_op(e, 0, MAP_1, 0x83, 7, CPU(kick));
-			emit_byte(e, 0);
-			p->poll = emit_jcc(e, CC_NE);
-		}
-		p->exit = exit;
-		p->save = !c->in_rax;
-		*exit = (struct exit_record){.from = c->t, .off = off, .eflags = c->in_eflags};
-		exit->jump = emit_jmp(e);
-	}
+	struct pending *p = pending_new(c, off);
+	if (in_page(off))
+		p->exit->jump = emit_jmp(c->e);
+	else
+		guarded(c->e, p->exit);
 	c->ended = true;
-	c->in_eflags = in_eflags; /* for the code of the other way */
-	c->in_rax = in_rax;
+}
+
+void flow_exit_if(struct context *c, unsigned cc, i64 off)
+{
+	struct pending *p = pending_new(c, off);
+	u8 *jump = emit_jcc(c->e, cc);
+
+	if (in_page(off))
+		p->exit->jump = jump;
+	else
+		p->taken = jump;
+}
+
+static void offset(struct emit *e, i32 off)
+{
+	emit_op(e, OP_W, MAP_1, 0xc7, 0, rm_reg(S0));
+	emit_u32(e, off);
 }
 
 void flow_emit_slow(struct context *c)
 {
 	struct emit *e = &c->jit->cold;
 
-	for (unsigned i = 0; i < c->exits; i++) {
+	for (unsigned i = 0; i < c->t->exits; i++) {
 		struct pending *p = &c->pending[i];
-		/* unbound: to the engine, which binds it */
-		p->exit->stub = e->p;
-		emit_here(e, p->exit->jump);
-		if (p->save) {
-			emit_byte(e, 0x9f);
-			emit_op(e, 0, MAP_0F, 0x90, 0, rm_reg(H_RAX));
+		struct exit_record *exit = p->exit;
+		if (p->taken) {
+			emit_here(e, p->taken);
+			if (p->save)
+				save(e);
+			guarded(e, exit);
 		}
-		emit_imm64(e, S1, (u64)(uintptr_t)p->exit);
-		emit_imm32(e, S0, p->exit->off);
+		/* unbound: to the engine, which binds it */
+		exit->stub = e->p;
+		emit_here(e, exit->jump);
+		if (exit->eflags)
+			save(e);
+		offset(e, exit->off);
+		emit_imm64(e, S1, (u64)(uintptr_t)exit);
 		emit_jmp_to(e, c->jit->stubs.leave_link);
-		if (p->poll) {
-			emit_here(e, p->poll);
-			emit_imm32(e, S0, p->exit->off);
-			emit_jmp_to(e, c->jit->stubs.leave_off);
+		if (exit->guard) {
+			/* the address space is another, or the page: look the target up, and be bound anew after many times */
+			emit_here(e, exit->miss);
+			exit->other = e->p;
+			offset(e, exit->off);
+			emit_imm64(e, S1, (u64)(uintptr_t)exit);
+			emit_op(e, 0, MAP_1, 0x83, 5, rm_base(S1, offsetof(struct exit_record, patience)));
+			emit_byte(e, 1);
+			emit_jcc_to(e, CC_B, c->jit->stubs.leave_link);
+			emit_op(e, OP_W, MAP_1, 0x03, S0, PAGE_GPR);
+			emit_jmp_to(e, c->jit->stubs.look_up);
 		}
 	}
 }
@@ -88,10 +129,10 @@ static bool jcc(struct context *c, unsigned cc)
 	if (!reachable(target_off(c)))
 		return false;
 	flags_restore(c);
-	u8 *taken = emit_jcc(c->e, cc);
-	flow_exit(c, next_off(c));
-	emit_here(c->e, taken);
-	flow_exit(c, target_off(c));
+	flow_exit_if(c, cc, target_off(c));
+	if (!c->more)
+		flow_exit(c, next_off(c));
+	c->keep = true;
 	return true;
 }
 
@@ -107,8 +148,11 @@ static bool count_branch(struct context *c, bool decrement)
 	emit_byte(e, 0xe3);
 	emit_byte(e, 5);
 	u8 *other = emit_jmp(e); /* RCX is not 0 */
+	bool in_eflags = c->in_eflags, in_rax = c->in_rax;
 	flow_exit(c, decrement ? next_off(c) : target_off(c));
 	emit_here(e, other);
+	c->in_eflags = in_eflags;
+	c->in_rax = in_rax;
 	flow_exit(c, decrement ? target_off(c) : next_off(c));
 	return true;
 }

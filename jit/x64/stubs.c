@@ -344,5 +344,7 @@ void stubs_build(struct jit *jit)
 	build_calls(jit, e);
 	build_one(jit, e);
 	build_dispatch(jit, e);
+	jit->stubs.look_up = e->p;
+	stubs_dispatch(jit, e);
 	jit->stubs.end = e->p;
 }

@@ -20,7 +20,7 @@ static inline struct rm x64_gpr(unsigned guest)
 }
 
 /* A jump to code behind the block: the interpreter runs the instruction, then back. */
-#define STUBS_MAX 512
+#define STUBS_MAX (6 * TRACE_INSNS)
 struct slow {
 	u8 *jump;        /* displacement to be patched */
 	u8 *back;        /* address of writing */
@@ -33,10 +33,10 @@ struct slow {
 	u8 *load;        /* call this stub instead; if it refuses, interpret the instruction and leave */
 };
 
-/* An exit that is not bound yet, and one that is asked to stop. */
+/* An exit that is not bound yet. */
 struct pending {
 	struct exit_record *exit;
-	u8 *poll;        /* displacement to be patched, or NULL */
+	u8 *taken;       /* a jump to the guarded part, which is behind the block; NULL: it is not, or there is none */
 	bool save;       /* the flags are in EFLAGS only */
 };
 
@@ -53,11 +53,11 @@ struct context {
 	bool in_eflags, in_rax;      /* where the flags are; one at least */
 	bool vectors, x87;           /* the guest's vector and x87 registers are known to be loaded */
 	bool ended;                  /* exits were emitted */
+	bool more;                   /* the instruction is the last of its block, and the code of the next follows */
 	struct slow slow[STUBS_MAX];
 	unsigned slows;
 	unsigned slow_first;         /* the current instruction's */
-	unsigned exits;
-	struct pending pending[2];
+	struct pending pending[TRACE_BLOCKS + 1];
 	u8 held;                     /* S1 points at the TLB entry last used with this base register; NO_HOME: at nothing */
 	bool keep;                   /* the current instruction leaves S1 like that; without it, held is forgotten behind it */
 };
@@ -92,6 +92,8 @@ bool special_rewrite(struct context *c);
 bool flow_rewrite(struct context *c);
 /* Leave for a page offset (of the present page), directly where possible. */
 void flow_exit(struct context *c, i64 off);
+/* The same if a condition holds; the flags are in EFLAGS. */
+void flow_exit_if(struct context *c, unsigned cc, i64 off);
 /* The code behind the block that belongs to exits. */
 void flow_emit_slow(struct context *c);
 /* ---- x87.c ---- */
