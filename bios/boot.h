@@ -32,6 +32,7 @@ struct boot_request {
 	unsigned e820_count;
 	u64 ram_below_4g;                      /* bytes of RAM from 0 on */
 	u64 rsdp;                              /* guest address of the ACPI root pointer, 0 = none */
+	bool text_screen;                      /* a VGA in text mode 3, 80x25, 16 lines a character */
 };
 
 enum boot_mode {

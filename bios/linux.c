@@ -8,6 +8,11 @@
 
 /* Offsets in the setup header and in boot_params, which agree. */
 enum param {
+	P_VIDEO_MODE = 0x006, /* from here to 0x12: screen_info */
+	P_VIDEO_COLUMNS = 0x007,
+	P_VIDEO_LINES = 0x00e,
+	P_VIDEO_IS_VGA = 0x00f,
+	P_VIDEO_POINTS = 0x010,
 	P_ACPI_RSDP = 0x070,
 	P_EXT_RAMDISK_IMAGE = 0x0c0,
 	P_EXT_RAMDISK_SIZE = 0x0c4,
@@ -136,6 +141,13 @@ bool linux_load(struct bus *bus, const struct boot_request *request, struct boot
 	store32(params + P_CODE32_START, load);
 	store32(params + P_CMD_LINE, BOOT_CMDLINE);
 	store64(params + P_ACPI_RSDP, request->rsdp);
+	if (request->text_screen) {
+		params[P_VIDEO_MODE] = 3;
+		params[P_VIDEO_COLUMNS] = 80;
+		params[P_VIDEO_LINES] = 25;
+		params[P_VIDEO_IS_VGA] = 1;
+		store16(params + P_VIDEO_POINTS, 16);
+	}
 	unsigned count = MIN(request->e820_count, (unsigned)E820_MAX);
 	params[P_E820_COUNT] = count;
 	for (unsigned i = 0; i < count; i++) {

@@ -216,26 +216,23 @@ bool firmware_given(const struct config *config)
 	return config->bios || config->firmware.flash[0].file;
 }
 
-/* The display adapter's own firmware, under the name by which SeaBIOS finds it for a PCI function. A machine without it runs on
- * blind until its guest has a driver. */
+/* The display adapter's own firmware; a kernel that is booted directly takes its font from there. A machine without it runs on blind
+ * until its guest has a driver. */
 #define VGA_BIOS "vgabios-stdvga.bin"
-#define VGA_BIOS_FILE "pci1234,1111.rom"
 
 static bool read_vga_bios(struct board_config *board, struct err *err)
 {
 	struct err missing = {0};
 
-	if (!board->vga || board->fw_cfgs == BOARD_FW_CFGS)
+	if (!board->vga)
 		return true;
 	const char *path = find(VGA_BIOS, &missing);
 	if (!path) {
-		err_note("%s not found: the screen stays dark until the guest has a driver (package seabios)", VGA_BIOS);
+		if (!board->nographic)
+			err_note("%s not found: the screen stays dark until the guest has a driver (package seabios)", VGA_BIOS);
 		return true;
 	}
-	struct board_file *to = &board->fw_cfg[board->fw_cfgs++];
-	bool ok = file_read(path, "VGA BIOS", to, err);
-	to->name = VGA_BIOS_FILE;
-	return ok;
+	return file_read(path, "VGA BIOS", &board->vga_rom, err);
 }
 
 bool firmware_read(const struct config *config, bool needed, struct board_config *board, struct loop *loop, struct err *err)
@@ -259,10 +256,12 @@ bool firmware_read(const struct config *config, bool needed, struct board_config
 	for (unsigned i = 0; i < BOARD_FLASHES; i++)
 		if (flash[i].file && !read_flash(i, flash[i].file, flash[i].read_only, true, board, loop, err))
 			return false;
-	if (flash[0].file || (!config->bios && !needed))
+	if (flash[0].file)
 		return true;
 	if (!read_vga_bios(board, err))
 		return false;
+	if (!config->bios && !needed)
+		return true;
 	path = find(config->bios ? config->bios : DEFAULT_BIOS, err);
 	return path && file_read(path, "-bios", &board->firmware, err);
 }

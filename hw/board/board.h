@@ -57,6 +57,7 @@ struct board_config {
 	struct board_device extra[BOARD_EXTRAS];
 	unsigned extras;
 	const char *vga;        /* class of the display adapter; NULL: none */
+	struct board_file vga_rom; /* its firmware; data NULL: none */
 	const char *boot_order; /* -boot: letters a, c, d, n in order of preference; NULL: the firmware's own */
 	const char *boot_once;  /* the same for the first boot only; NULL: as boot_order */
 	bool boot_menu;         /* the firmware offers its menu */

@@ -117,6 +117,8 @@ bool direct_boot(struct board *board, struct err *err)
 	if (!c->kernel.data)
 		return true;
 	set_up_chipset(board);
+	if (board->machine.display)
+		direct_screen(board);
 	struct boot_request request = {
 		.kernel = {c->kernel.name, c->kernel.data, c->kernel.size, NULL},
 		.modules = c->modules,
@@ -125,6 +127,7 @@ bool direct_boot(struct board *board, struct err *err)
 		.e820_count = memory_map(&board->machine, map),
 		.ram_below_4g = board->machine.ram_below_4g,
 		.rsdp = ACPI_TABLES,
+		.text_screen = board->machine.display,
 	};
 	for (unsigned i = 0; i < c->modules; i++)
 		request.module[i] = (struct boot_file){c->module[i].name, c->module[i].data, c->module[i].size, c->module[i].args};

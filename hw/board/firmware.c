@@ -258,6 +258,10 @@ bool firmware_describe(struct board *board, struct err *err)
 	if (board->config.boot_menu && board->config.boot_menu_wait &&
 	    !number_file(fw_cfg, "etc/boot-menu-wait", board->config.boot_menu_wait, 2, err))
 		return false;
+	/* the name by which SeaBIOS finds the firmware of a PCI function */
+	const struct board_file *vga = &board->config.vga_rom;
+	if (vga->data && !fw_cfg_file(fw_cfg, "pci1234,1111.rom", vga->data, vga->size, err))
+		return false;
 	for (unsigned i = 0; i < board->config.fw_cfgs; i++) {
 		const struct board_file *file = &board->config.fw_cfg[i];
 		if (!fw_cfg_file(fw_cfg, file->name, file->data, file->size, err))
