@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The VGA as a PCI function: registers, the palette's DAC, Bochs' dispi registers for linear modes up to 2560x1600. IBM PS/2
  * Hardware Interface Technical Reference, video subsystem; FreeVGA for what programs expect of reads; QEMU's standard-vga.txt for
- * PCI ids and the layout of BAR 2. Not implemented: the retrace interrupt, the light pen, EDID, the colour-don't-care of 4-bit
- * linear modes in BAR 0.
+ * PCI ids and the layout of BAR 2. Not implemented: the retrace interrupt, the light pen, QEMU's own registers at 600h of BAR 2
+ * (byte order), the ROM BAR (firmware gets the VGA BIOS from fw_cfg).
  *
- * Invariants: vbe[] width and height never exceed what a picture can be, and width*height pixels fit in the memory; every change of
- * a register that shows counts registers_version up. */
+ * Invariants: vbe[] width and height never exceed what a picture can be, and the picture lies in the memory wherever x and y put
+ * it; every change of a register that shows counts registers_version up. */
 #include "hw/video/vga.h"
 
 #include <stdlib.h>
@@ -39,6 +39,15 @@ static u32 line_bytes(const u16 *vbe, unsigned pixels)
 	return vbe[VBE_BITS] == 4 ? pixels / 2 : pixels * ((vbe[VBE_BITS] + 7u) / 8);
 }
 
+/* Does the memory hold the last pixel of the picture? */
+static bool fits(const u16 *vbe)
+{
+	u64 lines = (u64)vbe[VBE_Y] + vbe[VBE_HEIGHT] - 1;
+
+	return lines * line_bytes(vbe, vbe[VBE_VIRTUAL_WIDTH]) + line_bytes(vbe, vbe[VBE_X]) + line_bytes(vbe, vbe[VBE_WIDTH]) <=
+	       VGA_MEMORY;
+}
+
 /* Cut the registers down to what can be shown. */
 static void make_legal(u16 *vbe)
 {
@@ -50,6 +59,11 @@ static void make_legal(u16 *vbe)
 	vbe[VBE_VIRTUAL_HEIGHT] = (u16)MIN(lines, 0xffffu);
 	vbe[VBE_HEIGHT] = (u16)MIN(MIN(MAX(vbe[VBE_HEIGHT], 1u), (unsigned)DISPLAY_LINES), lines);
 	vbe[VBE_BANK] &= (VGA_MEMORY >> 16) - 1;
+	/* a picture that would run past the memory begins at its start instead */
+	if (!fits(vbe))
+		vbe[VBE_Y] = 0;
+	if (!fits(vbe))
+		vbe[VBE_X] = 0;
 }
 
 static u16 vbe_read(const struct vga *v, unsigned index)
@@ -102,6 +116,7 @@ static void vbe_write(struct vga *v, unsigned index, u16 value)
 	case VBE_BITS:
 		if (!vga_linear(v)) {
 			vbe[index] = value;
+			vbe[VBE_VIRTUAL_WIDTH] = 0; /* the last mode's says nothing of the next */
 			make_legal(vbe);
 		}
 		return;
@@ -110,12 +125,10 @@ static void vbe_write(struct vga *v, unsigned index, u16 value)
 		break;
 	case VBE_BANK:
 	case VBE_VIRTUAL_WIDTH:
-		vbe[index] = value;
-		make_legal(vbe);
-		break;
 	case VBE_X:
 	case VBE_Y:
 		vbe[index] = value;
+		make_legal(vbe);
 		break;
 	default:
 		return;
@@ -128,7 +141,7 @@ static void dac_data_write(struct vga *v, u8 value)
 {
 	struct vga_state *s = &v->state;
 
-	s->dac[s->dac_write * 3 + s->dac_sub] = value;
+	s->dac[s->dac_write * 3 + s->dac_sub] = s->vbe[VBE_ENABLE] & VBE_8BIT_DAC ? value : value & 0x3f;
 	if (++s->dac_sub == 3) {
 		s->dac_sub = 0;
 		s->dac_write++;
@@ -336,12 +349,18 @@ static void vbe_port_write(void *opaque, u64 offset, u64 value, unsigned size)
 }
 static const struct region_ops vbe_port_ops = {.read = vbe_port_read, .write = vbe_port_write, .min = 2, .max = 2};
 
-/* BAR 2: ports 3c0h-3dfh at 400h, dispi registers at 500h. */
+/* BAR 2: EDID at 0, ports 3c0h-3dfh at 400h, dispi registers at 500h. */
 static u64 mmio_read(void *opaque, u64 offset, unsigned size)
 {
 	struct vga *v = opaque;
 
-	if (offset >= 0x400 && offset < 0x420)
+	if (offset < 0x400) {
+		u64 value = 0;
+		for (unsigned i = 0; i < size && offset + i < VGA_EDID; i++)
+			value |= (u64)v->edid[offset + i] << i * 8;
+		return value;
+	}
+	if (offset < 0x420)
 		return size == 1 ? port_read(v, offset - 0x400 + 0x3c0 - PORTS, 1)
 		                 : port_read(v, offset - 0x400 + 0x3c0 - PORTS, 1) | port_read(v, offset - 0x3ff + 0x3c0 - PORTS, 1) << 8;
 	if (offset >= 0x500 && offset < 0x500 + 2 * VBE_COUNT)
@@ -362,6 +381,11 @@ static void mmio_write(void *opaque, u64 offset, u64 value, unsigned size)
 static const struct region_ops mmio_ops = {.read = mmio_read, .write = mmio_write, .max = 2};
 
 /* ---- the device ---- */
+static void resize_hint(void *opaque, unsigned width, unsigned height)
+{
+	vga_prefer(opaque, width, height);
+}
+
 static bool vga_init(struct device *device, struct err *err)
 {
 	struct vga *v = (struct vga *)device;
@@ -389,7 +413,8 @@ static bool vga_init(struct device *device, struct err *err)
 	bus_map(m->bus, &v->window, VGA_WINDOW, MAP_DEVICE);
 	bus_map_io(m->bus, &v->ports, PORTS);
 	bus_map_io(m->bus, &v->vbe_ports, VBE_PORT);
-	v->source = (struct display_source){.update = vga_update, .text = vga_text, .device = v};
+	vga_prefer(v, 1280, 800);
+	v->source = (struct display_source){.update = vga_update, .text = vga_text, .resize_hint = resize_hint, .device = v};
 	m->display = &v->source;
 	return true;
 }
@@ -397,9 +422,10 @@ static bool vga_init(struct device *device, struct err *err)
 static void vga_reset(struct device *device)
 {
 	struct vga *v = (struct vga *)device;
-	struct pci_state pci = v->state.pci;
+	const struct vga_state *old = &v->state;
 
-	v->state = (struct vga_state){.pci = pci, .misc = 0x01, .pel_mask = 0xff};
+	v->state = (struct vga_state){.pci = old->pci, .misc = 0x01, .pel_mask = 0xff, .edid_width = old->edid_width,
+	                              .edid_height = old->edid_height};
 	v->state.vbe[VBE_ID] = VBE_ID_LAST;
 	make_legal(v->state.vbe);
 	pci_reset(&v->function);
@@ -413,6 +439,7 @@ static void vga_loaded(struct device *device)
 	struct vga_state *s = &v->state;
 
 	make_legal(s->vbe);
+	vga_prefer(v, s->edid_width, s->edid_height);
 	s->dac_sub %= 3;
 	s->ar_data &= 1;
 	pci_loaded(&v->function);
@@ -456,6 +483,8 @@ static const struct field vga_fields[] = {
 	FIELD(struct vga_state, latch, "latches, a byte of each plane"),
 	FIELD(struct vga_state, vbe_index, "dispi index"),
 	FIELD_ARRAY(struct vga_state, vbe, "dispi registers"),
+	FIELD(struct vga_state, edid_width, "width that the monitor prefers"),
+	FIELD(struct vga_state, edid_height, "height that it prefers"),
 	FIELD_END,
 };
 

@@ -11,6 +11,7 @@
 #define VGA_PAGES (VGA_MEMORY >> PAGE_SHIFT)
 #define VGA_PLANAR (256u << 10) /* what the planar modes reach */
 #define VGA_WINDOW 0xa0000
+#define VGA_EDID 128u
 
 enum vga_seq { SR_RESET, SR_CLOCK, SR_MAP_MASK, SR_FONT, SR_MEMORY, SR_COUNT = 8 };
 enum vga_crtc {
@@ -51,6 +52,7 @@ struct vga_state {
 	u32 latch;       /* the byte of each plane that the last read of the window left */
 	u16 vbe_index;
 	u16 vbe[VBE_COUNT];
+	u16 edid_width, edid_height; /* the mode that the monitor prefers */
 };
 
 struct vga {
@@ -60,6 +62,7 @@ struct vga {
 	struct region window, ports, vbe_ports, colour, mono;
 	struct display_source source;
 	struct ram *ram;
+	u8 edid[VGA_EDID];
 	u8 *memory; /* VGA_MEMORY bytes; dword d holds byte d of planes 0 to 3 */
 	/* What viewers have seen, in counts of `version`. */
 	u64 version, registers_version;
@@ -70,6 +73,8 @@ struct vga {
 
 /* vga_window.c */
 extern const struct region_ops vga_window_ops;
+/* vga_edid.c: the mode that the monitor prefers; its EDID anew */
+void vga_prefer(struct vga *v, unsigned width, unsigned height);
 /* vga_draw.c */
 void vga_update(void *device, struct picture *picture, unsigned viewer, bool all);
 bool vga_text(void *device, struct text_screen *screen);

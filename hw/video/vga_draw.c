@@ -4,7 +4,8 @@
  * Not implemented: borders, interlace, changes of registers within a frame (a picture is drawn from the registers as they are).
  *
  * Lines come out in dots, as a monitor shows them: 320 pixels across are drawn twice as wide, 200 lines twice as high. A line that
- * comes out as it was is not dirty. Every offset is cut to the memory's size where it is used. */
+ * comes out as it was is not dirty. Addresses wrap where they are used, but those of linear modes, which the dispi registers keep
+ * within the memory. */
 #include "hw/video/vga.h"
 
 #include "mem/dirty.h"
@@ -21,6 +22,7 @@ struct frame {
 	unsigned columns, dots;      /* character clocks a line; dots of each */
 	bool wide;                   /* every dot twice */
 	u32 start, offset;           /* dwords: where the picture begins, from row to row */
+	u32 wrap;                    /* mask of addresses */
 	unsigned scans, twice;       /* lines of a row, less one; shift for doubled lines */
 	unsigned preset, panning, compare;
 	unsigned bits;               /* linear modes: a pixel's */
@@ -61,10 +63,12 @@ static void linear_frame(const struct vga_state *s, struct frame *f)
 	f->height = s->vbe[VBE_HEIGHT];
 	if (f->bits == 4) {
 		f->kind = KIND_PLANAR;
-		f->columns = (f->width + 7) / 8;
+		f->columns = f->width / 8;
 		f->dots = 8;
 		f->offset = s->vbe[VBE_VIRTUAL_WIDTH] / 8;
 		f->start = s->vbe[VBE_Y] * f->offset + s->vbe[VBE_X] / 8;
+		f->panning = s->vbe[VBE_X] & 7;
+		f->wrap = DWORDS - 1;
 		f->compare = ~0u;
 		return;
 	}
@@ -88,6 +92,7 @@ static void classic_frame(const struct vga_state *s, struct frame *f)
 	f->start = (u32)s->cr[CR_START_HIGH] << 8 | s->cr[CR_START_LOW];
 	f->start += s->cr[CR_PRESET] >> 5 & 3;
 	f->offset = s->cr[CR_OFFSET] * 2u;
+	f->wrap = VGA_PLANAR / 4 - 1; /* the address counter's 16 bits: programs scroll round and round */
 	f->scans = s->cr[CR_MAX_SCAN] & 31;
 	f->twice = s->cr[CR_MAX_SCAN] >> 7;
 	f->preset = s->cr[CR_PRESET] & 31;
@@ -139,7 +144,7 @@ static void text_line(const struct vga *v, const struct frame *f, u32 at, unsign
 	bool underlined = s->ar[AR_MODE] & 2 && scan == (s->cr[CR_UNDERLINE] & 31u);
 
 	for (unsigned x = 0; x <= f->columns; x++, at++) {
-		const u8 *cell = v->memory + (size_t)(at % DWORDS) * 4;
+		const u8 *cell = v->memory + (size_t)(at & f->wrap) * 4;
 		u8 character = cell[0], attribute = cell[1];
 		unsigned glyph = v->memory[(fonts[attribute >> 3 & 1] + character * 32u + scan) * 4 + 2];
 		u32 fore = f->colours[attribute & 15], back = f->colours[attribute >> 4];
@@ -151,7 +156,7 @@ static void text_line(const struct vga *v, const struct frame *f, u32 at, unsign
 		if (underlined && (attribute & 7) == 1)
 			glyph = 0xff;
 		glyph = glyph << 1 | (s->ar[AR_MODE] & 4 && character >= 0xc0 && character <= 0xdf ? glyph & 1 : 0);
-		if (cursor_line && at == cursor)
+		if (cursor_line && (at & f->wrap) == cursor)
 			glyph = 0x1ff;
 		for (unsigned i = 0; i < f->dots; i++)
 			*out++ = glyph << i & 0x100 ? fore : back;
@@ -163,7 +168,7 @@ static void planar_line(const struct vga *v, const struct frame *f, u32 at, u32 
 	u8 planes = v->state.ar[AR_PLANES] & 15;
 
 	for (unsigned x = 0; x <= f->columns; x++, at++) {
-		const u8 *p = v->memory + (size_t)(at % DWORDS) * 4;
+		const u8 *p = v->memory + (size_t)(at & f->wrap) * 4;
 		for (unsigned bit = 8; bit-- > 0;)
 			*out++ =
 				f->colours[((p[0] >> bit & 1) | (p[1] >> bit & 1) << 1 | (p[2] >> bit & 1) << 2 | (p[3] >> bit & 1) << 3) & planes];
@@ -176,7 +181,7 @@ static void cga_line(const struct vga *v, const struct frame *f, u32 at, u32 *ou
 	u8 planes = v->state.ar[AR_PLANES] & 15;
 
 	for (unsigned x = 0; x <= f->columns; x++, at++) {
-		const u8 *p = v->memory + (size_t)(at % DWORDS) * 4;
+		const u8 *p = v->memory + (size_t)(at & f->wrap) * 4;
 		for (unsigned half = 0; half < 2; half++)
 			for (unsigned bit = 8; bit; bit -= 2)
 				*out++ = f->colours[((p[half] >> (bit - 2) & 3) | (p[half + 2] >> (bit - 2) & 3) << 2) & planes];
@@ -186,7 +191,7 @@ static void cga_line(const struct vga *v, const struct frame *f, u32 at, u32 *ou
 static void packed_line(const struct vga *v, const struct frame *f, u32 at, u32 *out)
 {
 	for (unsigned x = 0; x <= f->columns; x++, at++) {
-		const u8 *p = v->memory + (size_t)(at % DWORDS) * 4;
+		const u8 *p = v->memory + (size_t)(at & f->wrap) * 4;
 		for (unsigned i = 0; i < 4; i++, out += 2)
 			out[0] = out[1] = dac_colour(&v->state, p[i]);
 	}
@@ -202,7 +207,7 @@ static void linear_line(const struct vga *v, const struct frame *f, unsigned y, 
 	u32 at = f->first + y * f->stride, bytes = (f->bits + 7) / 8;
 
 	for (unsigned x = 0; x < f->width; x++, at += bytes) {
-		const u8 *p = v->memory + MIN(at % VGA_MEMORY, VGA_MEMORY - 4);
+		const u8 *p = v->memory + at;
 		u32 c;
 		switch (f->bits) {
 		case 8:
@@ -215,6 +220,9 @@ static void linear_line(const struct vga *v, const struct frame *f, unsigned y, 
 		case 16:
 			c = load16(p);
 			out[x] = widen(c >> 11, 5) << 16 | widen(c >> 5 & 63, 6) << 8 | widen(c & 31, 5);
+			break;
+		case 24:
+			out[x] = load16(p) | (u32)p[2] << 16;
 			break;
 		default:
 			out[x] = load32(p) & 0xffffff;
@@ -303,7 +311,7 @@ void vga_update(void *device, struct picture *picture, unsigned viewer, bool all
 	if (!picture_resize(picture, f.width, f.height))
 		return;
 	bool linear = f.kind == KIND_LINEAR;
-	collect(v, linear ? f.first : 0, linear ? f.stride * f.height : VGA_PLANAR);
+	collect(v, linear ? f.first : 0, linear ? f.stride * f.height : vga_linear(v) ? VGA_MEMORY : VGA_PLANAR);
 	u8 phase = f.kind == KIND_TEXT ? blink_phase(v) | 4 : 0;
 	bool redraw = all || picture->generation != generation || v->registers_version > seen ||
 	              phase != v->seen_blink[viewer % DISPLAY_VIEWERS] || (!linear && changed_since(v, seen, 0, VGA_MEMORY - 1));
@@ -338,7 +346,7 @@ bool vga_text(void *device, struct text_screen *screen)
 	screen->rows = MIN((f.height >> f.twice) / (f.scans + 1), 128u);
 	for (unsigned y = 0; y < screen->rows; y++)
 		for (unsigned x = 0; x < screen->columns; x++) {
-			const u8 *cell = v->memory + (size_t)((f.start + y * f.offset + x) % DWORDS) * 4;
+			const u8 *cell = v->memory + (size_t)((f.start + y * f.offset + x) & f.wrap) * 4;
 			screen->cell[y * screen->columns + x] = (struct text_cell){cell[0], cell[1]};
 		}
 	memcpy(screen->palette, f.colours, sizeof screen->palette);

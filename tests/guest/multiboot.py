@@ -39,9 +39,28 @@ def screen(connection):
     return ''.join(chr(int(w, 16) & 0x7f) if int(w, 16) & 0x60 else ' ' for w in words)
 
 
-def invaders(paisano, kernel, tmp):
-    path = os.path.join(tmp, 'monitor')
-    p = subprocess.Popen([paisano, '-m', '32M', '-vga', 'none', '-display', 'none', '-kernel', kernel,
+def picture(connection):
+    """What the adapter shows: size and pixels of a PPM."""
+    path = os.path.join(tempfile.mkdtemp(), 'screen.ppm')
+    ask(connection, 'screendump ' + path)
+    with open(path, 'rb') as f:
+        data = f.read()
+    kind, width, height, _ = re.match(rb'(P6)\s+(\d+)\s+(\d+)\s+(\d+)\s', data).groups()
+    pixels = data[-int(width) * int(height) * 3:]
+    return (int(width), int(height)), pixels
+
+
+def letters(connection):
+    """The screen as invaders draws it with an adapter; empty while there is nothing to see."""
+    size, pixels = picture(connection)
+    if size != (720, 400):
+        fail(f'the picture is {size}: not the text mode in which a kernel is started')
+    return pixels.strip(b'\0')
+
+
+def invaders(paisano, kernel, tmp, vga, look):
+    path = os.path.join(tmp, 'monitor.' + vga)
+    p = subprocess.Popen([paisano, '-m', '32M', '-vga', vga, '-display', 'none', '-kernel', kernel,
                           '-monitor', f'unix:{path},server,nowait'], stdin=subprocess.DEVNULL)
     try:
         for _ in range(100):
@@ -54,11 +73,11 @@ def invaders(paisano, kernel, tmp):
         seen = set()
         for _ in range(12):
             time.sleep(0.5)
-            seen.add(screen(connection))
+            seen.add(look(connection))
         drawn = [s for s in seen if s.strip()]
         if len(drawn) < 2:
             fail(f'the game does not move: {len(drawn)} different screens; registers:\n' + ask(connection, 'info registers'))
-        print(f'ok: the game draws ({len(drawn)} different screens)')
+        print(f'ok: -vga {vga}: the game draws ({len(drawn)} different screens)')
         connection.sendall(b'quit\n')
         if p.wait(20):
             fail('quit in the monitor did not end with 0')
@@ -70,7 +89,8 @@ def main():
     paisano, elf, kernel = sys.argv[1:]
     tmp = tempfile.mkdtemp()
     hello(paisano, elf, tmp)
-    invaders(paisano, kernel, tmp)
+    invaders(paisano, kernel, tmp, 'none', screen)
+    invaders(paisano, kernel, tmp, 'std', letters)
 
 
 main()
