@@ -216,8 +216,8 @@ bool firmware_given(const struct config *config)
 	return config->bios || config->firmware.flash[0].file;
 }
 
-/* The display adapter's own firmware; a kernel that is booted directly takes its font from there. A machine without it runs on blind
- * until its guest has a driver. */
+/* The display adapter's own firmware; a kernel that is booted directly takes its font from there. A machine without it runs on
+ * blind until its guest has a driver. */
 #define VGA_BIOS "vgabios-stdvga.bin"
 
 static bool read_vga_bios(struct board_config *board, struct err *err)

@@ -22,15 +22,19 @@ def hello(paisano, elf, tmp):
     print('ok: a multiboot kernel gets its command line and module, talks on the UART, leaves through isa-debug-exit')
 
 
-def ask(connection, command):
-    connection.sendall(command.encode() + b'\n')
+def answer(connection):
     text = b''
-    while text.count(b'(paisano) ') < 1:
+    while not text.endswith(b'(paisano) '):
         got = connection.recv(65536)
         if not got:
             fail('the monitor hung up')
         text += got
     return text.decode()
+
+
+def ask(connection, command):
+    connection.sendall(command.encode() + b'\n')
+    return answer(connection)
 
 
 def screen(connection):
@@ -70,6 +74,7 @@ def invaders(paisano, kernel, tmp, vga, look):
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(path)
         connection.settimeout(20)
+        answer(connection)
         seen = set()
         for _ in range(12):
             time.sleep(0.5)
