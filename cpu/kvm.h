@@ -17,6 +17,7 @@ enum kvm_found {
 	KVM_INCOMPLETE,    /* what this engine stands on is missing */
 };
 struct kvm_report {
+	const char *device;
 	enum kvm_found found;
 	int api, error;    /* errno of what failed */
 	char missing[160]; /* capabilities, by name */
@@ -26,12 +27,17 @@ struct kvm_report {
 	bool smm, xsave, msr_filter;
 	unsigned max_cpus;
 };
+/* Another node than /dev/kvm, for all that follows; kept. NULL: that one. */
+void kvm_set_device(const char *path);
 void kvm_probe(struct kvm_report *report);
 /* One line: what is the matter with it, and the command that mends it. */
 void kvm_explain(const struct kvm_report *report, char *text, size_t size);
+bool kvm_in_container(void);
 
 /* Features of the model that KVM cannot give a guest here are taken away; their names, separated by blanks, are put into text.
  * change false: only the names. False if there are any. Without KVM nothing changes. */
 bool kvm_limit_model(struct cpu_model *model, bool change, char *text, size_t size);
+/* -cpu host: what the host's CPU is called, and features that KVM can give and no other engine has; their names in text. */
+void kvm_host_model(struct cpu_model *model, char *text, size_t size);
 
 #endif

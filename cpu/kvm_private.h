@@ -10,6 +10,7 @@
 
 #define KVM_CPUS_MAX 256
 #define KVM_RAMS_MAX 16
+#define KVM_CPUID_MAX 256
 
 /* A stretch of guest memory that KVM maps by itself. size 0: the slot is free. */
 struct kvm_slot {
@@ -63,6 +64,12 @@ struct kvm_vcpu {
 	char why[128];    /* it cannot go on */
 	u64 exits[64];
 };
+
+/* ---- kvm_probe.c ---- */
+int kvm_open(void);
+int kvm_check(int fd, int cap);
+/* On the heap; NULL: KVM does not say. */
+struct kvm_cpuid2 *kvm_supported_cpuid(int fd);
 
 /* ---- kvm_vm.c ---- */
 /* The machine of the CPU's bus, made for the first CPU that asks. */

@@ -118,40 +118,6 @@ static bool set_cpu(struct config *config, const char *value, struct err *err)
 	return true;
 }
 
-static const struct engine *const engines[] = {
-#ifdef ENGINE_JIT /* the translator is for some hosts only */
-	&jit_engine,
-#endif
-	&interp_engine,
-};
-
-/* "interp", "auto", "tcg", or a preference list "kvm:jit:interp": the first one that is there. */
-static bool choose_engine(struct config *config, const char *list, struct err *err)
-{
-	char *copy = err_strdup(list), *save = NULL;
-	bool known = true, found = false;
-
-	for (char *name = strtok_r(copy, ":", &save); name && known && !found; name = strtok_r(NULL, ":", &save)) {
-		if (!strcmp(name, "auto")) {
-			config->engine = engines[0];
-			found = true;
-			break;
-		}
-		for (unsigned i = 0; i < ARRAY_LEN(engines); i++)
-			if (!strcmp(strcmp(name, "tcg") ? name : "jit", engines[i]->name)) {
-				config->engine = engines[i];
-				found = true;
-			}
-		known = found || !strcmp(name, "kvm") || !strcmp(name, "jit") || !strcmp(name, "tcg");
-	}
-	free(copy);
-	if (!known)
-		return err_set(err, EXIT_USAGE, "-accel %s: no such engine (auto, jit, interp)", list);
-	if (!found)
-		return err_set(err, EXIT_ACCEL, "-accel %s: not in this version; use -accel interp or auto", list);
-	return true;
-}
-
 #ifdef ENGINE_JIT
 static bool set_jit(struct config *config, const char *value, struct err *err)
 {
@@ -162,23 +128,17 @@ static bool set_jit(struct config *config, const char *value, struct err *err)
 
 static bool set_accel(struct config *config, const char *value, struct err *err)
 {
-	char *list = err_strdup(value), *comma = strchr(list, ',');
-
 	if (!strcmp(value, "help")) {
-		for (unsigned i = 0; i < ARRAY_LEN(engines); i++)
-			printf("%-8s %s\n", engines[i]->name, engines[i]->desc);
-		free(list);
+		accel_help(stdout);
 		exit(EXIT_OFF);
 	}
-	if (comma) {
-		*comma = 0;
-		err_set(err, EXIT_USAGE, "-accel %s: %s has no property %s", value, list, comma + 1);
-		free(list);
-		return false;
-	}
-	bool ok = choose_engine(config, list, err);
-	free(list);
-	return ok;
+	return accel_set(&config->accel, value, err);
+}
+
+static bool set_kvm(struct config *config, const char *value, struct err *err)
+{
+	(void)value;
+	return accel_set(&config->accel, "kvm", err);
 }
 
 static bool set_machine(struct config *config, const char *value, struct err *err)
@@ -202,7 +162,7 @@ static bool set_machine(struct config *config, const char *value, struct err *er
 	if (got.type && strcmp(got.type, "pc") && strncmp(got.type, "pc-i440fx", 9))
 		ok = err_set(err, EXIT_USAGE, "-machine %s: the only machine is pc", got.type);
 	if (ok && got.accel)
-		ok = choose_engine(config, got.accel, err);
+		ok = accel_set(&config->accel, got.accel, err);
 	free(got.type);
 	free(got.accel);
 	return ok;
@@ -370,7 +330,8 @@ static const struct option options[] = {
 	{"m", "SIZE", set_memory, "RAM; a plain number is MiB (default 512M)"},
 	{"smp", "N", set_cpus, "CPUs"},
 	{"cpu", "MODEL[,+F,-F]", set_cpu, "CPU model and features (help lists them; default max)"},
-	{"accel", "ENGINE", set_accel, "engine: auto, jit, interp (help)"},
+	{"accel", "ENGINE[:ENGINE][,K=V]", set_accel, "engine: auto, kvm, jit, interp; fallback=off, device=PATH (help)"},
+	{"enable-kvm", NULL, set_kvm, "same as -accel kvm"},
 #ifdef ENGINE_JIT
 	{"jit", "KEY=VALUE,...", set_jit, "how the translator works: warm, block, limit"},
 #endif
@@ -423,7 +384,6 @@ static const struct option options[] = {
 	{"help", NULL, show_help, "this list"},
 	{"h", NULL, show_help, "this list"},
 	/* known to QEMU's users, not here */
-	{"enable-kvm", NULL, NULL, "KVM is not in this version; use -accel auto"},
 	{"blockdev", "...", NULL, "use -drive"},
 	{"netdev", "...", NULL, "there is no network adapter in this version; use -net none"},
 	{"qmp", "...", NULL, "QMP is not in this version; use -monitor"},
@@ -438,7 +398,9 @@ static const struct option options[] = {
 static bool show_help(struct config *config, const char *value, struct err *err)
 {
 	(void)config, (void)value, (void)err;
-	printf("usage: paisano [OPTION...] [FILE]\nFILE: a disk, CD or floppy image or a kernel, looked at to see which\n\n");
+	printf("usage: paisano [OPTION...] [FILE]\n"
+	       "       paisano doctor   what this host can do, and what keeps it from more\n"
+	       "FILE: a disk, CD or floppy image or a kernel, looked at to see which\n\n");
 	for (unsigned i = 0; i < ARRAY_LEN(options); i++)
 		if (options[i].set && strcmp(options[i].name, "h"))
 			printf("  -%-14s %-24s %s\n", options[i].name, options[i].argument ? options[i].argument : "", options[i].help);
@@ -484,12 +446,12 @@ static bool finish(struct config *config, struct err *err)
 		return false;
 	if (!config->nodefaults && !config->serials)
 		replace(&config->serial[config->serials++], config->nographic ? "mon:stdio" : "null");
-	return true;
+	return accel_resolve(&config->accel, &config->model, config->cpu, config->icount, err);
 }
 
 bool config_parse(struct config *config, int argc, char **argv, enum config_action *action, struct err *err)
 {
-	*config = (struct config){.ram_size = 512ull << 20, .cpus = 1, .engine = engines[0], .calendar = clock_host_calendar()};
+	*config = (struct config){.ram_size = 512ull << 20, .cpus = 1, .calendar = clock_host_calendar()};
 	*action = CONFIG_RUN;
 	for (int i = 1; i < argc; i++) {
 		const char *argument = argv[i], *name = argument;
@@ -521,7 +483,7 @@ bool config_parse(struct config *config, int argc, char **argv, enum config_acti
 
 void config_print(const struct config *config, FILE *to)
 {
-	fprintf(to, "machine  pc\naccel    %s\ncpu      %s (%s)\nsmp      %llu\nmemory   %llu KiB\n", config->engine->name,
+	fprintf(to, "machine  pc\naccel    %s\ncpu      %s (%s)\nsmp      %llu\nmemory   %llu KiB\n", config->accel.engine[0]->name,
 	        config->model.name, config->model.brand, (unsigned long long)config->cpus, (unsigned long long)config->ram_size >> 10);
 	if (config->kernel || config->file)
 		fprintf(to, "kernel   %s\n", config->kernel ? config->kernel : config->file);
@@ -551,6 +513,7 @@ void config_free(struct config *config)
 		free(owned[i]);
 	for (unsigned i = 0; i < BOARD_SERIALS; i++)
 		free(config->serial[i]);
+	accel_free(&config->accel);
 	firmware_free_options(&config->firmware);
 	display_free_options(&config->display);
 	bootorder_free(&config->boot);

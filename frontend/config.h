@@ -5,6 +5,7 @@
 
 #include "cpu/engine.h"
 #include "cpu/model.h"
+#include "frontend/accel.h"
 #include "frontend/bootorder.h"
 #include "frontend/display.h"
 #include "frontend/drives.h"
@@ -18,7 +19,7 @@ struct config {
 	u64 cpus;
 	char *cpu;              /* -cpu, as given */
 	struct cpu_model model;
-	const struct engine *engine;
+	struct accel accel;
 	char *kernel, *initrd, *append, *bios, *file;
 	bool nographic, no_reboot, no_shutdown, paused, print_config, nodefaults;
 	char *serial[BOARD_SERIALS];

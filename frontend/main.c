@@ -207,7 +207,8 @@ static int run(struct config *config, struct err *err)
 		.ram_size = config->ram_size,
 		.cpus = config->cpus,
 		.model = config->model,
-		.engine = config->engine,
+		.engine = config->accel.engine[0],
+		.tsc_hz = config->accel.tsc_hz,
 		.paused = config->paused,
 		.nographic = config->nographic,
 		.no_reboot = config->no_reboot,
@@ -251,6 +252,8 @@ static int run(struct config *config, struct err *err)
 		terminal_close();
 		return err->code;
 	}
+	if (*config->accel.note)
+		err_note("%s", config->accel.note);
 	start_timeout(config, loop);
 	code = board_run(board);
 	display_stop(session.ui);
@@ -277,6 +280,8 @@ int main(int argc, char **argv)
 	int code = EXIT_OFF;
 
 	err_install_handlers();
+	if (argc == 2 && !strcmp(argv[1], "doctor"))
+		return accel_doctor(stdout);
 	if (!config_parse(&config, argc, argv, &action, &err))
 		code = err.code;
 	else if (action == CONFIG_RUN)

@@ -364,6 +364,7 @@ static void make_cpus(struct board *board)
 	board->vcpu = err_alloc(c->cpus * sizeof *board->vcpu);
 	for (unsigned i = 0; i < c->cpus; i++) {
 		struct cpu *cpu = cpu_new(&c->model, &board->bus, board->clock, i, c->cpus);
+		cpu->tsc_hz = c->tsc_hz ? c->tsc_hz : cpu->tsc_hz;
 		cpu->host.opaque = board;
 		cpu->host.triple_fault = triple_fault;
 		cpu->host.smm = intc_smm;
@@ -399,6 +400,8 @@ struct board *board_new(const struct board_config *config, struct clock *clock, 
 	if (ok) {
 		make_cpus(board);
 		ok = firmware_map(board, err) && make_devices(board, err) && reset_all(board, err);
+		for (unsigned i = 0; ok && config->engine->prepare && i < board->cpus; i++)
+			ok = config->engine->prepare(board->vcpu[i].cpu, err);
 	}
 	loop_unlock(loop);
 	if (ok)

@@ -39,6 +39,7 @@ struct board_config {
 	unsigned cpus;
 	struct cpu_model model;
 	const struct engine *engine;
+	u64 tsc_hz; /* 0: the default; an engine may be bound to one (KVM where the hardware does not scale it) */
 	/* direct boot; kernel.data NULL: none */
 	struct board_file kernel, module[16];
 	unsigned modules;

@@ -49,7 +49,8 @@ def main():
         (['-cpu', 'nonesuch'] + good, USAGE, '-cpu'),
         (['-cpu', 'max,+nonesuch'] + good, USAGE, 'nonesuch'),
         (['-accel', 'warp'] + good, USAGE, 'warp'),
-        (['-accel', 'kvm'] + good, ACCEL, 'kvm'),
+        (['-accel', f'kvm,fallback=off,device={tmp}/none'] + good, ACCEL, 'none'),
+        (['-accel', 'kvm,falback=off'] + good, USAGE, 'fallback'),
         (['-kernal', kernel], USAGE, 'did you mean -kernel'),
         (['-kernel'], USAGE, 'needs a value'),
         (['-hda', tmp + '/none'], FILE, 'none'),
@@ -89,7 +90,7 @@ def main():
         (['-fw_cfg', 'name=opt/x,string=y,file=z'] + good, USAGE, 'one of'),
         (['-fw_cfg', f'opt/x,file={tmp}/none'] + good, FILE, 'none'),
         (['-fw_cfg', 'opt/' + 'x' * 60 + ',string=y'] + good, USAGE, '-fw_cfg'),
-        (['-timeout', '0.5', '-S', '-display', 'none'] + good, TIMEOUT, 'time is up'),
+        (['-accel', 'interp', '-timeout', '0.5', '-S', '-display', 'none'] + good, TIMEOUT, 'time is up'),
         ([noise], FILE, 'not a Linux'),
         ([kernel, noise], USAGE, 'second file'),
     ]
