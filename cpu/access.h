@@ -242,6 +242,12 @@ bool paging_load_pdptes(struct cpu *cpu, u64 cr3);
  * Raises #PF and #GP. */
 u8 *access_fetch(struct cpu *cpu, u64 linear, u64 *gpa);
 
+/* A translator's entry for the stack is good no longer: the TLB it was made from has changed, or another one is used. */
+static always_inline void tlb_forget_window(struct cpu *cpu)
+{
+	tlb_store(&cpu->jit.window[RSP].none, ~0ull);
+}
+
 struct tlb *tlb_new(void);
 void tlb_free(struct tlb *tlbs);
 /* A host page came under watch: no write entry may lead to it any more. */

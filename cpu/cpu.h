@@ -181,6 +181,12 @@ struct cpu_jit {
 	void (*free)(struct cpu *cpu); /* with the CPU; NULL: nothing */
 	struct jit_target *targets; /* where RIPs lead: TARGETS of them */
 	u64 executed[64];    /* a filter of the pages that targets lie in: bits by page number */
+	/* Translated code's own TLB entries by base register: where [tag, tag + PAGE_SIZE) lies. [RSP] is good for reads and writes until
+	 * tlb_forget_window(), the others within a translation. */
+	struct jit_window {
+		u64 tag, delta;  /* linear page address; host minus linear address */
+		u64 none;        /* all ones: there is none; other threads may set it */
+	} window[16];
 	u64 space;           /* the present address space and privilege, as a part of their keys */
 	u64 tmp;             /* for one instruction */
 	u16 flags;           /* saved flags: AH, AL of the translator's convention */
@@ -299,7 +305,8 @@ struct cpu {
 enum cpu_shadow { SHADOW_NONE, SHADOW_STI, SHADOW_MOV_SS };
 enum code_mode { CODE16, CODE32, CODE64 };
 #define BLOCK_LIMITED 3 /* added to the code mode in block_key */
-#define BLOCK_KEYS 6
+#define BLOCK_PLAIN 6 /* 64-bit code again, for a translator that has two ways to translate it */
+#define BLOCK_KEYS 7
 enum cpu_statistic { STAT_BLOCKS, STAT_DECODED, STAT_TLB_FILL, STAT_TLB_FLUSH, STAT_FAULTS, STAT_INTERRUPTS, STAT_SMC, STAT_MMIO };
 
 extern const struct field cpu_fields[];

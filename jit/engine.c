@@ -66,9 +66,21 @@ static struct exit_record *enter(struct cpu *cpu, struct jit *jit, void *entry)
 	return exit;
 }
 
+/* The block at CS:RIP, to which an exit may want to be bound. */
+static struct block *find(struct cpu *cpu, const struct exit_record *exit)
+{
+	if (likely(!exit || !exit->plain))
+		return interp_find(cpu);
+	cpu->block_key = BLOCK_PLAIN;
+	struct block *block = code_find(cpu); /* cannot fault: the instruction is being executed */
+	cpu->block_key = cpu->code_mode;
+	block->heat = jit_options.warm;
+	return block;
+}
+
 static struct translation *warm(struct cpu *cpu, struct jit *jit, struct block *block)
 {
-	if (block->key != CODE64 || !block->page || block->split || ++block->heat < jit_options.warm ||
+	if ((block->key != CODE64 && block->key != BLOCK_PLAIN) || !block->page || block->split || ++block->heat < jit_options.warm ||
 	    jit->translations >= jit_options.limit)
 		return NULL;
 	struct translation *t = translate_block(cpu, jit, block);
@@ -130,7 +142,7 @@ static enum engine_stop jit_run(struct cpu *cpu, u64 budget)
 			cache_flush(cpu);
 			exit = NULL;
 		}
-		struct block *block = interp_find(cpu);
+		struct block *block = find(cpu, exit);
 		if (unlikely(cpu->block_key >= BLOCK_LIMITED && cpu->rip + block->bytes - 1 > cpu->seg[SEG_CS].limit) ||
 		    unlikely(cpu->instructions + block->count > cpu->stop_at)) {
 			exit = NULL;

@@ -36,6 +36,7 @@ struct exit_record {
 	i32 off;            /* page offset of the target */
 	u32 patience;       /* how often the guard may still fail before it is bound anew */
 	bool eflags;        /* the flags are in EFLAGS when it jumps, else in RAX */
+	bool plain;         /* leads to a translation without windows */
 	struct translation *to; /* bound to it; NULL: unbound */
 	struct exit_record *next, **link; /* among those bound to one translation */
 };
@@ -67,9 +68,9 @@ struct translation {
 	u32 bytes;
 	struct exit_record *incoming;
 	struct translation *next; /* all of the engine's */
-	unsigned segments, exits, singles;
+	unsigned segments, exits, exits_max, singles;
 	struct segment *segment;
-	struct exit_record *exit; /* one for each conditional jump, and two at the end */
+	struct exit_record *exit; /* one for each conditional jump, one for each window that may not open, and at most two at the end */
 	struct single single[];   /* one for each guest instruction; behind them the other two arrays */
 };
 
@@ -90,6 +91,7 @@ struct stubs { /* addresses of writing */
 	u8 *leave_link;    /* the same, S1 = exit record */
 	u8 *dispatch;      /* S0 = RIP ^ space, flags in RAX: go on at its translation; comes after a miss in the targets */
 	u8 *look_up;       /* S0 = RIP, flags in RAX: look it up among the targets, and go on there */
+	u8 *window;        /* call: S0 = linear address, S1 = bytes | 1 << 16: to write | slot << 20. ZF clear: cpu->jit.window[slot] is set */
 	u8 *one;           /* call: S1 = struct single, flags in RAX (and out) */
 	u8 *refill;        /* call: S0 = linear address (kept), S1 = size, S1 bit 8: to write. ZF clear: look it up again */
 	u8 *load_x87;      /* like load_vectors, the x87 registers */

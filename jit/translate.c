@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One block, from its entries to its exits. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "cpu/decode.h"
@@ -57,12 +58,12 @@ static void interpret(struct context *c)
 	c->ended = c->t->single[c->index].ends;
 }
 
-static bool decode(struct context *c)
+static void decode(struct context *c, struct decoded *d, const struct insn *in, const struct block *block)
 {
-	const u8 *bytes = c->t->block->hva + (c->in->off - c->t->block->insn[0].off);
+	const u8 *bytes = block->hva + (in->off - block->insn[0].off);
 
-	return ZYAN_SUCCESS(ZydisDecoderDecodeFull(decode_zydis(c->cpu, CODE64), bytes, c->in->len, &c->z, c->op)) &&
-	       c->z.length == c->in->len && c->z.mnemonic == c->in->mnemonic;
+	d->ok = ZYAN_SUCCESS(ZydisDecoderDecodeFull(decode_zydis(c->cpu, CODE64), bytes, in->len, &d->z, d->op)) &&
+	        d->z.length == in->len && d->z.mnemonic == in->mnemonic;
 }
 
 /* A block's instructions, all at once: a jump to be patched if there are more than the engine may execute. */
@@ -107,13 +108,14 @@ static unsigned gather(struct block *block, struct block *part[TRACE_BLOCKS], un
 	return n;
 }
 
-static struct translation *translation_new(struct block *const part[], unsigned parts, unsigned insns)
+static struct translation *translation_new(struct block *const part[], unsigned parts, unsigned insns, unsigned exits)
 {
 	struct translation *t = err_alloc(sizeof *t + insns * sizeof t->single[0] + parts * sizeof t->segment[0] +
-	                                  (parts + 1) * sizeof t->exit[0]);
+	                                  exits * sizeof t->exit[0]);
 
 	t->block = part[0];
 	t->segments = parts;
+	t->exits_max = exits;
 	t->segment = (struct segment *)&t->single[insns];
 	t->exit = (struct exit_record *)&t->segment[parts];
 	return t;
@@ -133,20 +135,23 @@ static bool loops(const struct translation *t, struct block *const part[])
 static void instruction(struct context *c, const struct insn *in, const struct block *block)
 {
 	struct single *single = &c->t->single[c->index];
-	bool decoded;
+	const struct decoded *d = &c->decoded[c->index];
 
 	c->in = in;
-	decoded = decode(c);
-	fill_single(single, in, !decoded && !in->form);
-	single->x87 = !decoded || sees_x87(c);
+	c->z = d->z;
+	memcpy(c->op, d->op, d->z.operand_count * sizeof d->op[0]);
+	fill_single(single, in, !d->ok && !in->form);
+	single->x87 = !d->ok || sees_x87(c);
 	c->slow_first = c->slows;
 	c->keep = false;
-	if (!decoded || block->split || !rewrite(c)) {
+	if (!d->ok || block->split || !rewrite(c)) {
 		interpret(c);
+		window_close(c);
 		c->keep = false;
 	}
 	if (!c->keep)
 		c->held = NO_HOME;
+	window_values_step(c, d);
 	memory_slow_return(c);
 }
 
@@ -167,10 +172,15 @@ struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct blo
 
 	if (MIN(e->end - e->p, jit->cold.end - jit->cold.p) < (i64)(insns + 2) * ROOM_PER_INSN)
 		return NULL;
-	struct translation *t = translation_new(part, parts, insns);
 	c->e = e;
 	c->jit = jit;
 	c->cpu = cpu;
+	c->index = 0;
+	for (unsigned i = 0; i < parts; i++)
+		for (unsigned k = 0; k < part[i]->count; k++)
+			decode(c, &c->decoded[c->index++], &part[i]->insn[k], part[i]);
+	unsigned opens = window_plan(c, insns, block->key == BLOCK_PLAIN);
+	struct translation *t = translation_new(part, parts, insns, parts + 1 + opens);
 	c->t = t;
 	c->slows = c->slow_first = c->index = 0;
 	c->held = NO_HOME;

@@ -42,11 +42,11 @@ static void rm_bytes(struct emit *e, unsigned reg, struct rm rm)
 		emit_byte(e, 0x25);
 		emit_u32(e, rm.disp);
 		break;
-	case RM_BASE: {
-		bool none = rm.disp == 0 && (rm.reg & 7) != 5, sib = (rm.reg & 7) == 4;
-		emit_byte(e, (none ? 0 : small(rm.disp) ? 0x40 : 0x80) | r | (rm.reg & 7));
+	case RM_BASE: case RM_INDEXED: {
+		bool none = rm.disp == 0 && (rm.reg & 7) != 5, sib = rm.kind == RM_INDEXED || (rm.reg & 7) == 4;
+		emit_byte(e, (none ? 0 : small(rm.disp) ? 0x40 : 0x80) | r | (sib ? 4 : rm.reg & 7));
 		if (sib)
-			emit_byte(e, 0x24);
+			emit_byte(e, (rm.kind == RM_INDEXED ? rm.index & 7 : 4) << 3 | (rm.reg & 7));
 		if (!none) {
 			if (small(rm.disp))
 				emit_byte(e, rm.disp);
@@ -88,7 +88,7 @@ void emit_op(struct emit *e, unsigned flags, enum op_map map, u8 opcode, unsigne
 
 	if (rm.kind == RM_GS)
 		emit_byte(e, 0x65);
-	prefixes(e, flags, map, opcode, reg >> 3 & 1, false, rm.kind != RM_GS && (rm.reg >> 3 & 1), byte);
+	prefixes(e, flags, map, opcode, reg >> 3 & 1, rm.kind == RM_INDEXED && (rm.index & 8), rm.kind != RM_GS && (rm.reg >> 3 & 1), byte);
 	rm_bytes(e, reg, rm);
 }
 

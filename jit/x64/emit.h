@@ -16,13 +16,18 @@ struct emit {
 
 /* The r/m operand. */
 struct rm {
-	enum { RM_REG, RM_GS, RM_BASE } kind;
-	u8 reg;        /* RM_REG: the register; RM_BASE: the base */
-	i32 disp;      /* RM_GS: offset from the GS base; RM_BASE: displacement */
+	enum { RM_REG, RM_GS, RM_BASE, RM_INDEXED } kind;
+	u8 reg;        /* RM_REG: the register; else the base */
+	u8 index;      /* RM_INDEXED: not RSP */
+	i32 disp;      /* RM_GS: offset from the GS base; else displacement */
 };
-static inline struct rm rm_reg(unsigned reg) { return (struct rm){RM_REG, reg, 0}; }
-static inline struct rm rm_gs(size_t offset) { return (struct rm){RM_GS, 0, (i32)offset}; }
-static inline struct rm rm_base(unsigned base, i32 disp) { return (struct rm){RM_BASE, base, disp}; }
+static inline struct rm rm_reg(unsigned reg) { return (struct rm){RM_REG, reg, 0, 0}; }
+static inline struct rm rm_gs(size_t offset) { return (struct rm){RM_GS, 0, 0, (i32)offset}; }
+static inline struct rm rm_base(unsigned base, i32 disp) { return (struct rm){RM_BASE, base, 0, disp}; }
+static inline struct rm rm_indexed(unsigned base, unsigned index, i32 disp)
+{
+	return (struct rm){RM_INDEXED, base, index, disp};
+}
 
 enum op_map { MAP_1, MAP_0F, MAP_0F38, MAP_0F3A };
 enum op_flag {

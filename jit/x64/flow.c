@@ -67,6 +67,23 @@ void flow_exit_if(struct context *c, unsigned cc, i64 off)
 		p->taken = jump;
 }
 
+struct pending *flow_plain(struct context *c)
+{
+	struct pending *p = pending_new(c, c->in->off);
+
+	*p->exit = (struct exit_record){.from = c->t, .off = c->in->off, .plain = true};
+	p->save = false;
+	p->index = c->index;
+	return p;
+}
+
+void flow_emit_plain(struct context *c, struct emit *e, struct pending *p)
+{
+	if (c->jit->counting) /* the rest will be counted there */
+		emit_alu_imm(e, true, 5, CPU(instructions), c->t->single[p->index].insn.left);
+	p->exit->jump = emit_jmp(e);
+}
+
 static void offset(struct emit *e, i32 off)
 {
 	emit_op(e, OP_W, MAP_1, 0xc7, 0, rm_reg(S0));
@@ -176,12 +193,11 @@ static void push_return(struct context *c)
 {
 	struct emit *e = c->e;
 
-	emit_lea(e, true, S0, SP, 0xff, 0, -8);
-	memory_lookup(c, RSP, 8, true, false);
+	memory_stack(c, RSP, -8, true);
 	c->held = NO_HOME;
 	emit_load(e, S1, PAGE_GPR);
 	emit_lea(e, true, S1, S1, 0xff, 0, next_off(c));
-	emit_store(e, rm_base(S0, 0), S1);
+	emit_store(e, c->at, S1);
 	emit_lea(e, true, SP, SP, 0xff, 0, -8);
 }
 
@@ -192,7 +208,7 @@ static bool target_to_s0(struct context *c)
 	if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
 		if (op->size != 64 || !memory_operand(c, op, 8, false, false))
 			return false;
-		emit_load(c->e, S0, rm_base(S0, 0));
+		emit_load(c->e, S0, c->at);
 	} else if (op->type == ZYDIS_OPERAND_TYPE_REGISTER && ZydisRegisterGetClass(op->reg.value) == ZYDIS_REGCLASS_GPR64) {
 		emit_load(c->e, S0, x64_gpr(ZydisRegisterGetId(op->reg.value)));
 	} else {
@@ -246,9 +262,8 @@ static bool ret(struct context *c)
 	if (c->z.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR || c->in->osize != 8)
 		return false;
 	i32 extra = c->z.raw.imm[0].size ? (i32)(u16)c->z.raw.imm[0].value.u : 0;
-	emit_mov(c->e, S0, SP);
-	memory_lookup(c, RSP, 8, false, false);
-	emit_load(c->e, S0, rm_base(S0, 0));
+	memory_stack(c, RSP, 0, false);
+	emit_load(c->e, S0, c->at);
 	check_canonical(c);
 	emit_lea(c->e, true, SP, SP, 0xff, 0, 8 + extra);
 	dispatch(c);

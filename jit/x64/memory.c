@@ -14,6 +14,11 @@ static bool fits(i64 v)
 	return v == (i32)v;
 }
 
+static i64 displacement(const ZydisDecodedOperand *op)
+{
+	return op->mem.disp.has_displacement ? op->mem.disp.value : 0;
+}
+
 /* A guest register's value in a host register: its home, or `scratch` loaded. */
 static unsigned address_register(struct context *c, ZydisRegister reg, unsigned scratch)
 {
@@ -31,7 +36,7 @@ bool memory_address(struct context *c, const ZydisDecodedOperand *op, unsigned r
 {
 	const ZydisDecodedInstruction *z = &c->z;
 	bool wide = z->address_width == 64;
-	i64 disp = op->mem.disp.has_displacement ? op->mem.disp.value : 0;
+	i64 disp = displacement(op);
 
 	if (z->address_width < 32 || op->mem.type != ZYDIS_MEMOP_TYPE_MEM)
 		return false;
@@ -79,12 +84,25 @@ static unsigned base_of(const ZydisDecodedOperand *op)
 
 bool memory_operand(struct context *c, const ZydisDecodedOperand *op, unsigned size, bool write, bool aligned)
 {
+	unsigned base = base_of(op);
+
+	if (base != NO_HOME && fits(displacement(op)) &&
+	    window_access(c, ACCESS_OPERAND_, base, displacement(op), write, aligned))
+		return true;
 	if (!memory_address(c, op, S0))
 		return false;
 	flags_clobber(c);
 	segment_base(c, op);
-	memory_lookup(c, base_of(op), size, write, aligned);
+	memory_lookup(c, base, size, write, aligned);
 	return true;
+}
+
+void memory_stack(struct context *c, unsigned g, i64 disp, bool write)
+{
+	if (window_access(c, ACCESS_STACK, g, disp, write, false))
+		return;
+	emit_lea(c->e, true, S0, x64_home[g], 0xff, 0, disp);
+	memory_lookup(c, g, 8, write, false);
 }
 
 struct slow *memory_slow_if(struct context *c, unsigned cc)
@@ -101,7 +119,7 @@ static size_t tag_of(bool write)
 }
 
 /* S1: the entry for the address in S0. */
-static void find_entry(struct emit *e)
+void memory_find_entry(struct emit *e)
 {
 	_Static_assert(sizeof(struct tlb_entry) == 32, "the shift below");
 	emit_mov32(e, S1, S0);
@@ -112,7 +130,7 @@ static void find_entry(struct emit *e)
 }
 
 /* S0: the offset in the entry's page. The flags tell whether it hits (below or equal). */
-static void compare(struct emit *e, unsigned size, bool write)
+void memory_compare(struct emit *e, unsigned size, bool write)
 {
 	emit_op(e, OP_W, MAP_1, 0x2b, S0, rm_base(S1, tag_of(write)));
 	emit_alu_imm(e, true, 7, rm_reg(S0), PAGE_SIZE - size);
@@ -128,8 +146,8 @@ void memory_lookup(struct context *c, unsigned base, unsigned size, bool write, 
 	flags_clobber(c);
 	u8 *retry = e->p;
 	if (!guess)
-		find_entry(e);
-	compare(e, size, write);
+		memory_find_entry(e);
+	memory_compare(e, size, write);
 	struct slow *s = memory_slow_if(c, CC_A);
 	s->retry = guess ? NULL : retry;
 	s->join = guess ? e->p : NULL;
@@ -142,13 +160,15 @@ void memory_lookup(struct context *c, unsigned base, unsigned size, bool write, 
 	}
 	emit_op(e, OP_W, MAP_1, 0x03, S0, rm_base(S1, offsetof(struct tlb_entry, host)));
 	c->held = base;
+	c->at = rm_base(S0, 0);
 }
 
 void memory_slow_return(struct context *c)
 {
 	for (unsigned i = c->slow_first; i < c->slows; i++) {
-		if (c->slow[i].load)
+		if (c->slow[i].load || c->slow[i].open)
 			continue;
+		window_note(c, &c->slow[i]);
 		c->slow[i].back = c->e->p;
 		c->slow[i].eflags = c->in_eflags;
 	}
@@ -181,8 +201,8 @@ static void emit_miss(struct context *c, struct emit *e, const struct slow *s)
 	emit_op(e, OP_W, MAP_1, 0x03, S0, tag);
 	if (s->join) {
 		retry = e->p;
-		find_entry(e);
-		compare(e, s->size, s->write);
+		memory_find_entry(e);
+		memory_compare(e, s->size, s->write);
 		emit_jcc_to(e, CC_BE, s->join);
 		emit_op(e, OP_W, MAP_1, 0x03, S0, tag);
 	}
@@ -202,10 +222,15 @@ void memory_emit_slow(struct context *c)
 			emit_load_path(c, e, s);
 			continue;
 		}
+		if (s->open) {
+			window_emit_open(c, e, s);
+			continue;
+		}
 		if (s->retry || s->join)
 			emit_miss(c, e, s);
 		emit_imm64(e, S1, (u64)(uintptr_t)&c->t->single[s->index]);
 		emit_call(e, c->jit->stubs.one);
+		window_emit_recheck(c, e, s);
 		emit_load(e, S1, CPU(tlb));
 		if (s->eflags) {
 			emit_byte(e, 0x3c);

@@ -292,7 +292,7 @@ static bool modrm(struct context *c, enum kind kind, unsigned flags)
 	if (memory) {
 		if (!memory_operand(c, rm.op, size, rm.op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE, size == 16 && !unaligned(z)))
 			return false;
-		where = rm_base(S0, 0);
+		where = c->at;
 	} else if (!rm.vector && x64_home[rm.guest] == NO_HOME && !bits && !(rm.op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)) {
 		where = x64_gpr(rm.guest);
 	} else {

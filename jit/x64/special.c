@@ -43,7 +43,7 @@ static bool multiply(struct context *c)
 	if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
 		if (!memory_operand(c, op, size, false, false))
 			return false;
-		rm = rm_base(S0, 0);
+		rm = c->at;
 	} else {
 		unsigned id = ZydisRegisterGetId(op->reg.value);
 		rm = x64_gpr(size == 1 && id >= 8 ? id - 4 : id);
@@ -68,7 +68,8 @@ static bool divide(struct context *c)
 	if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
 		if (!memory_operand(c, op, size, false, false))
 			return false;
-		emit_op(e, w, MAP_1, 0x8b, S1, rm_base(S0, 0));
+		emit_op(e, w, MAP_1, 0x8b, S1, c->at);
+		flags_clobber(c);
 	} else {
 		flags_clobber(c);
 		emit_op(e, w, MAP_1, 0x8b, S1, x64_gpr(ZydisRegisterGetId(op->reg.value)));
@@ -110,7 +111,7 @@ static bool compare_exchange(struct context *c)
 		emit_load(c->e, S1, x64_gpr(g));
 	}
 	emit_mov(c->e, H_RAX, x64_home[RAX]);
-	emit_op(c->e, flags, MAP_0F, size == 1 ? 0xb0 : 0xb1, source, rm_base(S0, 0));
+	emit_op(c->e, flags, MAP_0F, size == 1 ? 0xb0 : 0xb1, source, c->at);
 	emit_mov(c->e, x64_home[RAX], H_RAX);
 	flags_written(c);
 	return true;

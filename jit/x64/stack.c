@@ -11,11 +11,11 @@ static bool whole(const ZydisDecodedOperand *op)
 	return op->type == ZYDIS_OPERAND_TYPE_REGISTER && ZydisRegisterGetClass(op->reg.value) == ZYDIS_REGCLASS_GPR64;
 }
 
-/* S0: host address of the new top of the stack. */
-static void push_place(struct context *c)
+/* From one place in memory to another without a register: by the host's stack. */
+static void store_from(struct emit *e, struct rm to, struct rm from)
 {
-	emit_lea(c->e, true, S0, SP, 0xff, 0, -8);
-	memory_lookup(c, RSP, 8, true, false);
+	emit_op(e, 0, MAP_1, 0xff, 6, from);
+	emit_op(e, 0, MAP_1, 0x8f, 0, to);
 }
 
 static bool push(struct context *c)
@@ -26,28 +26,26 @@ static bool push(struct context *c)
 	if (c->z.operand_width != 64)
 		return false;
 	if (op->type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
-		push_place(c);
-		emit_op(e, OP_W, MAP_1, 0xc7, 0, rm_base(S0, 0));
+		memory_stack(c, RSP, -8, true);
+		emit_op(e, OP_W, MAP_1, 0xc7, 0, c->at);
 		emit_u32(e, op->imm.value.s);
 		c->keep = true;
 	} else if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
 		if (!memory_operand(c, op, 8, false, false))
 			return false;
-		emit_load(e, S0, rm_base(S0, 0));
+		emit_load(e, S0, c->at);
 		emit_store(e, CPU(jit.tmp), S0);
-		push_place(c);
-		c->held = NO_HOME;
-		emit_load(e, S1, CPU(jit.tmp));
-		emit_store(e, rm_base(S0, 0), S1);
+		memory_stack(c, RSP, -8, true);
+		store_from(e, c->at, CPU(jit.tmp));
+		c->keep = true;
 	} else if (whole(op)) {
 		unsigned g = ZydisRegisterGetId(op->reg.value), from = x64_home[g];
-		push_place(c);
-		c->keep = from != NO_HOME;
-		if (from == NO_HOME) {
-			from = S1;
-			emit_load(e, S1, x64_gpr(g));
-		}
-		emit_store(e, rm_base(S0, 0), from);
+		memory_stack(c, RSP, -8, true);
+		c->keep = true;
+		if (from == NO_HOME)
+			store_from(e, c->at, x64_gpr(g));
+		else
+			emit_store(e, c->at, from);
 	} else {
 		return false;
 	}
@@ -62,11 +60,10 @@ static bool pop(struct context *c)
 	if (c->z.operand_width != 64 || !whole(&c->op[0]))
 		return false;
 	unsigned g = ZydisRegisterGetId(c->op[0].reg.value);
-	emit_mov(e, S0, SP);
-	memory_lookup(c, RSP, 8, false, false);
+	memory_stack(c, RSP, 0, false);
+	emit_load(e, x64_home[g] == NO_HOME ? S0 : x64_home[g], c->at);
 	if (g != RSP)
 		emit_lea(e, true, SP, SP, 0xff, 0, 8);
-	emit_load(e, x64_home[g] == NO_HOME ? S0 : x64_home[g], rm_base(S0, 0));
 	if (x64_home[g] == NO_HOME)
 		emit_store(e, x64_gpr(g), S0);
 	c->keep = true;
@@ -79,10 +76,10 @@ static bool leave(struct context *c)
 
 	if (c->z.operand_width != 64)
 		return false;
-	emit_mov(e, S0, x64_home[RBP]);
-	memory_lookup(c, RBP, 8, false, false);
+	memory_stack(c, RBP, 0, false);
+	emit_load(e, S0, c->at);
 	emit_lea(e, true, SP, x64_home[RBP], 0xff, 0, 8);
-	emit_load(e, x64_home[RBP], rm_base(S0, 0));
+	emit_mov(e, x64_home[RBP], S0);
 	return true;
 }
 

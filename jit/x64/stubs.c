@@ -234,18 +234,12 @@ static void call_keeping(struct emit *e, void *fn)
 	emit_byte(e, 0xc3);
 }
 
-static bool refill(struct cpu *cpu, u64 linear, u32 how)
-{
-#ifdef __SANITIZE_THREAD__ /* its run-time library may use vector registers */
-	return false;
-#endif
-	return access_refill(cpu, linear, how & 0xff, how >> 8);
-}
-
 static void build_calls(struct jit *jit, struct emit *e)
 {
 	jit->stubs.refill = e->p;
-	call_keeping(e, refill);
+	call_keeping(e, lookup_refill);
+	jit->stubs.window = e->p;
+	call_keeping(e, lookup_window);
 	jit->stubs.load_x87 = e->p;
 	call_keeping(e, fpu_load);
 }

@@ -21,6 +21,7 @@ static inline struct rm x64_gpr(unsigned guest)
 
 /* A jump to code behind the block: the interpreter runs the instruction, then back. */
 #define STUBS_MAX (6 * TRACE_INSNS)
+struct pending;
 struct slow {
 	u8 *jump;        /* displacement to be patched */
 	u8 *back;        /* address of writing */
@@ -31,6 +32,41 @@ struct slow {
 	u8 size;
 	bool write;
 	u8 *load;        /* call this stub instead; if it refuses, interpret the instruction and leave */
+	u32 open;        /* a window is to be opened instead: what stubs.window is told; 0: none */
+	struct pending *plain; /* if it refuses: to code without windows */
+	u8 reg;          /* and the address: a guest register */
+	i32 disp;
+	u16 first, last; /* of c->recheck: windows to be looked up again behind it */
+};
+#define RECHECKS_MAX 1024
+struct recheck {
+	u32 wanted;      /* what stubs.window is told */
+	u8 reg;          /* the address: a guest register and a displacement */
+	i32 disp;
+};
+
+/* ---- what window.c knows ---- */
+struct value {       /* of a general register: an unknown number and a distance from it */
+	u16 id;
+	i32 off;
+};
+enum { ACCESS_OPERAND_, ACCESS_STACK };
+struct access {
+	u16 id;
+	i32 off;
+	u8 size;         /* 0: none, or not at a known distance from a register */
+	bool write;
+};
+#define OPENS_MAX 8  /* windows opened in a translation */
+struct window {      /* one for each register that can be its base */
+	bool live, write;
+	u16 id;
+	i32 lo, hi;      /* distances */
+};
+struct decoded {
+	bool ok;
+	ZydisDecodedInstruction z;
+	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
 };
 
 /* An exit that is not bound yet. */
@@ -38,6 +74,7 @@ struct pending {
 	struct exit_record *exit;
 	u8 *taken;       /* a jump to the guarded part, which is behind the block; NULL: it is not, or there is none */
 	bool save;       /* the flags are in EFLAGS only */
+	u16 index;       /* of the instruction, where one is begun anew */
 };
 
 /* A block being translated. */
@@ -57,7 +94,18 @@ struct context {
 	struct slow slow[STUBS_MAX];
 	unsigned slows;
 	unsigned slow_first;         /* the current instruction's */
-	struct pending pending[TRACE_BLOCKS + 1];
+	struct rm at;                /* the memory operand that was looked up last: host address */
+	unsigned insns;
+	struct decoded decoded[TRACE_INSNS];
+	struct access access[TRACE_INSNS][2];
+	u16 values;                  /* ids given out */
+	struct value value[16];      /* before the current instruction */
+	struct window window[16];
+	struct recheck recheck[RECHECKS_MAX];
+	unsigned rechecks, opens;
+	u16 aligned_id;              /* addresses at this distance from this number are known to be aligned to 16 bytes */
+	i32 aligned_off;
+	struct pending pending[TRACE_BLOCKS + 1 + OPENS_MAX];
 	u8 held;                     /* S1 points at the TLB entry last used with this base register; NO_HOME: at nothing */
 	bool keep;                   /* the current instruction leaves S1 like that; without it, held is forgotten behind it */
 };
@@ -71,9 +119,14 @@ void flags_written(struct context *c);  /* an instruction has set all flags in E
 /* ---- memory.c ---- */
 /* The effective address into reg (S0 or S1). False: cannot be formed. */
 bool memory_address(struct context *c, const ZydisDecodedOperand *op, unsigned reg);
+/* c->at: the stack at a distance from a register (RSP or RBP); 8 bytes. */
+void memory_stack(struct context *c, unsigned g, i64 disp, bool write);
+void memory_find_entry(struct emit *e);
+void memory_compare(struct emit *e, unsigned size, bool write);
 /* S0: linear address in, host address out. base: the guest register it is near to, for a guess, or NO_HOME. Clobbers S1 and
  * EFLAGS. */
-/* All of it: address, segment base, look-up. False: cannot be formed, nothing was emitted. */
+/* All of it: address, segment base, look-up; then the operand is c->at, which uses S0. The flags may be in EFLAGS only. False: cannot
+ * be formed, nothing was emitted. */
 bool memory_operand(struct context *c, const ZydisDecodedOperand *op, unsigned size, bool write, bool aligned);
 void memory_lookup(struct context *c, unsigned base, unsigned size, bool write, bool aligned);
 /* Jump to the slow path of the current instruction if the condition holds. */
@@ -83,6 +136,23 @@ void memory_slow_return(struct context *c);
 /* The code behind the block. */
 void memory_emit_slow(struct context *c);
 
+/* ---- lookup.c: C for misses; touches no vector registers ---- */
+bool lookup_refill(struct cpu *cpu, u64 linear, u32 how);
+bool lookup_window(struct cpu *cpu, u64 linear, u32 how);
+/* ---- window.c ---- */
+/* Where the translation is going to touch memory: filled in from c->decoded before anything is emitted. plain: no windows at all.
+ * Returns how many exits they need at most. */
+unsigned window_plan(struct context *c, unsigned insns, bool plain);
+void window_values_step(struct context *c, const struct decoded *d);
+void window_values_forget(struct context *c);
+/* None is good any more. */
+void window_close(struct context *c);
+/* An access of the current instruction by a window: c->at. False: look it up. */
+bool window_access(struct context *c, unsigned which, unsigned g, i64 disp, bool write, bool aligned);
+/* The current instruction is complete (values included); it has a slow path. */
+void window_note(struct context *c, struct slow *s);
+void window_emit_recheck(struct context *c, struct emit *e, const struct slow *s);
+void window_emit_open(struct context *c, struct emit *e, const struct slow *s);
 /* ---- rewrite.c ---- */
 /* Emit the current instruction. False: nothing was emitted, the interpreter has to run it. */
 bool rewrite(struct context *c);
@@ -94,6 +164,9 @@ bool flow_rewrite(struct context *c);
 void flow_exit(struct context *c, i64 off);
 /* The same if a condition holds; the flags are in EFLAGS. */
 void flow_exit_if(struct context *c, unsigned cc, i64 off);
+/* Set aside an exit to code without windows, at the current instruction; and emit it, with the flags in RAX. */
+struct pending *flow_plain(struct context *c);
+void flow_emit_plain(struct context *c, struct emit *e, struct pending *p);
 /* The code behind the block that belongs to exits. */
 void flow_emit_slow(struct context *c);
 /* ---- x87.c ---- */

@@ -72,7 +72,7 @@ static bool store_word(struct context *c)
 	}
 	if (!memory_operand(c, op, 2, true, false))
 		return false;
-	emit_op(c->e, 0, MAP_1, c->z.opcode, c->z.raw.modrm.reg, rm_base(S0, 0));
+	emit_op(c->e, 0, MAP_1, c->z.opcode, c->z.raw.modrm.reg, c->at);
 	return true;
 }
 
@@ -84,12 +84,13 @@ static bool load_control(struct context *c)
 	need_x87(c);
 	if (!memory_operand(c, memory(c), 2, false, false))
 		return false;
-	emit_op(e, 0, MAP_0F, 0xb7, S1, rm_base(S0, 0));
+	emit_op(e, 0, MAP_0F, 0xb7, S1, c->at);
+	flags_clobber(c);
 	emit_op(e, 0, MAP_1, 0xf7, 2, rm_reg(S1)); /* not; test */
 	emit_op(e, 0, MAP_1, 0xf7, 0, rm_reg(S1));
 	emit_u32(e, 0x3f);
 	memory_slow_if(c, CC_NE);
-	emit_op(e, 0, MAP_1, 0xd9, 5, rm_base(S0, 0));
+	emit_op(e, 0, MAP_1, 0xd9, 5, c->at);
 	c->x87 = false;
 	return true;
 }
@@ -114,7 +115,7 @@ bool x87_rewrite(struct context *c)
 		             z->mnemonic == M(FISTTP);
 		if (!memory_operand(c, op, op->size / 8, write, false))
 			return false;
-		emit_op(c->e, 0, MAP_1, z->opcode, z->raw.modrm.reg, rm_base(S0, 0));
+		emit_op(c->e, 0, MAP_1, z->opcode, z->raw.modrm.reg, c->at);
 	} else {
 		if (kind == K_READ)
 			flags_restore(c);
