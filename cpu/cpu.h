@@ -181,8 +181,8 @@ struct cpu_jit {
 	void (*free)(struct cpu *cpu); /* with the CPU; NULL: nothing */
 	struct jit_target *targets; /* where RIPs lead: TARGETS of them */
 	u64 executed[64];    /* a filter of the pages that targets lie in: bits by page number */
-	/* Translated code's own TLB entries by base register: where [tag, tag + PAGE_SIZE) lies. [RSP] is good for reads and writes until
-	 * tlb_forget_window(), the others within a translation. */
+	/* Translated code's own TLB entries by base register: where [tag, tag + PAGE_SIZE) lies. [RSP] is good for reads and
+	 * writes until tlb_forget_window(), the others within a translation. */
 	struct jit_window {
 		u64 tag, delta;  /* linear page address; host minus linear address */
 		u64 none;        /* all ones: there is none; other threads may set it */

@@ -91,7 +91,8 @@ struct stubs { /* addresses of writing */
 	u8 *leave_link;    /* the same, S1 = exit record */
 	u8 *dispatch;      /* S0 = RIP ^ space, flags in RAX: go on at its translation; comes after a miss in the targets */
 	u8 *look_up;       /* S0 = RIP, flags in RAX: look it up among the targets, and go on there */
-	u8 *window;        /* call: S0 = linear address, S1 = bytes | 1 << 16: to write | slot << 20. ZF clear: cpu->jit.window[slot] is set */
+	u8 *window;        /* call: S0 = linear address, S1 = bytes | 1 << 16: to write | slot << 20. ZF clear:
+	                    * cpu->jit.window[slot] is set */
 	u8 *one;           /* call: S1 = struct single, flags in RAX (and out) */
 	u8 *refill;        /* call: S0 = linear address (kept), S1 = size, S1 bit 8: to write. ZF clear: look it up again */
 	u8 *load_x87;      /* like load_vectors, the x87 registers */

@@ -88,7 +88,8 @@ void emit_op(struct emit *e, unsigned flags, enum op_map map, u8 opcode, unsigne
 
 	if (rm.kind == RM_GS)
 		emit_byte(e, 0x65);
-	prefixes(e, flags, map, opcode, reg >> 3 & 1, rm.kind == RM_INDEXED && (rm.index & 8), rm.kind != RM_GS && (rm.reg >> 3 & 1), byte);
+	prefixes(e, flags, map, opcode, reg >> 3 & 1, rm.kind == RM_INDEXED && (rm.index & 8),
+	         rm.kind != RM_GS && (rm.reg >> 3 & 1), byte);
 	rm_bytes(e, reg, rm);
 }
 

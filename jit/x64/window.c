@@ -281,7 +281,8 @@ static void open(struct context *c, unsigned g, struct window *w)
 		emit_load(e, S0, WINDOW(RSP, delta));
 	} else {
 		emit_load(e, S0, rm_base(S1, offsetof(struct tlb_entry, host)));
-		emit_op(e, OP_W, MAP_1, 0x2b, S0, rm_base(S1, w->write ? offsetof(struct tlb_entry, write) : offsetof(struct tlb_entry, read)));
+		emit_op(e, OP_W, MAP_1, 0x2b, S0,
+		        rm_base(S1, w->write ? offsetof(struct tlb_entry, write) : offsetof(struct tlb_entry, read)));
 		emit_store(e, WINDOW(slot, delta), S0);
 		c->held = NO_HOME;
 	}
