@@ -346,7 +346,7 @@ static void emit_row(struct code *c, const struct row *row)
 	e.imm = immediate(c);
 	if (vec && row->op == 0xc2)
 		e.imm &= 7;
-	bool lock = (f & LK) && e.modrm < 0xc0 && chance_percent(c->r, 10); /* CMP raises #UD with it */
+	bool lock = (f & LK) && e.modrm < 0xc0 && chance_percent(c->r, row->digit == 7 || row->op == 0x38 || row->op == 0x39 ? 1 : 12);
 	finish(c, &actual, &e, size == 1, lock);
 	if ((f & I8) && (f & RP))
 		c->patch[c->patches++ % ARRAY_LEN(c->patch)] = c->at - 1 - c->p->image;
@@ -462,22 +462,24 @@ void code_load(struct code *c, unsigned reg, u64 value)
 	if (c->mode->bits == 16)
 		code_byte(c, 0x66);
 	code_byte(c, 0xb8 | (reg & 7));
+	if (reg != RSP)
+		c->patch[c->patches++ % ARRAY_LEN(c->patch)] = c->at - c->p->image;
 	code_value(c, value, c->mode->bits == 64 ? 8 : 4);
 }
 
 void code_pointer(struct code *c)
 {
-	unsigned reg = pointers[chance_below(c->r, c->mode->bits == 64 ? 6 : 4)], kind = chance_below(c->r, 20);
+	unsigned reg = pointers[chance_below(c->r, c->mode->bits == 64 ? 6 : 4)], kind = chance_below(c->r, 40);
 	u32 page = chance_below(c->r, 16), off;
 
-	if (kind < 13)
-		while (c->mode->paging && (page & ~1u) == PAGE_ABSENT)
+	if (kind < 36) /* a page that any access may go to, and mostly the next one too */
+		while (c->mode->paging && page >= PAGE_ABSENT && page <= PAGE_SUPERVISOR)
 			page = chance_below(c->r, 16);
-	off = page * PAGE_SIZE + (kind >= 10 && kind < 14 ? PAGE_SIZE - chance_below(c->r, 24) : chance_below(c->r, PAGE_SIZE));
+	off = page * PAGE_SIZE + (kind >= 32 && kind < 37 ? PAGE_SIZE - chance_below(c->r, 24) : chance_below(c->r, PAGE_SIZE));
 	if (chance_percent(c->r, 60))
 		off &= ~15;
 	off &= SEGMENT - 1;
-	if (c->mode->bits == 64 && kind == 19)
+	if (c->mode->bits == 64 && kind == 39)
 		code_load(c, reg, 0x7ffffffffff8 + chance_below(c->r, 16));
 	else if (c->mode->bits == 16)
 		code_load(c, reg, off);

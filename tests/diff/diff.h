@@ -95,6 +95,8 @@ struct code {
 	u8 *at, *begin, *end;  /* in the image */
 	u32 patch[8];          /* places of the image whose byte may be anything */
 	unsigned patches;
+	u32 entry_patch[UNITS]; /* such places in the first blocks of units */
+	unsigned entry_patches;
 	bool flat_stack;       /* nothing may move the stack pointer */
 };
 void code_byte(struct code *c, u8 v);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Handlers of all exceptions and interrupts in the guest, for 64-bit, 32-bit and real mode: data of the test, copied to
- * AT_HANDLERS. Each logs what happened and moves the program on to its next unit; an interrupt (vector 0x40 and above) is only
- * logged, vector 0x3f ends the program. The numbers are those of diff.h. */
+ * AT_HANDLERS. Each logs what happened and moves the program on to its next unit; vectors 0x40 to 0x47 are only logged, vector
+ * 0x3f ends the program. The numbers are those of diff.h. */
 #define VARS 0x4000
 #define COUNT VARS
 #define SYSCALLS VARS + 4
@@ -44,6 +44,8 @@ common64:
 	mov %rcx, LOG + 16(%rax)
 	mov %cr2, %rcx
 	mov %rcx, LOG + 24(%rax)
+	cmpb $0x48, 16(%rsp)
+	jae 1f
 	cmpb $0x3f, 16(%rsp)
 	ja 2f
 	jne 1f
@@ -103,6 +105,8 @@ common32:
 	mov %ecx, LOG + 20(%eax)
 	mov %cr2, %ecx
 	mov %ecx, LOG + 24(%eax)
+	cmpb $0x48, 12(%esp)
+	jae 1f
 	cmpb $0x3f, 12(%esp)
 	ja 2f
 	jne 1f
@@ -151,6 +155,8 @@ common16:
 	mov %ax, LOG + 16(%bx)
 	mov 12(%bp), %ax
 	mov %ax, LOG + 20(%bx)
+	cmpb $0x48, 8(%bp)
+	jae 1f
 	cmpb $0x3f, 8(%bp)
 	ja 2f
 	jne 1f

@@ -22,7 +22,7 @@
 #include "tests/diff/diff.h"
 
 #define PROGRAM_LENGTH 20000 /* instructions of one counted program */
-#define FREE_LENGTH 250000   /* at most, of one that ends by itself */
+#define FREE_LENGTH 300000   /* at most, of one that ends by itself */
 
 static struct machine counted[2], uncounted[2];
 static struct program program;
@@ -164,11 +164,12 @@ static bool one(u64 seed, unsigned mode, bool freely, bool verbose)
 {
 	program_make(&program, seed, &modes[mode]);
 	struct machine *m = freely ? &uncounted[0] : &counted[0];
-	u64 faults = m->cpu->statistics[STAT_FAULTS];
+	u64 faults = m->cpu->statistics[STAT_FAULTS], writes = m->cpu->statistics[STAT_SMC];
 	bool good = freely ? run_free() : run_counted(PROGRAM_LENGTH, false);
 	if (verbose)
-		printf("%s %" PRIu64 "%s: %" PRIu64 " instructions, %" PRIu64 " faults, rip %" PRIx64 "%s\n", modes[mode].name, seed,
-		       freely ? " free" : "", m->cpu->instructions, m->cpu->statistics[STAT_FAULTS] - faults, m->cpu->rip,
+		printf("%s %" PRIu64 "%s: %" PRIu64 " instructions, %" PRIu64 " faults, %" PRIu64 " writes to code, rip %" PRIx64 "%s\n", modes[mode].name, seed,
+		       freely ? " free" : "", m->cpu->instructions, m->cpu->statistics[STAT_FAULTS] - faults,
+		       m->cpu->statistics[STAT_SMC] - writes, m->cpu->rip,
 		       m->cpu->activity == CPU_SHUTDOWN ? ", shut down" : "");
 	stat_instructions[mode] += m->cpu->instructions;
 	stat_faults[mode] += m->cpu->statistics[STAT_FAULTS] - faults;

@@ -12,7 +12,7 @@
 #define COUNTER 0x80u      /* in the data: units until the end, then the counters of loops */
 #define CONSTANTS 0x100u   /* MXCSR and x87 control words */
 #define FX_AREA 0x200u
-#define EPILOGUE 16u       /* bytes of the longest one */
+#define EPILOGUE 20u       /* bytes of the longest one */
 
 /* ---- memory ---- */
 
@@ -130,8 +130,8 @@ static void page_tables(struct program *p, struct chance *r)
 
 static void data(struct program *p, struct chance *r)
 {
-	static const u32 mxcsr[] = {0x1f80, 0x1f80, 0x3f80, 0x5f80, 0x7f80, 0x9fc0, 0x1f00, 0x0000};
-	static const u16 fcw[] = {0x37f, 0x37f, 0x27f, 0x07f, 0xf7f, 0x340, 0x37e, 0x35f};
+	static const u32 mxcsr[] = {0x1f80, 0x1f80, 0x3f80, 0x5f80, 0x7f80, 0x9fc0, 0x1f80, 0x1e80};
+	static const u16 fcw[] = {0x37f, 0x37f, 0x27f, 0x07f, 0xf7f, 0x37f, 0x33f, 0x37b};
 
 	for (u32 i = 0; i < SEGMENT; i += 8) {
 		u64 v = chance_next(r);
@@ -147,7 +147,7 @@ static void data(struct program *p, struct chance *r)
 		store32(p->image + AT_DATA + CONSTANTS + i * 4, mxcsr[i]);
 		store16(p->image + AT_DATA + CONSTANTS + 64 + i * 2, fcw[i]);
 	}
-	store32(p->image + AT_DATA + COUNTER, 300 + chance_below(r, 3000));
+	store32(p->image + AT_DATA + COUNTER, 200 + chance_below(r, 2000));
 }
 
 /* ---- units ---- */
@@ -227,10 +227,11 @@ static void item_loop(struct code *c)
 	unsigned count = chance_percent(c->r, 10) ? chance_below(c->r, 400) + 1 : chance_below(c->r, 12) + 1;
 	bool small = c->mode->bits == 16;
 
-	if (chance_percent(c->r, 30)) { /* LOOP: the body had better leave CX alone */
+	if (chance_percent(c->r, 20)) { /* LOOP: the body has to leave CX alone */
 		code_load(c, RCX, count);
 		u8 *top = c->at;
-		code_random(c);
+		code_byte(c, chance_below(c->r, 8) * 8 + 3);
+		code_absolute(c, chance_percent(c->r, 50) ? RAX : RDX, chance_below(c->r, 0x3000), 0);
 		code_byte(c, 0xe2);
 		code_byte(c, top - c->at - 1);
 		return;
@@ -282,19 +283,23 @@ static void item_string(struct code *c)
 static void item_patch(struct code *c)
 {
 	bool alias = c->mode->paging && c->mode->bits != 16 && chance_percent(c->r, 30);
-	unsigned kind = chance_below(c->r, 4), n = chance_below(c->r, 3), reg = chance_below(c->r, 3);
+	unsigned kind = chance_below(c->r, 5), n = chance_below(c->r, 3), reg = chance_below(c->r, 3);
 	u8 value = chance_next(c->r);
 
-	if (kind == 0 && c->patches) { /* what was emitted before; it runs when the unit is come to again */
+	if (kind < 2 && c->patches) { /* what was emitted before; it runs when the unit is come to again */
 		u32 place = c->patch[chance_below(c->r, MIN(c->patches, (unsigned)ARRAY_LEN(c->patch)))];
 		code_patch(c, place - AT_CODE, value, alias);
+		return;
+	}
+	if (kind == 3 && c->entry_patches) { /* where jumps lead to */
+		code_patch(c, c->entry_patch[chance_below(c->r, c->entry_patches)] - AT_CODE, value, alias);
 		return;
 	}
 	u8 *store = c->at, *target;
 	code_patch(c, 0, 0, alias);
 	while (n--)
 		code_random(c);
-	if (kind == 1) { /* an instruction becomes another one: INC and DEC of a register */
+	if (kind == 2) { /* an instruction becomes another one: INC and DEC of a register */
 		code_byte(c, 0xff);
 		code_byte(c, 0xc0 | reg);
 		target = c->at - 1;
@@ -401,6 +406,14 @@ static void item_software_interrupt(struct code *c)
 	}
 }
 
+static void item_rare(struct code *c)
+{
+	if (chance_percent(c->r, 40))
+		item_software_interrupt(c);
+	else
+		item_segment(c);
+}
+
 /* PUSH of an immediate, as wide as the stack's elements are. */
 static void push(struct code *c, u32 v)
 {
@@ -450,7 +463,7 @@ static void item_far(struct code *c)
 static void item_flags(struct code *c)
 {
 	push(c, FLAG_IF | (chance_next(c->r) & (FLAGS_ARITH | (chance_percent(c->r, 20) ? FLAG_DF | FLAG_AC : 0))) |
-	            (chance_percent(c->r, 6) ? FLAG_TF : 0) | c->p->iopl << 12);
+	            (chance_percent(c->r, 3) ? FLAG_TF : 0) | c->p->iopl << 12);
 	code_byte(c, 0x9d);
 }
 
@@ -535,6 +548,7 @@ static void prologue(struct code *c)
 	}
 	for (unsigned n = 1 + chance_below(c->r, 3); n--;)
 		code_pointer(c);
+	c->entry_patch[c->entry_patches++] = c->patch[(c->patches - 1) % ARRAY_LEN(c->patch)];
 	if (chance_percent(c->r, 30))
 		code_byte(c, 0xfc);
 	if (chance_percent(c->r, 50)) { /* small numbers where indices are */
@@ -549,13 +563,35 @@ static void prologue(struct code *c)
 	code_byte(c, 0xcd), code_byte(c, 0x3f);
 }
 
+/* To the unit that the counter of units selects in the table: so that few programs go round in small circles. */
+static void by_counter(struct code *c)
+{
+	static const u8 jump16[] = {0x83, 0xe3, TABLE_SIZE - 1, 0x01, 0xdb, 0x2e, 0xff, 0xa7}; /* AND BX; ADD BX, BX; JMP CS:[BX + TABLE] */
+	static const u8 jump32[] = {0x83, 0xe0, TABLE_SIZE - 1, 0xff, 0x24, 0x85};             /* AND EAX; JMP [EAX * 4 + TABLE] */
+	static const u8 jump64[] = {0x83, 0xe0, TABLE_SIZE - 1, 0xff, 0x24, 0xc2};             /* AND EAX; JMP [RDX + RAX * 8] */
+
+	if (c->mode->bits == 64) {
+		code_byte(c, 0x48), code_byte(c, 0x8d);
+		in_code(c, RDX, TABLE);
+	}
+	code_byte(c, 0x8b);
+	code_absolute(c, c->mode->bits == 16 ? RBX : RAX, COUNTER, 0);
+	const u8 *jump = c->mode->bits == 16 ? jump16 : c->mode->bits == 32 ? jump32 : jump64;
+	for (unsigned n = c->mode->bits == 16 ? sizeof jump16 : sizeof jump32; n--;)
+		code_byte(c, *jump++);
+	if (c->mode->bits != 64)
+		code_value(c, c->mode->bits == 16 ? TABLE : AT_CODE + TABLE, c->mode->bits / 8);
+}
+
 static void epilogue(struct code *c)
 {
 	unsigned kind = chance_below(c->r, 10);
 
-	if (kind < 5)
+	if (kind < 2)
 		transfer(c, false, unit_offset(c, chance_below(c->r, UNITS)));
-	else if (kind < 8)
+	else if (kind < 7)
+		by_counter(c);
+	else if (kind < 9)
 		through_table(c, false);
 	else { /* RET to a unit */
 		push(c, unit_offset(c, chance_below(c->r, UNITS)));
@@ -564,9 +600,9 @@ static void epilogue(struct code *c)
 }
 
 static void (*const items[])(struct code *c) = {
-	item_branch, item_branch, item_branch, item_loop, item_loop, item_string, item_patch, item_patch, item_call, item_call,
-	item_segment, item_fpu, item_software_interrupt, item_far, item_flags, item_system, item_system, item_frame, code_pointer,
-	code_pointer,
+	item_branch, item_branch, item_branch, item_loop, item_loop, item_string, item_patch, item_patch, item_patch, item_patch, item_patch, item_call, item_call,
+	item_branch, item_branch, item_loop, item_loop, item_call, item_fpu, item_flags, item_system, item_frame, item_frame,
+	code_pointer, code_pointer, code_pointer, item_far, item_rare,
 };
 
 static void unit(struct code *c, unsigned n, u32 *function)
