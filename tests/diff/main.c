@@ -167,7 +167,8 @@ static bool one(u64 seed, unsigned mode, bool freely, bool verbose)
 	u64 faults = m->cpu->statistics[STAT_FAULTS], writes = m->cpu->statistics[STAT_SMC];
 	bool good = freely ? run_free() : run_counted(PROGRAM_LENGTH, false);
 	if (verbose)
-		printf("%s %" PRIu64 "%s: %" PRIu64 " instructions, %" PRIu64 " faults, %" PRIu64 " writes to code, rip %" PRIx64 "%s\n", modes[mode].name, seed,
+		printf("%s %" PRIu64 "%s: %" PRIu64 " instructions, %" PRIu64 " faults, %" PRIu64 " writes to code, rip %" PRIx64 "%s\n",
+		       modes[mode].name, seed,
 		       freely ? " free" : "", m->cpu->instructions, m->cpu->statistics[STAT_FAULTS] - faults,
 		       m->cpu->statistics[STAT_SMC] - writes, m->cpu->rip,
 		       m->cpu->activity == CPU_SHUTDOWN ? ", shut down" : "");

@@ -566,7 +566,8 @@ static void prologue(struct code *c)
 /* To the unit that the counter of units selects in the table: so that few programs go round in small circles. */
 static void by_counter(struct code *c)
 {
-	static const u8 jump16[] = {0x83, 0xe3, TABLE_SIZE - 1, 0x01, 0xdb, 0x2e, 0xff, 0xa7}; /* AND BX; ADD BX, BX; JMP CS:[BX + TABLE] */
+	/* AND BX; ADD BX, BX; JMP CS:[BX + TABLE] */
+	static const u8 jump16[] = {0x83, 0xe3, TABLE_SIZE - 1, 0x01, 0xdb, 0x2e, 0xff, 0xa7};
 	static const u8 jump32[] = {0x83, 0xe0, TABLE_SIZE - 1, 0xff, 0x24, 0x85};             /* AND EAX; JMP [EAX * 4 + TABLE] */
 	static const u8 jump64[] = {0x83, 0xe0, TABLE_SIZE - 1, 0xff, 0x24, 0xc2};             /* AND EAX; JMP [RDX + RAX * 8] */
 
@@ -600,7 +601,8 @@ static void epilogue(struct code *c)
 }
 
 static void (*const items[])(struct code *c) = {
-	item_branch, item_branch, item_branch, item_loop, item_loop, item_string, item_patch, item_patch, item_patch, item_patch, item_patch, item_call, item_call,
+	item_branch, item_branch, item_branch, item_loop, item_loop, item_string, item_patch, item_patch, item_patch,
+	item_patch, item_patch, item_call, item_call,
 	item_branch, item_branch, item_loop, item_loop, item_call, item_fpu, item_flags, item_system, item_frame, item_frame,
 	code_pointer, code_pointer, code_pointer, item_far, item_rare,
 };
