@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "cpu/decode.h"
 #include "cpu/quiet.h"
+#include "cpu/watch.h"
 #include "mem/dirty.h"
 
 #define PAGE_BUCKETS 64
@@ -48,6 +49,7 @@ struct code_cache {
 	struct code_page *page[1 << PAGES_BITS];
 	struct block *dead;
 	struct block *device; /* the block last fetched from where there is no memory */
+	struct block *stop;   /* an empty block: goes on where it is */
 	size_t bytes;
 	struct writes writes;
 };
@@ -112,6 +114,7 @@ void code_free(struct cpu *cpu)
 	drop_pages(cpu);
 	free_list(code->dead);
 	free(code->device);
+	free(code->stop);
 	pthread_mutex_destroy(&code->writes.lock);
 	free(code);
 }
@@ -123,6 +126,18 @@ void code_flush(struct cpu *cpu)
 		cpu->jit.killed(cpu, NULL);
 	drop_pages(cpu);
 	bury(cpu);
+}
+
+void code_unlink(struct cpu *cpu)
+{
+	struct code_cache *code = cpu->code;
+
+	cpu->link_from = NULL;
+	for (unsigned i = 0; i < ARRAY_LEN(code->page); i++)
+		for (struct code_page *page = code->page[i]; page; page = page->next)
+			for (unsigned b = 0; b < PAGE_BUCKETS; b++)
+				for (struct block *block = page->bucket[b]; block; block = block->next)
+					block->link[0] = block->link[1] = NULL;
 }
 
 static u32 page_hash(const u8 *hva)
@@ -453,7 +468,7 @@ static struct block *find_odd(struct cpu *cpu, u64 linear, u8 *hva)
 	}
 	block->hva = hva;
 	if (off + in.len > PAGE_SIZE) {
-		block->split = true;
+		block->split = block->alone = true;
 		block->hva2 = second;
 		struct code_page *page = page_get(cpu, second, second_linear);
 		block->next_tail = page->tails;
@@ -487,7 +502,7 @@ static struct block *build(struct cpu *cpu, u64 linear, u8 *hva)
 
 	const unsigned most = cpu->jit.block_max ? MIN(cpu->jit.block_max, BLOCK_MAX) : BLOCK_MAX;
 
-	while (count < most && off < PAGE_SIZE && !ends) {
+	while (count < most && off < PAGE_SIZE && !ends && !(count && watch_offset(cpu, off))) {
 		if (decode_insn(cpu, &insns[count], page_hva + off, MIN(15u, PAGE_SIZE - off), off, cpu->code_mode, &ends) == DECODE_MORE)
 			break;
 		off += insns[count++].len;
@@ -505,6 +520,7 @@ static struct block *build(struct cpu *cpu, u64 linear, u8 *hva)
 		if (block == cpu->code->device)
 			return block;
 	}
+	block->alone |= watch_offset(cpu, linear & PAGE_OFFSET);
 	insert(cpu, block, page);
 	return block;
 }
@@ -524,6 +540,20 @@ static void check_limit(struct cpu *cpu, const struct block *block)
 		exception_gp(cpu, 0);
 }
 
+/* A watched address: the engine is to leave before it. */
+static struct block *stop_here(struct cpu *cpu, u64 linear)
+{
+	struct code_cache *code = cpu->code;
+
+	if (!code->stop)
+		code->stop = block_new(0);
+	code->stop->key = cpu->block_key;
+	code->stop->insn[0] = (struct insn){.exec = op_block_end, .off = linear & PAGE_OFFSET};
+	cpu->gpr[GPR_PAGE] = cpu->rip - (linear & PAGE_OFFSET);
+	cpu->link_from = NULL;
+	return code->stop;
+}
+
 struct block *code_find(struct cpu *cpu)
 {
 	struct code_cache *code = cpu->code;
@@ -539,6 +569,8 @@ struct block *code_find(struct cpu *cpu)
 	if (cpu->code_mode != CODE64 && cpu->rip > cpu->seg[SEG_CS].limit)
 		exception_gp(cpu, 0);
 	linear = code_linear(cpu);
+	if (watch_seen(cpu, WATCH_ADDRESS, linear))
+		return stop_here(cpu, linear);
 	hva = access_fetch(cpu, linear, &gpa);
 	cpu->gpr[GPR_PAGE] = cpu->rip - (linear & PAGE_OFFSET);
 	if (unlikely(!hva)) {
@@ -559,11 +591,11 @@ struct block *code_find(struct cpu *cpu)
 	if (cpu->code_mode != CODE64)
 		check_limit(cpu, block);
 	if (cpu->link_from) { /* the block that led here wants to come directly next time */
-		if (cpu->link_from->page == block->page && cpu->link_from->hva && block->page && !block->split)
+		if (cpu->link_from->page == block->page && cpu->link_from->hva && block->page && !block->alone)
 			cpu->link_from->link[cpu->link_which] = block;
 		cpu->link_from = NULL;
 	}
-	if (hva && !block->split && block->page)
+	if (hva && !block->alone && block->page)
 		code->jump.entry[cpu->block_key][code_hash(hva)] = (struct jump_entry){hva, block, block->entry, NULL};
 	return block;
 }

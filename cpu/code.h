@@ -20,6 +20,7 @@ struct block {
 	u16 count;           /* instructions */
 	u8 key;              /* cpu->block_key it was decoded under */
 	bool split;          /* its one instruction runs into another page */
+	bool alone;          /* looked up each time: never linked to, not translated */
 	u8 *hva2;            /* split: the second page's first byte */
 	struct block *link[2]; /* successors within the page: fall-through, taken */
 	struct code_page *page; /* NULL: not kept */
@@ -86,5 +87,7 @@ void code_set_entry(struct cpu *cpu, struct block *block, void *entry);
 void code_take_writes(struct cpu *cpu);
 /* Forget everything (a state was loaded, or too much is cached). Between blocks only. */
 void code_flush(struct cpu *cpu);
+/* Forget which blocks lead to which: another engine goes about it its own way. Between blocks only. */
+void code_unlink(struct cpu *cpu);
 
 #endif

@@ -162,6 +162,7 @@ struct cpu_host {
 	void *opaque;
 	void (*triple_fault)(void *opaque, struct cpu *cpu);
 	void (*smm)(void *opaque, struct cpu *cpu); /* in_smm has changed; without the machine lock; may be NULL */
+	void (*watched)(void *opaque, struct cpu *cpu, unsigned kind, u64 value); /* watch.h; without the machine lock */
 	void (*ferr)(void *opaque, struct cpu *cpu); /* FERR#: an unmasked x87 exception is pending and CR0.NE = 0; may be NULL */
 };
 
@@ -170,6 +171,7 @@ struct code_cache;
 struct insn;
 struct block;
 struct cpu_model;
+struct cpu_watch;
 
 /* What translated code (jit/) keeps at hand. */
 struct jit_target;
@@ -296,6 +298,7 @@ struct cpu {
 	struct cpu_host host;
 	const struct cpu_model *model;
 	u64 tsc_hz;
+	const struct cpu_watch *watch; /* what somebody waits for, or NULL (watch.h) */
 	unsigned index;                /* 0 = BSP; also the initial APIC id */
 	unsigned count;                /* CPUs in the machine */
 	u64 statistics[16];            /* enum cpu_statistic */

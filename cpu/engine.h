@@ -14,6 +14,8 @@ enum engine_stop {
 	ENGINE_DEBUG,    /* a debugger's breakpoint, watchpoint or step (later) */
 };
 
+#define ENGINES_MAX 4
+
 struct engine {
 	const char *name; /* "interp" */
 	const char *desc;
@@ -24,6 +26,7 @@ struct engine {
 	bool (*prepare)(struct cpu *cpu, struct err *err);
 	/* It shall run on another one. NULL: nothing to be done. */
 	void (*leave)(struct cpu *cpu);
+	bool watches; /* it sees what cpu->watch asks for, and honours the budget of run */
 	/* What it counted, as "name  value" lines, while the CPU stands still. NULL: nothing of its own. */
 	void (*print)(const struct cpu *cpu, FILE *to);
 };

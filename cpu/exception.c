@@ -20,6 +20,7 @@
 #include "cpu/segment.h"
 #include "cpu/task.h"
 #include "cpu/transfer.h"
+#include "cpu/watch.h"
 
 #define DEBUGCTL_CLEARED 0x43 /* LBR, BTF, TR: by #DB */
 
@@ -194,6 +195,7 @@ static void deliver(struct cpu *cpu, const struct event *e)
 		deliver_protected(cpu, e);
 	else
 		deliver_real(cpu, e);
+	watch_seen(cpu, WATCH_VECTOR, e->vector);
 	if (e->vector == EXC_DB && e->kind != EVENT_SOFT) { /* SDM 3B 18.2.4, 18.4.4: the handler has its hands free */
 		cpu->dr[7] &= ~DR7_GD;
 		cpu->debugctl &= ~(u64)DEBUGCTL_CLEARED;

@@ -114,6 +114,8 @@ void interp_step(struct cpu *cpu)
 	if (code_breakpoint(cpu))
 		return;
 	struct block *block = code_find(cpu);
+	if (unlikely(!block->count))
+		return;
 	if (unlikely(cpu->log.in_asm))
 		log_insn(cpu, block);
 	one.block.hva = NULL;
@@ -235,8 +237,17 @@ static enum engine_stop interp_run(struct cpu *cpu, u64 budget)
 	return result;
 }
 
+/* Translators find blocks alone. */
+static void leave(struct cpu *cpu)
+{
+	if (cpu->jit.state)
+		code_unlink(cpu);
+}
+
 const struct engine interp_engine = {
 	.name = "interp",
 	.desc = "reference interpreter: exact, runs anywhere",
 	.run = interp_run,
+	.leave = leave,
+	.watches = true,
 };

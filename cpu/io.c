@@ -13,6 +13,7 @@
 #include "cpu/mode.h"
 #include "cpu/quiet.h"
 #include "cpu/segment.h"
+#include "cpu/watch.h"
 
 #define BATCH_MAX 512 /* elements under one hold of the lock */
 #define TSS_IO_BASE 102 /* where a TSS tells the offset of its I/O bitmap */
@@ -69,6 +70,7 @@ static u32 port_in(struct cpu *cpu, const struct insn *in, u16 port, unsigned si
 	quiet_enter(cpu, inside);
 	cpu->instructions += ahead;
 	breakpoints(cpu, port, size);
+	watch_seen(cpu, WATCH_PORT, port);
 	return value;
 }
 
@@ -82,6 +84,7 @@ static void port_out(struct cpu *cpu, const struct insn *in, u16 port, u32 value
 	quiet_enter(cpu, inside);
 	cpu->instructions += ahead;
 	breakpoints(cpu, port, size);
+	watch_seen(cpu, WATCH_PORT, port);
 }
 
 static void in_port(struct cpu *cpu, const struct insn *in, u16 port)

@@ -17,6 +17,7 @@
 #include "cpu/mode.h"
 #include "cpu/model.h"
 #include "cpu/quiet.h"
+#include "cpu/watch.h"
 #include "cpu/xsave.h"
 
 TRACE_EVENT(ev_unknown, "msr.unknown");
@@ -473,14 +474,16 @@ bool msr_next(const struct cpu *cpu, u64 from, u32 *index)
 
 /* ---- instructions ---- */
 
-OP(rdmsr)
+OP_END(rdmsr)
 {
-	u64 value;
+	u64 value, next = insn_next_rip(cpu, in);
 
 	if (cpu->cpl || !msr_read(cpu, reg32(cpu, RCX), &value))
 		exception_gp(cpu, 0);
 	set_reg32(cpu, RAX, value);
 	set_reg32(cpu, RDX, value >> 32);
+	cpu->rip = next;
+	watch_seen(cpu, WATCH_MSR, reg32(cpu, RCX));
 }
 
 OP_END(wrmsr)
@@ -490,10 +493,11 @@ OP_END(wrmsr)
 	if (cpu->cpl || !msr_write(cpu, reg32(cpu, RCX), (u64)reg32(cpu, RDX) << 32 | reg32(cpu, RAX)))
 		exception_gp(cpu, 0);
 	cpu->rip = next;
+	watch_seen(cpu, WATCH_MSR, reg32(cpu, RCX));
 }
 
 static const struct form forms[] = {
-	{ZYDIS_MNEMONIC_RDMSR, {0}, 0, FEAT_MSR, rdmsr},
+	{ZYDIS_MNEMONIC_RDMSR, {0}, FORM_END, FEAT_MSR, rdmsr},
 	{ZYDIS_MNEMONIC_WRMSR, {0}, FORM_END, FEAT_MSR, wrmsr},
 };
 const struct form_table msr_forms = {forms, ARRAY_LEN(forms)};

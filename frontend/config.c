@@ -135,6 +135,11 @@ static bool set_accel(struct config *config, const char *value, struct err *err)
 	return accel_set(&config->accel, value, err);
 }
 
+static bool set_change(struct config *config, const char *value, struct err *err)
+{
+	return change_set(&config->change, value, err);
+}
+
 static bool set_kvm(struct config *config, const char *value, struct err *err)
 {
 	(void)value;
@@ -332,6 +337,7 @@ static const struct option options[] = {
 	{"cpu", "MODEL[,+F,-F]", set_cpu, "CPU model and features (help lists them; default max)"},
 	{"accel", "ENGINE[:ENGINE][,K=V]", set_accel, "engine: auto, kvm, jit, interp; fallback=off, device=PATH (help)"},
 	{"enable-kvm", NULL, set_kvm, "same as -accel kvm"},
+	{"switch", "E,WHEN", set_change, "go on in another engine: addr=, port=, msr=, vector=N, text=WORDS, insns=N, ms=N"},
 #ifdef ENGINE_JIT
 	{"jit", "KEY=VALUE,...", set_jit, "how the translator works: warm, block, limit"},
 #endif
@@ -514,10 +520,12 @@ void config_free(struct config *config)
 	for (unsigned i = 0; i < BOARD_SERIALS; i++)
 		free(config->serial[i]);
 	accel_free(&config->accel);
+	change_free(&config->change);
 	firmware_free_options(&config->firmware);
 	display_free_options(&config->display);
 	bootorder_free(&config->boot);
 	drives_free_options(&config->drives);
+	accel_free(&config->accel);
 	for (unsigned i = 0; i < config->devices; i++) {
 		free((char *)config->device[i].options);
 		free((char *)config->device[i].id);

@@ -7,6 +7,7 @@
 #include "cpu/model.h"
 #include "frontend/accel.h"
 #include "frontend/bootorder.h"
+#include "frontend/change.h"
 #include "frontend/display.h"
 #include "frontend/drives.h"
 #include "frontend/firmware.h"
@@ -20,6 +21,7 @@ struct config {
 	char *cpu;              /* -cpu, as given */
 	struct cpu_model model;
 	struct accel accel;
+	struct change_options change;
 	char *kernel, *initrd, *append, *bios, *file;
 	bool nographic, no_reboot, no_shutdown, paused, print_config, nodefaults;
 	char *serial[BOARD_SERIALS];

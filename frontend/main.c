@@ -201,6 +201,14 @@ static bool start_displays(const struct config *config, struct board *board, str
 	return display_start(config, &session.host, session.ui, err);
 }
 
+static bool arm_triggers(const struct config *config, struct board *board, struct err *err)
+{
+	loop_lock(session.loop);
+	bool ok = change_arm(&config->change, board, err);
+	loop_unlock(session.loop);
+	return ok;
+}
+
 static int run(struct config *config, struct err *err)
 {
 	session.board = (struct board_config){
@@ -223,6 +231,8 @@ static int run(struct config *config, struct err *err)
 	struct loop *loop = session.loop = loop_new(clock, err);
 	int code;
 
+	for (unsigned i = 1; i < config->accel.engines; i++)
+		session.board.fallback[i - 1] = config->accel.engine[i];
 	memcpy(session.board.extra, config->device, sizeof config->device);
 	bootorder_configure(&config->boot, &session.board);
 	if (!display_configure(config, &session.board, err))
@@ -245,7 +255,7 @@ static int run(struct config *config, struct err *err)
 		session.monitor = monitor_attach(board, session.monitor_chardev);
 		monitor_prompt(session.monitor);
 	}
-	if (!start_displays(config, board, err)) {
+	if (!arm_triggers(config, board, err) || !start_displays(config, board, err)) {
 		display_stop(session.ui);
 		board_free(board);
 		drives_close(loop);

@@ -41,6 +41,7 @@ monitor_fn monitor_info_registers, monitor_info_version, monitor_info_status, mo
 monitor_fn monitor_x, monitor_xp, monitor_gva2gpa;
 monitor_fn monitor_sendkey, monitor_mouse_move, monitor_mouse_button, monitor_screendump;
 monitor_fn monitor_info_block, monitor_eject, monitor_change;
+monitor_fn monitor_engine, monitor_info_engine;
 void monitor_input_init(struct monitor *m);
 void monitor_input_free(struct monitor *m);
 

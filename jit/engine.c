@@ -80,7 +80,7 @@ static struct block *find(struct cpu *cpu, const struct exit_record *exit)
 
 static struct translation *warm(struct cpu *cpu, struct jit *jit, struct block *block)
 {
-	if ((block->key != CODE64 && block->key != BLOCK_PLAIN) || !block->page || block->split || ++block->heat < jit_options.warm ||
+	if ((block->key != CODE64 && block->key != BLOCK_PLAIN) || !block->page || block->alone || ++block->heat < jit_options.warm ||
 	    jit->translations >= jit_options.limit)
 		return NULL;
 	struct translation *t = translate_block(cpu, jit, block);
@@ -195,5 +195,6 @@ const struct engine jit_engine = {
 	.name = "jit",
 	.desc = "translates guest code to host code as it gets warm",
 	.run = jit_run,
+	.watches = true,
 	.print = jit_print,
 };

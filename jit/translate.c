@@ -99,7 +99,7 @@ static unsigned gather(struct block *block, struct block *part[TRACE_BLOCKS], un
 		if (ends_block(last) && !is_jcc(last))
 			break;
 		block = code_next(block);
-		if (!block || block->split || (!block->translation && block->heat < jit_options.warm / 4) ||
+		if (!block || block->alone || (!block->translation && block->heat < jit_options.warm / 4) ||
 		    *insns + block->count > TRACE_INSNS)
 			break;
 		*insns += block->count;

@@ -45,7 +45,6 @@ unsigned board_cpus(const struct board *board) { return board->cpus; }
 struct cpu *board_cpu(struct board *board, unsigned index) { return index < board->cpus ? board->vcpu[index].cpu : NULL; }
 struct machine *board_machine(struct board *board) { return &board->machine; }
 struct device *board_first_device(struct board *board) { return board->devices; }
-const struct engine *board_engine(const struct board *board) { return board->config.engine; }
 
 void board_quit(struct board *board, int code)
 {
@@ -140,7 +139,7 @@ static void do_reset(void *opaque)
 		board_reset(board);
 }
 
-static void stop_for_good(struct board *board)
+void board_stop_cpus(struct board *board)
 {
 	for (unsigned i = 0; i < board->cpus; i++)
 		vcpu_park(&board->vcpu[i]);
@@ -149,7 +148,7 @@ static void stop_for_good(struct board *board)
 static void post_reset(struct board *board)
 {
 	/* nothing may run on until the reset is done */
-	stop_for_good(board);
+	board_stop_cpus(board);
 	if (!board->reset_posted) {
 		board->reset_posted = true;
 		loop_post(board->loop, do_reset, board);
@@ -158,7 +157,7 @@ static void post_reset(struct board *board)
 
 static void end_run(struct board *board, int code)
 {
-	stop_for_good(board);
+	board_stop_cpus(board);
 	loop_quit(board->loop, code);
 }
 
@@ -175,7 +174,7 @@ static void request(void *opaque, enum machine_request what, int value)
 		break;
 	case MACHINE_POWER_OFF:
 		if (board->config.no_shutdown)
-			stop_for_good(board);
+			board_stop_cpus(board);
 		else
 			end_run(board, EXIT_OFF);
 		break;
@@ -185,7 +184,7 @@ static void request(void *opaque, enum machine_request what, int value)
 	case MACHINE_SUSPEND: /* offered by the tables where there is firmware to wake up with */
 		if (board->rom[0]) {
 			board->suspended = true;
-			stop_for_good(board);
+			board_stop_cpus(board);
 		}
 		break;
 	}
@@ -400,8 +399,8 @@ struct board *board_new(const struct board_config *config, struct clock *clock, 
 	if (ok) {
 		make_cpus(board);
 		ok = firmware_map(board, err) && make_devices(board, err) && reset_all(board, err);
-		for (unsigned i = 0; ok && config->engine->prepare && i < board->cpus; i++)
-			ok = config->engine->prepare(board->vcpu[i].cpu, err);
+		switch_init(board);
+		ok = ok && switch_start(board, err);
 	}
 	loop_unlock(loop);
 	if (ok)
@@ -437,6 +436,7 @@ void board_free(struct board *board)
 	for (unsigned i = 0; i < board->cpus; i++)
 		vcpu_quit(&board->vcpu[i]);
 	loop_lock(board->loop); /* a device may have to wait for its disk */
+	switch_free(board);
 	while (board->devices) {
 		struct device *next = board->devices->next;
 		device_free(board->devices);

@@ -38,7 +38,8 @@ struct board_config {
 	u64 ram_size;
 	unsigned cpus;
 	struct cpu_model model;
-	const struct engine *engine;
+	const struct engine *engine;                /* the one to begin with */
+	const struct engine *fallback[ENGINES_MAX]; /* those that may take over, in order of preference; NULL-ended */
 	u64 tsc_hz; /* 0: the default; an engine may be bound to one (KVM where the hardware does not scale it) */
 	/* direct boot; kernel.data NULL: none */
 	struct board_file kernel, module[16];
@@ -93,6 +94,14 @@ struct machine *board_machine(struct board *board);
 struct device *board_device(struct board *board, const char *id);
 struct device *board_first_device(struct board *board);
 const struct engine *board_engine(const struct board *board);
-
+/* All CPUs go on in that engine. False: it cannot take them, and the old one goes on. */
+bool board_switch(struct board *board, const struct engine *to, struct err *err);
+/* The same, once, when something happens: addr=, port=, msr=, vector=NUMBER, text=WORDS (on a serial port), insns=N (of CPU 0,
+ * from now), ms=N (of guest time, from now). */
+bool board_switch_when(struct board *board, const struct engine *to, const char *when, struct err *err);
+void board_switch_never(struct board *board); /* forget what is waited for */
+void board_switch_print(const struct board *board, FILE *to);
+/* Is this a legal `when`? Needs no board. */
+bool switch_check(const char *when, struct err *err);
 
 #endif

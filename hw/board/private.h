@@ -4,6 +4,7 @@
 #define HW_BOARD_PRIVATE_H
 
 #include "hw/board/board.h"
+#include "hw/board/switch.h"
 #include "hw/board/vcpu.h"
 
 struct board_cpu_pins { /* what ties one CPU to its interrupt controllers */
@@ -24,6 +25,8 @@ struct board {
 	struct region rom_high, rom_low;
 	bool tables_made; /* the guest has asked for its ACPI tables since the reset */
 	struct vcpu *vcpu;
+	const struct engine *engine; /* of all of them */
+	struct board_switching switching;
 	struct board_cpu_pins *pins;
 	unsigned cpus;
 	struct device *devices;
@@ -36,6 +39,8 @@ struct board {
 	bool suspended; /* to RAM: the CPUs are parked, whatever `paused` says */
 };
 
+/* Ask all CPUs to stand still, for good or until board_pause() and board_continue(). Under the lock, any thread. */
+void board_stop_cpus(struct board *board);
 struct device *board_add(struct board *board, const char *class_name, const char *id, const char *options, struct err *err);
 
 #endif

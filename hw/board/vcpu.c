@@ -14,7 +14,8 @@
 
 void vcpu_init(struct vcpu *vcpu, struct cpu *cpu, const struct engine *engine, struct clock *clock, struct loop *loop)
 {
-	*vcpu = (struct vcpu){.cpu = cpu, .engine = engine, .clock = clock, .loop = loop, .park = true, .runner = vcpu, .members = 1};
+	*vcpu = (struct vcpu){.cpu = cpu, .engine = engine, .clock = clock, .loop = loop, .park = true, .runner = vcpu, .members = 1,
+	                       .count_at = VCPU_NEVER};
 	pthread_mutex_init(&vcpu->lock, NULL);
 	pthread_cond_init(&vcpu->wake, NULL);
 	pthread_cond_init(&vcpu->parked_cond, NULL);
@@ -39,6 +40,23 @@ static u64 budget(struct vcpu *vcpu)
 	loop_unlock(vcpu->loop);
 	/* input from the host is polled by the loop's thread, so no upper limit is needed but that of the counter */
 	return instructions;
+}
+
+/* Run one CPU for that many instructions, or as many as it has before it is to be stopped. True: it is idle. */
+static bool run_cpu(struct vcpu *vcpu, const struct engine *engine, u64 instructions)
+{
+	struct cpu *cpu = vcpu->cpu;
+
+	if (unlikely(vcpu->count_at != VCPU_NEVER)) {
+		u64 left = vcpu->count_at > cpu->instructions ? vcpu->count_at - cpu->instructions : 1;
+		instructions = instructions ? MIN(instructions, left) : left;
+	}
+	enum engine_stop stop = engine_run(engine, cpu, instructions);
+	if (unlikely(stop == ENGINE_UNABLE))
+		vcpu->stopped(vcpu->opaque, vcpu, true);
+	else if (unlikely(cpu->instructions >= vcpu->count_at))
+		vcpu->stopped(vcpu->opaque, vcpu, false);
+	return stop == ENGINE_HALTED;
 }
 
 /* Idle in deterministic mode: time moves on to the next timer at once. */
@@ -113,7 +131,7 @@ static bool take_turn(struct vcpu *vcpu)
 	struct cpu *cpu = vcpu[vcpu->turn].cpu;
 	clock_count_by(vcpu->clock, &cpu->instructions);
 	u64 due = budget(vcpu), before = cpu->instructions;
-	bool halted = engine_run(vcpu->engine, cpu, due ? MIN(due, vcpu->left) : vcpu->left) == ENGINE_HALTED;
+	bool halted = run_cpu(&vcpu[vcpu->turn], vcpu->engine, due ? MIN(due, vcpu->left) : vcpu->left);
 	vcpu->left -= MIN(cpu->instructions - before, vcpu->left);
 	if (halted || !vcpu->left)
 		next_turn(vcpu, vcpu->turn + 1);
@@ -124,7 +142,7 @@ static bool run(struct vcpu *vcpu)
 {
 	if (vcpu->members > 1)
 		return take_turn(vcpu);
-	return engine_run(vcpu->engine, vcpu->cpu, budget(vcpu)) == ENGINE_HALTED;
+	return run_cpu(vcpu, vcpu->engine, budget(vcpu));
 }
 
 static void *thread_main(void *opaque)

@@ -8,6 +8,8 @@
 
 #include "cpu/engine.h"
 
+#define VCPU_NEVER (~0ull)
+
 struct vcpu {
 	struct cpu *cpu;
 	const struct engine *engine;
@@ -15,6 +17,10 @@ struct vcpu {
 	unsigned members;    /* CPUs that the thread runs: this one and those behind it in the array */
 	unsigned turn;       /* which of them has the turn */
 	u64 left;            /* instructions until the next has it */
+	u64 count_at;        /* VCPU_NEVER, or the CPU's instruction count at which `stopped` is called */
+	/* On the thread, without the machine lock: the count is reached, or the engine is unable to go on. */
+	void (*stopped)(void *opaque, struct vcpu *vcpu, bool unable);
+	void *opaque;
 	struct clock *clock;
 	struct loop *loop;
 	pthread_t thread;
