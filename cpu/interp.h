@@ -10,7 +10,8 @@
 struct block *interp_find(struct cpu *cpu);
 /* Run it to its end (or to that of what is linked to it). */
 void interp_block(struct cpu *cpu, struct block *block);
-/* Execute one instruction with all that may surround it: traps, breakpoints, shadows; none at a watched address. A fault of it leaves by longjmp. */
+/* Execute one instruction with all that may surround it: traps, breakpoints, shadows; none at a watched address. A fault of it
+ * leaves by longjmp. */
 void interp_step(struct cpu *cpu);
 /* Where fault_env was landed on: deliver the fault. */
 void interp_deliver(struct cpu *cpu);

@@ -337,7 +337,8 @@ static const struct option options[] = {
 	{"cpu", "MODEL[,+F,-F]", set_cpu, "CPU model and features (help lists them; default max)"},
 	{"accel", "ENGINE[:ENGINE][,K=V]", set_accel, "engine: auto, kvm, jit, interp; fallback=off, device=PATH (help)"},
 	{"enable-kvm", NULL, set_kvm, "same as -accel kvm"},
-	{"switch", "E,WHEN", set_change, "go on in another engine: addr=, port=, msr=, vector=N, text=WORDS, insns=N, ms=N"},
+	{"switch", "E,WHEN", set_change,
+	 "go on in another engine: addr=, port=, msr=, vector=N, text=WORDS, insns=N, ms=N"},
 #ifdef ENGINE_JIT
 	{"jit", "KEY=VALUE,...", set_jit, "how the translator works: warm, block, limit"},
 #endif
@@ -525,7 +526,6 @@ void config_free(struct config *config)
 	display_free_options(&config->display);
 	bootorder_free(&config->boot);
 	drives_free_options(&config->drives);
-	accel_free(&config->accel);
 	for (unsigned i = 0; i < config->devices; i++) {
 		free((char *)config->device[i].options);
 		free((char *)config->device[i].id);

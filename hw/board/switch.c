@@ -388,7 +388,8 @@ bool board_switch_when(struct board *board, const struct engine *to, const char 
 	if (!board->engine->watches && t.kind != SWITCH_TEXT && t.kind != SWITCH_TIME)
 		err_note("engine %s does not stop for %s=; the trigger waits for another engine", board->engine->name, keys[t.kind]);
 	board_pause(board);
-	t.due = t.kind == SWITCH_TIME ? clock_now(board->clock) + t.value * (NS_PER_S / 1000) : board->vcpu[0].cpu->instructions + t.value;
+	u64 now = clock_now(board->clock), counted = board->vcpu[0].cpu->instructions;
+	t.due = t.kind == SWITCH_TIME ? now + t.value * (NS_PER_S / 1000) : counted + t.value;
 	s->trigger[s->triggers++] = t;
 	rearm(board);
 	board_continue(board);

@@ -110,7 +110,8 @@ def main():
         switcher.join()
         if switcher.error:
             fail(f'the monitor: {switcher.error}')
-        check(f'switches   {switcher.count}\r' in switcher.monitor.ask('info engine'), f'the emulator counts {switcher.count} switches as well')
+        info = switcher.monitor.ask('info engine')
+        check(f'switches   {switcher.count}\r' in info, f'the emulator counts {switcher.count} switches as well')
         words = 'oops|call trace|unexpected|lockup|stall|unstable|tsc: marking|warning:|bug:'
         log = console.run(f'dmesg > /tmp/log; grep -iE "{words}" /tmp/log; grep -ciE "{words}" /tmp/log; echo gr""ep',
                           r'(?s)(.*?)(\d+)\ngrep')

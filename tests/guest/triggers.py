@@ -23,7 +23,8 @@ def main():
 
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, 'monitor')
-        early = [('interp', 'port=0x70'), ('jit', 'msr=0x1b'), ('interp', 'vector=0xe'), ('jit', 'ms=400'), ('interp', 'text=Freeing')]
+        early = [('interp', 'port=0x70'), ('jit', 'msr=0x1b'), ('interp', 'vector=0xe'), ('jit', 'ms=400'),
+                 ('interp', 'text=Freeing')]
         words = [word for to, when in early for word in ('-switch', f'{to},{when}')]
         console = Console(base + ['-accel', 'jit:interp', '-monitor', f'unix:{path},server,nowait'] + words)
         boot = console.expect('(?s).*GUEST-READY')[0]
