@@ -18,7 +18,7 @@ def main():
     base = [paisano, '-m', '256M', '-nographic', '-kernel', kernel, '-initrd', initrd, '-append', 'console=ttyS0', *options]
     for words, what in ((['-switch', 'interp'], 'when'), (['-switch', 'intrep,ms=1'], 'did you mean interp'),
                         (['-switch', 'interp,prt=1'], 'did you mean port'), (['-switch', 'interp,port=65536'], '0xffff'),
-                        (['-accel', 'jti'], 'did you mean jit'), (['-accel', 'jit,fallbak=off'], 'did you mean')):
+                        (['-accel', 'jti'], 'no such engine'), (['-accel', 'jit,fallbak=off'], 'did you mean')):
         refused(base, words, 2, what)
 
     with tempfile.TemporaryDirectory() as folder:
