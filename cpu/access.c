@@ -72,7 +72,7 @@ void tlb_flush_all(struct cpu *cpu)
 {
 	struct tlb_state *state = tlb_state(cpu);
 
-	tlb_forget_window(cpu);
+	tlb_forget_windows(cpu);
 	cpu->fetch_version[0]++;
 	cpu->fetch_version[1]++;
 	cpu->fetch_local = false;
@@ -93,7 +93,7 @@ void tlb_flush(struct cpu *cpu)
 {
 	struct tlb_state *state = tlb_state(cpu);
 
-	tlb_forget_window(cpu);
+	tlb_forget_windows(cpu);
 	if (state->local_count == LOCAL_MAX) {
 		tlb_flush_all(cpu);
 		return;
@@ -122,7 +122,7 @@ void tlb_flush_page(struct cpu *cpu, u64 linear)
 	struct tlb_state *state = tlb_state(cpu);
 	u64 bit, slot = linear >> PAGE_SHIFT & (TLB_SIZE - 1);
 
-	tlb_forget_window(cpu);
+	tlb_forget_windows(cpu);
 	if (cpu->jit.executed[linear >> (PAGE_SHIFT + 6) & 63] & BIT(linear >> PAGE_SHIFT & 63)) {
 		cpu->fetch_version[0]++;
 		cpu->fetch_version[1]++;
@@ -162,10 +162,12 @@ void tlb_protect(struct cpu *cpu, u8 *hva_page)
 			tlb_store(&e->write, tlb_never((u64)i << PAGE_SHIFT));
 			found = true;
 		}
-	struct jit_window *w = &cpu->jit.window[RSP];
 	dirty_fence();
-	if (!tlb_load(&w->none) && (u8 *)(tlb_load(&w->tag) + tlb_load(&w->delta)) == hva_page) {
-		tlb_forget_window(cpu);
+	for (unsigned i = 0; i < ARRAY_LEN(cpu->jit.window); i++) {
+		struct jit_window *w = &cpu->jit.window[i];
+		if (tlb_load(&w->none[1]) || (u8 *)(tlb_load(&w->tag) + tlb_load(&w->delta)) != hva_page)
+			continue;
+		tlb_store(&w->none[1], ~0ull);
 		found = true;
 	}
 	if (found)

@@ -242,10 +242,14 @@ bool paging_load_pdptes(struct cpu *cpu, u64 cr3);
  * Raises #PF and #GP. */
 u8 *access_fetch(struct cpu *cpu, u64 linear, u64 *gpa);
 
-/* A translator's entry for the stack is good no longer: the TLB it was made from has changed, or another one is used. */
-static always_inline void tlb_forget_window(struct cpu *cpu)
+/* A translator's own entries are good no longer: the TLB they were made from has changed, or another one is used. */
+static always_inline void tlb_forget_windows(struct cpu *cpu)
 {
-	tlb_store(&cpu->jit.window[RSP].none, ~0ull);
+	for (; cpu->jit.windows; cpu->jit.windows &= cpu->jit.windows - 1) {
+		struct jit_window *w = &cpu->jit.window[__builtin_ctz(cpu->jit.windows)];
+		w->none[0] = ~0ull;
+		tlb_store(&w->none[1], ~0ull);
+	}
 }
 
 struct tlb *tlb_new(void);

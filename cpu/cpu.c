@@ -155,6 +155,8 @@ struct cpu *cpu_new(const struct cpu_model *model, struct bus *bus, struct clock
 	cpu->index = index;
 	cpu->count = count;
 	cpu->tsc_hz = TSC_HZ;
+	for (unsigned i = 0; i < ARRAY_LEN(cpu->jit.window); i++)
+		cpu->jit.window[i].none[0] = cpu->jit.window[i].none[1] = ~0ull;
 	cpu->tlbs = tlb_new();
 	cpu->code = code_new();
 	cpu->stop_at = ~0ull;

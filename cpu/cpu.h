@@ -183,12 +183,14 @@ struct cpu_jit {
 	void (*free)(struct cpu *cpu); /* with the CPU; NULL: nothing */
 	struct jit_target *targets; /* where RIPs lead: TARGETS of them */
 	u64 executed[64];    /* a filter of the pages that targets lie in: bits by page number */
-	/* Translated code's own TLB entries by base register: where [tag, tag + PAGE_SIZE) lies. [RSP] is good for reads and
-	 * writes until tlb_forget_window(), the others within a translation. */
+	/* Translated code's own TLB entries by base register: where [tag, tag + PAGE_SIZE) lies, good until tlb_forget_windows(); and
+	 * what is good within a translation only. */
 	struct jit_window {
 		u64 tag, delta;  /* linear page address; host minus linear address */
-		u64 none;        /* all ones: there is none; other threads may set it */
+		u64 none[2];     /* all ones: there is none to read, to write; other threads may set that */
+		u64 local;       /* host minus linear address */
 	} window[16];
+	u32 windows;         /* bit i: window[i] may be good */
 	u64 space;           /* the present address space and privilege, as a part of their keys */
 	u64 tmp;             /* for one instruction */
 	u16 flags;           /* saved flags: AH, AL of the translator's convention */

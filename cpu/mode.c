@@ -37,7 +37,7 @@ void mode_flags_changed(struct cpu *cpu)
 	cpu->careful = cpu->watchpoints || (cpu->rflags & (FLAG_TF | FLAG_RF)) || cpu->debugger || cpu->pending_db;
 	struct tlb *tlb = choose_tlb(cpu);
 	if (tlb != cpu->tlb)
-		tlb_forget_window(cpu);
+		tlb_forget_windows(cpu);
 	cpu->tlb = tlb;
 	/* Something that was held back by IF may be due now. */
 	if (atomic_load_explicit(&cpu->request, memory_order_relaxed))

@@ -198,6 +198,10 @@ static void kill(struct cpu *cpu, struct jit *jit, struct translation *t)
 	struct emit patch = jit->emit;
 	patch.p = t->entry_saved;
 	emit_jmp_to(&patch, t->dead);
+	if (t->loop) {
+		patch.p = t->loop;
+		emit_jmp_to(&patch, t->dead);
+	}
 	for (unsigned i = 0; i < t->segments; i++)
 		exclude(&t->segment[i]);
 	code_set_entry(cpu, t->block, NULL);

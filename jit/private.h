@@ -64,7 +64,8 @@ struct segment {
 struct translation {
 	struct block *block;  /* the first; NULL: dead */
 	u8 *entry_saved, *entry_eflags; /* address of writing */
-	u8 *dead;             /* where its entry leads when it is */
+	u8 *loop;             /* where its own jumps to its beginning lead, flags in RAX */
+	u8 *dead;             /* where entry_saved and loop lead when it is */
 	u32 bytes;
 	struct exit_record *incoming;
 	struct translation *next; /* all of the engine's */
@@ -84,6 +85,12 @@ struct jit_target {
 	u64 pad;
 };
 
+/* A window to be opened: its bytes, with these added. */
+#define WINDOW_SPAN 0xffff
+#define WINDOW_WRITE (1u << 16)
+#define WINDOW_KEEP (1u << 17) /* good for other translations too */
+#define WINDOW_SLOT (1u << 20) /* times the slot's number */
+
 struct stubs { /* addresses of writing */
 	u8 *enter;         /* C: struct exit_record *enter(void *unused, entry) */
 	u8 *leave;         /* RIP is stored, flags in RAX */
@@ -91,8 +98,7 @@ struct stubs { /* addresses of writing */
 	u8 *leave_link;    /* the same, S1 = exit record */
 	u8 *dispatch;      /* S0 = RIP ^ space, flags in RAX: go on at its translation; comes after a miss in the targets */
 	u8 *look_up;       /* S0 = RIP, flags in RAX: look it up among the targets, and go on there */
-	u8 *window;        /* call: S0 = linear address, S1 = bytes | 1 << 16: to write | slot << 20. ZF clear:
-	                    * cpu->jit.window[slot] is set */
+	u8 *window;        /* call: S0 = linear address, S1 = what WINDOW_ says. ZF clear: cpu->jit.window[slot] is set */
 	u8 *one;           /* call: S1 = struct single, flags in RAX (and out) */
 	u8 *refill;        /* call: S0 = linear address (kept), S1 = size, S1 bit 8: to write. ZF clear: look it up again */
 	u8 *load_x87;      /* like load_vectors, the x87 registers */

@@ -50,6 +50,7 @@ static bool sees_x87(const struct context *c)
 /* The interpreter runs this instruction. */
 static void interpret(struct context *c)
 {
+	x87_settle(c);
 	flags_clobber(c);
 	emit_imm64(c->e, S1, (u64)(uintptr_t)&c->t->single[c->index]);
 	emit_call(c->e, c->jit->stubs.one);
@@ -71,6 +72,7 @@ static u8 *count(struct context *c, const struct block *block)
 {
 	struct emit *e = c->e;
 
+	x87_settle(c);
 	flags_clobber(c);
 	emit_load(e, S0, CPU(instructions));
 	emit_lea(e, true, S0, S0, 0xff, 0, block->count);
@@ -155,6 +157,33 @@ static void instruction(struct context *c, const struct insn *in, const struct b
 	memory_slow_return(c);
 }
 
+/* What the whole loop needs is done before it; jumps to its beginning come behind that. */
+static void open_loop(struct context *c)
+{
+	struct emit *e = c->e;
+
+	c->index = 0;
+	c->in = &c->t->block->insn[0];
+	c->loop_vectors = c->loop_x87 = false;
+	/* not while counting: the block's instructions are not counted yet, as where the registers cannot be loaded they would be */
+	for (unsigned i = 0; i < c->insns && !c->jit->counting; i++)
+		if (c->decoded[i].ok) {
+			c->loop_vectors |= rewrite_uses_vectors(&c->decoded[i].z);
+			c->loop_x87 |= c->jit->fpu && x87_uses(&c->decoded[i].z);
+		}
+	if (c->loop_vectors)
+		rewrite_need_vectors(c);
+	if (c->loop_x87)
+		x87_need(c);
+	u8 *over = emit_jmp(e);
+	c->loop = e->p;
+	c->in_eflags = true;
+	c->in_rax = false;
+	flags_clobber(c);
+	emit_here(e, over);
+	c->t->loop = e->p;
+}
+
 static void leave_at(struct context *c, unsigned off)
 {
 	emit_imm32(&c->jit->cold, S0, off);
@@ -164,6 +193,7 @@ static void leave_at(struct context *c, unsigned off)
 struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct block *block)
 {
 	struct block *part[TRACE_BLOCKS];
+	const struct insn *in[TRACE_INSNS];
 	unsigned insns, parts = gather(block, part, &insns);
 	struct emit *e = &jit->emit;
 	static _Thread_local struct context context;
@@ -177,12 +207,16 @@ struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct blo
 	c->cpu = cpu;
 	c->index = 0;
 	for (unsigned i = 0; i < parts; i++)
-		for (unsigned k = 0; k < part[i]->count; k++)
+		for (unsigned k = 0; k < part[i]->count; k++) {
+			in[c->index] = &part[i]->insn[k];
 			decode(c, &c->decoded[c->index++], &part[i]->insn[k], part[i]);
-	unsigned opens = window_plan(c, insns, block->key == BLOCK_PLAIN);
+		}
+	unsigned opens = window_plan(c, insns, in, block->key == BLOCK_PLAIN);
 	struct translation *t = translation_new(part, parts, insns, parts + 1 + opens);
 	c->t = t;
 	c->slows = c->slow_first = c->index = 0;
+	c->loop = NULL;
+	c->fip = -1;
 	c->held = NO_HOME;
 	c->vectors = c->x87 = c->ended = false;
 	/* entered with the flags in RAX; the other entry puts them there */
@@ -192,6 +226,7 @@ struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct blo
 	flags_clobber(c);
 	t->entry_saved = e->p;
 	if (loops(t, part)) {
+		open_loop(c);
 		emit_op(e, 0, MAP_1, 0x83, 7, CPU(kick));
 		emit_byte(e, 0);
 		poll = emit_jcc(e, CC_NE);
@@ -206,8 +241,10 @@ struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct blo
 		}
 	}
 	t->singles = insns;
-	if (!c->ended)
+	if (!c->ended) {
+		x87_settle(c);
 		flow_exit(c, c->in->off + c->in->len);
+	}
 	memory_emit_slow(c);
 	flow_emit_slow(c);
 	for (unsigned i = 0; i < parts; i++)

@@ -146,7 +146,10 @@ static bool jcc(struct context *c, unsigned cc)
 	if (!reachable(target_off(c)))
 		return false;
 	flags_restore(c);
-	flow_exit_if(c, cc, target_off(c));
+	if (c->loop && target_off(c) == c->t->block->insn[0].off && (c->vectors || !c->loop_vectors) && (c->x87 || !c->loop_x87))
+		emit_jcc_to(c->e, cc, c->in_rax ? c->t->loop : c->loop);
+	else
+		flow_exit_if(c, cc, target_off(c));
 	if (!c->more)
 		flow_exit(c, next_off(c));
 	c->keep = true;
@@ -276,6 +279,7 @@ bool flow_rewrite(struct context *c)
 
 	if (z->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
 		return false;
+	x87_settle(c);
 	switch (z->mnemonic) {
 	case M(JO): case M(JNO): case M(JB): case M(JNB): case M(JZ): case M(JNZ): case M(JBE): case M(JNBE): case M(JS): case M(JNS):
 	case M(JP): case M(JNP): case M(JL): case M(JNL): case M(JLE): case M(JNLE):

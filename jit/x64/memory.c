@@ -109,7 +109,7 @@ struct slow *memory_slow_if(struct context *c, unsigned cc)
 {
 	if (c->slows == STUBS_MAX)
 		c->slows--; /* cannot be: translate.c sees to it */
-	c->slow[c->slows] = (struct slow){.jump = emit_jcc(c->e, cc), .index = c->index};
+	c->slow[c->slows] = (struct slow){.jump = emit_jcc(c->e, cc), .index = c->index, .fip = c->fip};
 	return &c->slow[c->slows++];
 }
 
@@ -184,6 +184,7 @@ static void emit_load_path(struct context *c, struct emit *e, const struct slow 
 	emit_call(e, s->load);
 	emit_load(e, S1, CPU(tlb)); /* what is held may be any entry */
 	emit_jcc_to(e, CC_NE, s->back);
+	x87_emit_fip(e, s->fip);
 	emit_imm64(e, S1, (u64)(uintptr_t)&c->t->single[s->index]);
 	emit_call(e, c->jit->stubs.one);
 	if (c->jit->counting)
@@ -228,6 +229,7 @@ void memory_emit_slow(struct context *c)
 		}
 		if (s->retry || s->join)
 			emit_miss(c, e, s);
+		x87_emit_fip(e, s->fip);
 		emit_imm64(e, S1, (u64)(uintptr_t)&c->t->single[s->index]);
 		emit_call(e, c->jit->stubs.one);
 		window_emit_recheck(c, e, s);

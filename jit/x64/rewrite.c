@@ -89,6 +89,12 @@ static enum kind vector_kind(const ZydisDecodedInstruction *z)
 	}
 }
 
+bool rewrite_uses_vectors(const ZydisDecodedInstruction *z)
+{
+	return kinds[z->mnemonic] == K_NONE && z->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY && vector_kind(z) != K_NONE &&
+	       host_knows(z);
+}
+
 static enum kind kind_of(const ZydisDecodedInstruction *z)
 {
 	enum kind kind = kinds[z->mnemonic];
@@ -122,7 +128,7 @@ static int operand_register(const ZydisDecodedOperand *op, bool *vector)
 }
 
 /* The vector registers must hold the guest's values. Where that cannot be, the instruction is the interpreter's. */
-static void need_vectors(struct context *c)
+void rewrite_need_vectors(struct context *c)
 {
 	if (c->vectors)
 		return;
@@ -135,14 +141,16 @@ static void need_vectors(struct context *c)
 	c->vectors = true;
 }
 
-static unsigned prefix_flags(const ZydisDecodedInstruction *z)
+/* One CPU alone needs no bus lock: what devices write, no guest changes at the same time. */
+static unsigned prefix_flags(const struct context *c)
 {
+	const ZydisDecodedInstruction *z = &c->z;
 	unsigned flags = z->raw.rex.W ? OP_W : 0;
 
 	for (unsigned i = 0; i < z->raw.prefix_count; i++)
 		switch (z->raw.prefixes[i].value) {
 		case 0x66: flags |= OP_66; break;
-		case 0xf0: flags |= OP_LOCK; break;
+		case 0xf0: flags |= c->cpu->count > 1 ? OP_LOCK : 0; break;
 		case 0xf2: flags |= z->raw.prefixes[i].type == ZYDIS_PREFIX_TYPE_MANDATORY ? OP_F2 : 0; break;
 		case 0xf3: flags |= z->raw.prefixes[i].type == ZYDIS_PREFIX_TYPE_MANDATORY ? OP_F3 : 0; break;
 		default: break;
@@ -288,7 +296,7 @@ static bool modrm(struct context *c, enum kind kind, unsigned flags)
 	if ((z->attributes & ZYDIS_ATTRIB_HAS_LOCK) && !memory)
 		return false;
 	if (kinds[z->mnemonic] == K_NONE) /* also where only MXCSR counts: CVTSD2SI r, m */
-		need_vectors(c);
+		rewrite_need_vectors(c);
 	if (memory) {
 		if (!memory_operand(c, rm.op, size, rm.op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE, size == 16 && !unaligned(z)))
 			return false;
@@ -322,7 +330,7 @@ static bool plain(struct context *c)
 {
 	const ZydisDecodedInstruction *z = &c->z;
 	enum kind kind = kind_of(z);
-	unsigned flags = prefix_flags(z);
+	unsigned flags = prefix_flags(c);
 
 	if (kind == K_NONE || z->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY || !host_knows(z))
 		return false;

@@ -8,8 +8,8 @@
  * and they do not clobber the flags.
  *
  * A window is good until the interpreter has run something: it may have changed what lies where. After a slow path every window
- * that is still wanted is looked up again. The stack's window lives on from one translation to the next, as a TLB entry beside the
- * TLB (access.h: tlb_forget_window()).
+ * that is still wanted is looked up again. Those of the stack and of registers that a loop moves by small steps are kept from one
+ * run to the next, as TLB entries beside the TLB (access.h: tlb_forget_windows()).
  *
  * Where the range does not fit, the translation is left for another one of the rest of the block, which has no windows
  * (BLOCK_PLAIN). */
@@ -19,6 +19,7 @@
 #define M(name) ZYDIS_MNEMONIC_##name
 #define SPAN_MAX 1024      /* bytes; the wider, the likelier a page's end lies within */
 #define DISTANCE_MAX (1 << 20)
+#define STEP_MAX 64        /* of a register in a loop, whose window is worth keeping */
 
 /* ---- values of registers ---- */
 
@@ -151,7 +152,7 @@ static void note(struct context *c, struct access *a, unsigned g, i64 disp, unsi
 {
 	i64 off = c->value[g].off + disp;
 
-	if (off >= -DISTANCE_MAX && off <= DISTANCE_MAX && (size == 1 || size == 2 || size == 4 || size == 8 || size == 16))
+	if (off >= -DISTANCE_MAX && off <= DISTANCE_MAX && size && size <= 16)
 		*a = (struct access){.id = c->value[g].id, .off = off, .size = size, .write = write};
 }
 
@@ -176,11 +177,22 @@ static void note_all(struct context *c, struct access a[2], const struct decoded
 	}
 }
 
-unsigned window_plan(struct context *c, unsigned insns, bool plain)
+/* A jump to the beginning: the registers that have come far from where they were then do not count as steady. */
+static void look_at_jump(struct context *c, const struct insn *in, unsigned head)
+{
+	if (in->off + in->len + (i64)in->imm != head)
+		return;
+	for (unsigned g = 0; g < 16; g++)
+		if (c->value[g].id == g + 1u && c->value[g].off >= -STEP_MAX && c->value[g].off <= STEP_MAX)
+			c->steady |= BIT(g);
+}
+
+unsigned window_plan(struct context *c, unsigned insns, const struct insn *const in[], bool plain)
 {
 	unsigned n = 0;
 
 	c->values = 0;
+	c->steady = BIT(RSP);
 	window_values_forget(c);
 	for (unsigned i = 0; i < insns; i++) {
 		const struct decoded *d = &c->decoded[i];
@@ -190,6 +202,8 @@ unsigned window_plan(struct context *c, unsigned insns, bool plain)
 		if (!plain && d->ok)
 			note_all(c, a, d);
 		n += (a[0].size != 0) + (a[1].size != 0);
+		if (d->ok && d->z.meta.category == ZYDIS_CATEGORY_COND_BR)
+			look_at_jump(c, in[i], in[0]->off);
 		window_values_step(c, d);
 	}
 	c->insns = insns;
@@ -246,17 +260,31 @@ static void address(struct emit *e, unsigned g, i64 disp)
 		emit_load(e, S0, x64_gpr(g));
 		base = S0;
 	}
-	if (disp || base != S0)
+	if (disp)
 		emit_lea(e, true, S0, base, 0xff, 0, disp);
+	else if (base != S0)
+		emit_mov(e, S0, base);
 }
 
 static u32 wanted(const struct window *w, unsigned slot)
 {
-	return (w->hi - w->lo) | w->write << 16 | slot << 20;
+	return (w->hi - w->lo) | (w->write ? WINDOW_WRITE : 0) | (w->keep ? WINDOW_KEEP : 0) | slot * WINDOW_SLOT;
 }
 
-/* S0: what is added to a linear address of the window. Everything clobbers but that. */
-static void open(struct context *c, unsigned g, struct window *w)
+static void delta(struct emit *e, const struct window *w, unsigned slot)
+{
+	emit_load(e, S0, w->keep ? WINDOW(slot, delta) : WINDOW(slot, local));
+}
+
+static void test_alignment(struct context *c)
+{
+	emit_op(c->e, OP_BYTE_RM, MAP_1, 0xf6, 0, rm_reg(S0));
+	emit_byte(c->e, 15);
+	memory_slow_if(c, CC_NE);
+}
+
+/* S0: what is added to a linear address of the window. aligned: its first byte has to be. */
+static void open(struct context *c, unsigned g, struct window *w, bool aligned)
 {
 	struct emit *e = c->e;
 	unsigned slot = w - c->window;
@@ -264,9 +292,11 @@ static void open(struct context *c, unsigned g, struct window *w)
 
 	flags_clobber(c);
 	address(e, g, w->lo - c->value[g].off);
-	if (slot == RSP) {
-		emit_op(e, OP_W, MAP_1, 0x2b, S0, WINDOW(RSP, tag));
-		emit_op(e, OP_W, MAP_1, 0x0b, S0, WINDOW(RSP, none));
+	if (aligned)
+		test_alignment(c);
+	if (w->keep) {
+		emit_op(e, OP_W, MAP_1, 0x2b, S0, WINDOW(slot, tag));
+		emit_op(e, OP_W, MAP_1, 0x0b, S0, WINDOW(slot, none[w->write]));
 		emit_alu_imm(e, true, 7, rm_reg(S0), PAGE_SIZE - span);
 	} else {
 		memory_find_entry(e);
@@ -277,16 +307,29 @@ static void open(struct context *c, unsigned g, struct window *w)
 	s->plain = flow_plain(c);
 	s->reg = g;
 	s->disp = w->lo - c->value[g].off;
-	if (slot == RSP) {
-		emit_load(e, S0, WINDOW(RSP, delta));
+	if (w->keep) {
+		delta(e, w, slot);
 	} else {
 		emit_load(e, S0, rm_base(S1, offsetof(struct tlb_entry, host)));
 		emit_op(e, OP_W, MAP_1, 0x2b, S0,
 		        rm_base(S1, w->write ? offsetof(struct tlb_entry, write) : offsetof(struct tlb_entry, read)));
-		emit_store(e, WINDOW(slot, delta), S0);
+		emit_store(e, WINDOW(slot, local), S0);
 		c->held = NO_HOME;
 	}
 	s->back = e->p;
+}
+
+/* Is the block going to write there too? Then it asks for that at once. */
+static bool writes(const struct context *c, const struct access *a)
+{
+	for (unsigned i = c->index; i < c->insns; i++) {
+		for (unsigned k = 0; k < 2; k++)
+			if (c->access[i][k].size && c->access[i][k].id == a->id && c->access[i][k].write)
+				return true;
+		if (c->decoded[i].ok && c->decoded[i].z.meta.category == ZYDIS_CATEGORY_COND_BR)
+			break;
+	}
+	return false;
 }
 
 /* SSE's aligned operands: what is known of one address is known of all at multiples of 16 from it. */
@@ -296,9 +339,7 @@ static void align(struct context *c, const struct access *a, unsigned g, i64 dis
 		return;
 	flags_clobber(c);
 	address(c->e, g, disp);
-	emit_op(c->e, OP_BYTE_RM, MAP_1, 0xf6, 0, rm_reg(S0));
-	emit_byte(c->e, 15);
-	memory_slow_if(c, CC_NE);
+	test_alignment(c);
 	c->aligned_id = a->id;
 	c->aligned_off = a->off;
 }
@@ -314,18 +355,25 @@ bool window_access(struct context *c, unsigned which, unsigned g, i64 disp, bool
 	if (w) {
 		if (aligned)
 			align(c, a, g, disp);
-		emit_load(c->e, S0, WINDOW(w - c->window, delta));
+		delta(c->e, w, w - c->window);
 	} else {
 		i32 lo = 0, hi = 0;
 		unsigned n = range(c, c->index, a->id, &lo, &hi);
-		if ((n < 2 && g != RSP) || c->opens == OPENS_MAX)
+		bool keep = g == RSP || (a->id <= 16 && (c->steady >> (a->id - 1) & 1));
+		if ((n < 2 && !keep) || c->opens == OPENS_MAX)
 			return false;
-		if (aligned)
+		bool first = aligned && !((a->off - lo) & 15) && c->aligned_id != a->id;
+		if (first) {
+			c->aligned_id = a->id;
+			c->aligned_off = a->off;
+		} else if (aligned) {
 			align(c, a, g, disp);
+		}
 		c->opens++;
-		w = &c->window[g];
-		*w = (struct window){.live = true, .write = write || g == RSP, .id = a->id, .lo = lo, .hi = hi};
-		open(c, g, w);
+		w = &c->window[g == RSP ? RSP : keep ? a->id - 1u : g];
+		*w = (struct window){.live = true, .keep = keep, .id = a->id, .lo = lo, .hi = hi,
+		                     .write = write || g == RSP || writes(c, a)};
+		open(c, g, w, first);
 	}
 	if (x64_home[g] == NO_HOME) {
 		c->held = NO_HOME;
@@ -387,7 +435,7 @@ void window_emit_recheck(struct context *c, struct emit *e, const struct slow *s
 
 void window_emit_open(struct context *c, struct emit *e, const struct slow *s)
 {
-	u32 span = s->open & 0xffff;
+	u32 span = s->open & WINDOW_SPAN;
 
 	address(e, s->reg, s->disp);
 	emit_mov32(e, S1, S0);
@@ -397,8 +445,10 @@ void window_emit_open(struct context *c, struct emit *e, const struct slow *s)
 	emit_imm32(e, S1, s->open);
 	emit_call(e, c->jit->stubs.window);
 	emit_load(e, S1, CPU(tlb)); /* what is held may be any entry */
-	emit_load(e, S0, WINDOW(s->open >> 20, delta));
+	unsigned slot = s->open / WINDOW_SLOT;
+	emit_load(e, S0, (s->open & WINDOW_KEEP) ? WINDOW(slot, delta) : WINDOW(slot, local));
 	emit_jcc_to(e, CC_NE, s->back);
 	emit_here(e, crosses);
+	x87_emit_fip(e, s->fip);
 	flow_emit_plain(c, e, s->plain);
 }

@@ -33,6 +33,7 @@ struct slow {
 	bool write;
 	u8 *load;        /* call this stub instead; if it refuses, interpret the instruction and leave */
 	u32 open;        /* a window is to be opened instead: what stubs.window is told; 0: none */
+	i32 fip;         /* c->fip */
 	struct pending *plain; /* if it refuses: to code without windows */
 	u8 reg;          /* and the address: a guest register */
 	i32 disp;
@@ -59,7 +60,7 @@ struct access {
 };
 #define OPENS_MAX 8  /* windows opened in a translation */
 struct window {      /* one for each register that can be its base */
-	bool live, write;
+	bool live, write, keep;
 	u16 id;
 	i32 lo, hi;      /* distances */
 };
@@ -101,11 +102,15 @@ struct context {
 	u16 values;                  /* ids given out */
 	struct value value[16];      /* before the current instruction */
 	struct window window[16];
+	u32 steady;                  /* bit i: register i's value of the beginning, which a loop moves little or not at all */
 	struct recheck recheck[RECHECKS_MAX];
 	unsigned rechecks, opens;
 	u16 aligned_id;              /* addresses at this distance from this number are known to be aligned to 16 bytes */
 	i32 aligned_off;
 	struct pending pending[TRACE_BLOCKS + 1 + OPENS_MAX];
+	u8 *loop;                    /* jumps to the beginning may go there with the flags in EFLAGS; NULL: not */
+	bool loop_vectors, loop_x87; /* if these registers are loaded */
+	i32 fip;                     /* page offset that x87.fip is behind with; -1: it is not */
 	u8 held;                     /* S1 points at the TLB entry last used with this base register; NO_HOME: at nothing */
 	bool keep;                   /* the current instruction leaves S1 like that; without it, held is forgotten behind it */
 };
@@ -142,7 +147,7 @@ bool lookup_window(struct cpu *cpu, u64 linear, u32 how);
 /* ---- window.c ---- */
 /* Where the translation is going to touch memory: filled in from c->decoded before anything is emitted. plain: no windows at all.
  * Returns how many exits they need at most. */
-unsigned window_plan(struct context *c, unsigned insns, bool plain);
+unsigned window_plan(struct context *c, unsigned insns, const struct insn *const in[], bool plain);
 void window_values_step(struct context *c, const struct decoded *d);
 void window_values_forget(struct context *c);
 /* None is good any more. */
@@ -154,6 +159,9 @@ void window_note(struct context *c, struct slow *s);
 void window_emit_recheck(struct context *c, struct emit *e, const struct slow *s);
 void window_emit_open(struct context *c, struct emit *e, const struct slow *s);
 /* ---- rewrite.c ---- */
+/* The host's vector registers are the guest's from now on. */
+void rewrite_need_vectors(struct context *c);
+bool rewrite_uses_vectors(const ZydisDecodedInstruction *z);
 /* Emit the current instruction. False: nothing was emitted, the interpreter has to run it. */
 bool rewrite(struct context *c);
 /* ---- special.c ---- */
@@ -171,6 +179,12 @@ void flow_emit_plain(struct context *c, struct emit *e, struct pending *p);
 void flow_emit_slow(struct context *c);
 /* ---- x87.c ---- */
 bool x87_rewrite(struct context *c);
+/* Store the FIP that is due. */
+void x87_settle(struct context *c);
+void x87_emit_fip(struct emit *e, i32 off);
+/* The host's x87 registers are the guest's from now on. */
+void x87_need(struct context *c);
+bool x87_uses(const ZydisDecodedInstruction *z);
 /* ---- stack.c ---- */
 bool stack_rewrite(struct context *c);
 

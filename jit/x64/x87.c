@@ -28,7 +28,7 @@ static const u8 kinds[ZYDIS_MNEMONIC_MAX_VALUE + 1] = {
 };
 
 /* The host's x87 registers must be the guest's; where that cannot be, the instruction is the interpreter's. */
-static void need_x87(struct context *c)
+void x87_need(struct context *c)
 {
 	if (c->x87)
 		return;
@@ -41,6 +41,11 @@ static void need_x87(struct context *c)
 	c->x87 = true;
 }
 
+bool x87_uses(const ZydisDecodedInstruction *z)
+{
+	return kinds[z->mnemonic] != K_NONE;
+}
+
 static const ZydisDecodedOperand *memory(struct context *c)
 {
 	for (unsigned i = 0; i < c->z.operand_count_visible; i++)
@@ -49,11 +54,21 @@ static const ZydisDecodedOperand *memory(struct context *c)
 	return NULL;
 }
 
-static void set_fip(struct context *c)
+void x87_emit_fip(struct emit *e, i32 off)
 {
-	emit_load(c->e, S1, CPU_AT(offsetof(struct cpu, gpr) + GPR_PAGE * 8));
-	emit_lea(c->e, true, S1, S1, 0xff, 0, c->in->off);
-	emit_store(c->e, CPU(x87.fip), S1);
+	if (off < 0)
+		return;
+	emit_load(e, S1, CPU_AT(offsetof(struct cpu, gpr) + GPR_PAGE * 8));
+	emit_lea(e, true, S1, S1, 0xff, 0, off);
+	emit_store(e, CPU(x87.fip), S1);
+}
+
+void x87_settle(struct context *c)
+{
+	x87_emit_fip(c->e, c->fip);
+	if (c->fip >= 0)
+		c->held = NO_HOME;
+	c->fip = -1;
 }
 
 /* FNSTCW m16, FNSTSW m16 and AX. */
@@ -61,7 +76,7 @@ static bool store_word(struct context *c)
 {
 	const ZydisDecodedOperand *op = memory(c);
 
-	need_x87(c);
+	x87_need(c);
 	if (!op) {
 		emit_mov(c->e, S0, H_RAX);
 		emit_byte(c->e, 0xdf);
@@ -81,7 +96,7 @@ static bool load_control(struct context *c)
 {
 	struct emit *e = c->e;
 
-	need_x87(c);
+	x87_need(c);
 	if (!memory_operand(c, memory(c), 2, false, false))
 		return false;
 	emit_op(e, 0, MAP_0F, 0xb7, S1, c->at);
@@ -109,7 +124,7 @@ bool x87_rewrite(struct context *c)
 		return load_control(c);
 	if (kind == K_NONE)
 		return false;
-	need_x87(c);
+	x87_need(c);
 	if (op) {
 		bool write = z->mnemonic == M(FST) || z->mnemonic == M(FSTP) || z->mnemonic == M(FIST) || z->mnemonic == M(FISTP) ||
 		             z->mnemonic == M(FISTTP);
@@ -124,6 +139,7 @@ bool x87_rewrite(struct context *c)
 		if (kind == K_FULL)
 			flags_written(c);
 	}
-	set_fip(c);
+	c->fip = c->in->off; /* stored when something may see it */
+	c->keep = true;
 	return true;
 }
