@@ -250,7 +250,16 @@ static bool unload(struct kvm_vcpu *vcpu)
 
 static bool load(struct kvm_vcpu *vcpu)
 {
-	return vcpu->loaded || kvm_state_push(vcpu);
+	const struct cpu *cpu = vcpu->cpu;
+	const char *lacks = !vcpu->vm->paging32 && (cpu->cr0 & CR0_PG) && !(cpu->efer & EFER_LMA) ? "paging outside of 64-bit mode" :
+	                    !vcpu->vm->v86 && mode_v86(cpu)                                       ? "virtual 8086 mode" :
+	                                                                                            NULL;
+	if (vcpu->loaded)
+		return true;
+	if (!lacks)
+		return kvm_state_push(vcpu);
+	snprintf(vcpu->why, sizeof vcpu->why, "this host's KVM has no %s", lacks);
+	return false;
 }
 
 /* Others must be outside: they have been kicked, and come here too. */

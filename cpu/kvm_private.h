@@ -28,7 +28,7 @@ struct kvm_vm {
 	struct bus *bus;
 	int device, fd;
 	size_t run_size;
-	bool xsave, xcrs, sregs2, readonly, msr_filter, scaling;
+	bool xsave, xcrs, sregs2, readonly, msr_filter, scaling, paging32, v86, tsc_moves;
 	struct kvm_cpuid2 *supported;
 	/* MSRs whose value is KVM's: indices of the table in kvm_msr.c that this KVM knows */
 	const struct kvm_msr_row *msr[160];

@@ -74,6 +74,25 @@ static bool complete(int fd, struct kvm_report *r)
 	return r->found == KVM_THERE;
 }
 
+/* What a KVM in software may lack without saying so: a state goes in and comes out otherwise. */
+static void try_states(int vcpu, struct kvm_report *r)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} tsc = {.head.nmsrs = 1, .entry = {.index = 0x10, .data = BIT(60)}};
+	struct kvm_sregs s;
+	struct kvm_regs regs = {.rip = 0x1000, .rflags = FLAG_1 | FLAG_VM};
+
+	if (ioctl(vcpu, KVM_GET_SREGS, &s))
+		return;
+	s.cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_PG;
+	s.cr3 = s.cr4 = s.efer = 0;
+	r->paging32 = ioctl(vcpu, KVM_SET_SREGS, &s) == 0 && ioctl(vcpu, KVM_GET_SREGS, &s) == 0 && (s.cr0 & CR0_PG);
+	r->v86 = ioctl(vcpu, KVM_SET_REGS, &regs) == 0 && ioctl(vcpu, KVM_GET_REGS, &regs) == 0 && (regs.rflags & FLAG_VM);
+	r->tsc_moves = ioctl(vcpu, KVM_SET_MSRS, &tsc) == 1 && ioctl(vcpu, KVM_GET_MSRS, &tsc) == 1 && tsc.entry.data >= BIT(60);
+}
+
 /* A machine with a CPU, as a proof. */
 static bool try_machine(int fd, struct kvm_report *r)
 {
@@ -83,6 +102,7 @@ static bool try_machine(int fd, struct kvm_report *r)
 	if (vcpu >= 0) {
 		int khz = ioctl(vcpu, KVM_GET_TSC_KHZ, 0);
 		r->tsc_hz = khz > 0 ? khz * 1000ull : 0;
+		try_states(vcpu, r);
 		close(vcpu);
 	}
 	if (vm >= 0)

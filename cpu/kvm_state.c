@@ -5,6 +5,7 @@
  * that was taken and not delivered is delivered by exception.c. One of a software interrupt is dropped: RIP still stands at the
  * instruction, which comes again.
  *
+ * Where KVM cannot set a guest's TSC (in software), the guest sees the host's, under other engines too from then on.
  * Known differences of a state that went through KVM: FCS and FDS are 0 (kvm_fpu.c); unusable segments have base, limit and type as
  * the host's CPU leaves them; a present segment is marked accessed. */
 #include "cpu/kvm_private.h"
@@ -306,7 +307,7 @@ static bool push_tsc(struct kvm_vcpu *vcpu)
 {
 	u64 now, there;
 
-	if (vcpu->tsc_set && get_tsc(vcpu, &there) && !differs(vcpu->cpu, there, cpu_tsc(vcpu->cpu)))
+	if (!vcpu->vm->tsc_moves || (vcpu->tsc_set && get_tsc(vcpu, &there) && !differs(vcpu->cpu, there, cpu_tsc(vcpu->cpu))))
 		return true;
 	now = cpu_tsc(vcpu->cpu);
 	struct {

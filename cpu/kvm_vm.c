@@ -115,6 +115,9 @@ static struct kvm_vm *new_vm(struct bus *bus, struct err *err)
 	vm->xsave = report.xsave;
 	vm->scaling = report.tsc_scaling;
 	vm->msr_filter = report.msr_filter;
+	vm->paging32 = report.paging32;
+	vm->v86 = report.v86;
+	vm->tsc_moves = report.tsc_moves;
 	vm->xcrs = kvm_check(vm->device, KVM_CAP_XCRS) > 0;
 	vm->sregs2 = kvm_check(vm->device, KVM_CAP_SREGS2) > 0;
 	vm->readonly = kvm_check(vm->device, KVM_CAP_READONLY_MEM) > 0;
