@@ -3,6 +3,7 @@
  * usage: run SOURCE.S PROGRAM.elf [int,in_asm]   (logs to the standard output)
  *        run --jit ...
  *        run --kvm WHY ...   WHY: skip it where KVM does without the CPU's virtualisation, for this reason; "": do not
+ *        run --dump FILE ... the whole end state into FILE as text, before it is compared; goes before the others
  *
  * The program is a multiboot ELF file: it starts in flat 32-bit protected mode and ends with HLT. What follows "//!" in a line of
  * the source must hold then:
@@ -285,6 +286,30 @@ static void enter(const struct boot_entry *entry)
 	cpu_state_changed(cpu);
 }
 
+/* All registers, and a hash of each page that is not blank. */
+static void dump(const char *path)
+{
+	FILE *to = fopen(path, "we");
+
+	if (!to) {
+		perror(path);
+		exit(2);
+	}
+	cpu_state_sync(cpu);
+	field_print(to, cpu_fields, cpu);
+	for (u64 page = 0; page < RAM_SIZE; page += PAGE_SIZE) {
+		u64 hash = 0xcbf29ce484222325, bits = 0;
+		for (u64 at = page; at < page + PAGE_SIZE; at += 8) {
+			u64 word = bus_read(&bus, at, 8);
+			hash = (hash ^ word) * 0x100000001b3;
+			bits |= word;
+		}
+		if (bits)
+			fprintf(to, "page %llx %016llx\n", (unsigned long long)page, (unsigned long long)hash);
+	}
+	fclose(to);
+}
+
 #ifdef ENGINE_KVM
 static void time_is_up(int sig)
 {
@@ -302,7 +327,13 @@ int main(int argc, char **argv)
 	bool expect_triple = false;
 
 	const struct engine *engine = &interp_engine;
+	const char *dump_to = NULL;
 
+	if (argc > 2 && !strcmp(argv[1], "--dump")) {
+		dump_to = argv[2];
+		argc -= 2;
+		argv += 2;
+	}
 #ifdef ENGINE_JIT
 	if (argc > 1 && !strcmp(argv[1], "--jit")) {
 		engine = &jit_engine;
@@ -398,6 +429,8 @@ int main(int argc, char **argv)
 		       (unsigned long long)cpu->rip);
 		failures++;
 	}
+	if (dump_to)
+		dump(dump_to);
 	unsigned expectations = 0;
 	for (char *save = NULL, *line = strtok_r((char *)source.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		char *mark = strstr(line, "//!");
