@@ -100,9 +100,7 @@ bool accel_set(struct accel *accel, const char *value, struct err *err)
 		{"device", OPTION_STRING, offsetof(typeof(got), device), 0, 0, "KVM's device node"},
 		{0},
 	};
-	if (!options_parse(value, "accel", keys, &got, "-accel", err))
-		return false;
-	bool ok = check_list(got.list ? got.list : "auto", err);
+	bool ok = options_parse(value, "accel", keys, &got, "-accel", err) && check_list(got.list ? got.list : "auto", err);
 	if (ok) {
 		free(accel->list);
 		accel->list = got.list;

@@ -364,5 +364,10 @@ int main(int argc, char **argv)
 	printf("%u states of %u modes went through KVM; differences that are KVM's:\n", round_number, MODES);
 	for (unsigned i = 0; i < ARRAY_LEN(differences); i++)
 		printf("%8lu x %-16s %s\n", seen[i], differences[i].field, differences[i].reason);
+	free(in);
+	cpu_free(cpu);
+	clock_free(host_clock);
+	bus_free(&bus);
+	ram_free(ram);
 	return failures ? 1 : 0;
 }
