@@ -308,5 +308,11 @@ bool options_parse(const char *text, const char *implied, const struct option_ke
 		implied = NULL;
 	}
 	free(item);
+	for (const struct option_key *key = keys; !ok && key->key; key++)
+		if (key->type == OPTION_STRING) {
+			char **string = (char **)((char *)into + key->offset);
+			free(*string);
+			*string = NULL;
+		}
 	return ok;
 }

@@ -19,8 +19,8 @@ struct option_key {
 	const char *help;
 };
 
-/* Parse text into into; implied (may be NULL) is the key of a first item without '='. what names the option in
- * errors ("-drive"). */
+/* Parse text into into; implied (may be NULL) is the key of a first item without "=". On an error no string is left
+ * in into (all are freed, and NULL). what names the option in errors ("-drive"). */
 bool options_parse(const char *text, const char *implied, const struct option_key *keys, void *into, const char *what,
                    struct err *err);
 bool options_size(const char *text, u64 *value, struct err *err);   /* "2G"; a bare number is bytes */
