@@ -35,8 +35,8 @@ def main():
         monitor = Monitor(path)
         monitor.ask('engine jit')
         address = console.run('grep " [Tt] __do_sys_newuname$" /proc/kallsyms', r'\n([0-9a-f]{16}) ')[1]
-        for when, run in ((f'addr=0x{address}', 'uname -m'), ('text=wo rd', 'echo "wo ""rd"'), ('insns=1000000', 'true'),
-                          ('vector=0x6', 'true'), ('ms=300', 'sleep 1')):
+        for when, run in ((f'addr=0x{address}', 'uname -m'), ('text=wo rd', 'echo "wo ""rd"'), ('vector=0x6', 'true'),
+                          ('insns=1000000', 'i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done'), ('ms=300', 'sleep 1')):
             monitor.ask(f'engine interp when {when}')
             check(f'waiting    interp when {when}' in monitor.ask('info engine'), f'waits for {when}')
             if when == 'vector=0x6':  # the kernel's own #UD are rare

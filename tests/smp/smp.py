@@ -2,13 +2,13 @@
 """Runs the program for several CPUs under Paisano.
 usage: smp.py PAISANO LITMUS.elf ROUNDS CPUS [OPTION...]
        smp.py PAISANO LITMUS.elf ROUNDS CPUS twice [OPTION...]   (two runs must be alike to the last instruction)"""
-import subprocess, sys
+import re, subprocess, sys
 
 
 def run(paisano, elf, rounds, cpus, options):
     p = subprocess.run([paisano, '-m', '64M', '-nographic', '-smp', cpus, '-device', 'isa-debug-exit', '-kernel', elf, '-append',
                         rounds, *options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    text = p.stdout.decode(errors='replace')
+    text = re.sub(r'paisano: engine: [^\n]*\n', '', p.stdout.decode(errors='replace'))
     if p.returncode != 33 << 1 | 1 or not text.endswith('end\n') or 'FAILED' in text:
         print(text)
         print(f'FAILED: exit code {p.returncode}')
