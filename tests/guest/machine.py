@@ -13,7 +13,8 @@ LINUX_LETTERS = {bytes.fromhex(shape): letter for letter, shape in {
     'X': '0000c6c66c7c38387c6cc6c600000000', 'Y': '0000666666663c181818183c00000000', 'f': '00001c36323078303030307800000000',
     'w': '0000000000c6c6d6d6d6fe6c00000000', 'm': '0000000000ecfed6d6d6d6c600000000', 'v': '0000000000c6c6c6c6c66c3800000000',
     'x': '0000000000c66c3838386cc600000000'}.items()}
-KEYS = {' ': 'spc', '\n': 'ret', '\t': 'tab', '-': 'minus', '=': 'equal', '/': 'slash', '.': 'dot', ',': 'comma', ':': 'shift-semicolon'}
+KEYS = {' ': 'spc', '\n': 'ret', '\t': 'tab', '-': 'minus', '=': 'equal', '/': 'slash', '.': 'dot', ',': 'comma',
+        ':': 'shift-semicolon'}
 
 
 def read_png(path):
