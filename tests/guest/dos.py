@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A DOS-style program on a floppy disk of its own under SeaBIOS: BIOS calls, the timer, the disk it writes and formats, and
 pictures in the old and the VESA modes, compared pixel by pixel with computed ones. Then GRUB's rescue floppy, on the screen.
-usage: dos.py PAISANO PROGRAM GRUB-IMAGE"""
+usage: dos.py PAISANO PROGRAM GRUB-IMAGE FOLDER-FOR-PICTURES"""
 import atexit, os, shutil, socket, subprocess, sys, tempfile, time
 
 LIMIT = 120  # seconds before a step counts as failed
@@ -83,6 +83,10 @@ class Machine:
         width, height = map(int, size.split())
         return width, height, pixels
 
+    def keep(self, folder, what):
+        os.makedirs(folder, exist_ok=True)
+        self.ask('screendump ' + os.path.join(folder, what.replace(',', '').replace(' ', '-') + '.png'))
+
     def quit(self):
         self.monitor.sendall(b'quit\n')
         check(self.process.wait(LIMIT) == 0, 'ends when told to')
@@ -133,6 +137,29 @@ def direct():
     return 800, 600, b''.join(rows)
 
 
+def deep(width, height, bits):
+    """A VESA mode: dot (x, y) is x * 0x010203 + y * 0x050709, as many bits of it as there are."""
+    if bits == 8:
+        colour = PALETTE
+    elif bits < 24:
+        high = bits - 10  # bits of green
+
+        def widen(v, n):
+            return v << (8 - n) | v >> (2 * n - 8)
+        colour = [bytes((widen(v >> high + 5 & 31, 5), widen(v >> 5 & (1 << high) - 1, high), widen(v & 31, 5))) for v in range(1 << 16)]
+    rows = []
+    for y in range(height):
+        values = range(y * 0x050709, y * 0x050709 + width * 0x010203, 0x010203)
+        if bits >= 24:
+            rows.append(b''.join((v & 0xffffff).to_bytes(3, 'big') for v in values))
+        else:
+            rows.append(b''.join([colour[v & (255 if bits == 8 else 0xffff)] for v in values]))
+    return width, height, b''.join(rows)
+
+
+DEEP = ((640, 480, 15), (1024, 768, 16), (1024, 768, 24), (1280, 1024, 32), (1600, 1200, 8), (2560, 1600, 32))
+
+
 def same(got, want, what):
     check(got[:2] == want[:2], f'{what}: {want[0]}x{want[1]} (seen {got[0]}x{got[1]})')
     if got[2] != want[2]:
@@ -142,7 +169,7 @@ def same(got, want, what):
     print(f'ok: {what}: every pixel')
 
 
-def program(paisano, image, tmp):
+def program(paisano, image, tmp, folder):
     floppy = os.path.join(tmp, 'dos.img')
     with open(image, 'rb') as f:
         boot = f.read()
@@ -165,9 +192,17 @@ def program(paisano, image, tmp):
     for i, (what, want) in enumerate(pictures):
         check(machine.said(1) == b'%d' % (i + 1), f'{what}: drawn')
         same(machine.screen(), want(), what)
+        machine.keep(folder, what)
         key = 'abcdefg'[i]
         machine.ask('sendkey ' + key)
         check(machine.said(1) == key.encode(), 'INT 16h gives the key that was pressed')
+    for shape in DEEP:
+        what = 'VESA %dx%d, %d bits' % shape
+        check(machine.said(2) == b'vV', f'{what}: drawn')
+        same(machine.screen(), deep(*shape), what)
+        machine.keep(folder, what)
+        machine.ask('sendkey v')
+        machine.said(1)
     check(machine.said(1) == b'Z', 'the program has ended')
     machine.quit()
     with open(floppy, 'rb') as f:
@@ -221,9 +256,9 @@ def grub(paisano, image, tmp, font):
 
 
 def main():
-    paisano, image, rescue = sys.argv[1:]
+    paisano, image, rescue, folder = sys.argv[1:]
     with tempfile.TemporaryDirectory() as tmp:
-        font = program(paisano, image, tmp)
+        font = program(paisano, image, tmp, folder)
         grub(paisano, rescue, tmp, font)
 
 

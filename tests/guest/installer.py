@@ -47,7 +47,7 @@ def direct(kind, words):
 
 def grub_bar(picture):
     """Where the bar is over GRUB's chosen line, whatever its letters."""
-    return picture.band(lambda r, g, b: r == g == b and r > 0x90, 0.35)
+    return picture.band(lambda r, g, b: r == g == b and r > 0x90, 0.25)
 
 
 def is_red(r, g, b):
@@ -65,8 +65,13 @@ class Text:
         self.m, self.name, self.font = machine, name, Font()
 
     def chosen(self, picture):
-        band = picture.band(is_red, 0.1)
-        return band and picture.words(self.font).split('\n')[band[0] // 16]
+        """The line in which several cells are red; in the title only the letters are."""
+        cell = 9 if picture.size == (720, 400) else 8
+        for line, words in enumerate(picture.words(self.font).split('\n')):
+            row = picture.row(line * 16)
+            if sum(is_red(*row[x:x + 3]) for x in range(0, len(row) - 2, cell * 3)) > 3:
+                return words
+        return None
 
     def screen(self, step, title, line):
         """Wait for a title and for the line that has to be the chosen one."""

@@ -42,6 +42,15 @@ def read_png(path):
     return width, height, b''.join(raw[y * row + 1:(y + 1) * row] for y in range(height))
 
 
+def write_png(path, width, height, rows):
+    def chunk(kind, body):
+        return struct.pack('>I', len(body)) + kind + body + struct.pack('>I', zlib.crc32(kind + body))
+    packed = zlib.compress(b''.join(b'\0' + row for row in rows))
+    with open(path, 'wb') as f:
+        f.write(b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>II5B', width, height, 8, 2, 0, 0, 0)) + chunk(b'IDAT', packed) +
+                chunk(b'IEND', b''))
+
+
 def rom_letters():
     """The 8x16 letters of the VGA BIOS, found there by the shape of one."""
     with open(VGA_BIOS, 'rb') as f:
@@ -138,13 +147,14 @@ class Picture:
 class Machine:
     """folder: where named pictures are kept (made if needed); None: nowhere."""
 
-    def __init__(self, paisano, folder, *options, display=('-display', 'none')):
+    def __init__(self, paisano, folder, *options, display=('-display', 'none'), env=None):
+        self.font = Font()
         self.tmp = tempfile.TemporaryDirectory()
         self.folder = folder or self.tmp.name
         os.makedirs(self.folder, exist_ok=True)
         path = os.path.join(self.tmp.name, 'monitor')
         self.process = subprocess.Popen([paisano, *display, '-monitor', f'unix:{path},server,nowait', *options],
-                                        stdin=subprocess.DEVNULL)
+                                        stdin=subprocess.DEVNULL, env=env)
         end = time.monotonic() + LIMIT
         while True:
             self.socket = socket.socket(socket.AF_UNIX)

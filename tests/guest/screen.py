@@ -12,7 +12,7 @@ def bar(picture):
     """The text row that GRUB's menu shows inverted, in an 80x25 text screen."""
     if picture.size != (720, 400):
         return None
-    band = picture.band(lambda *colour: colour == GREY, 0.8)
+    band = picture.band(lambda *colour: colour == GREY, 0.5)
     return band and band[0] // 16
 
 

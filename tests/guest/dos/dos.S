@@ -431,6 +431,74 @@ vesa16:				/* 800x600, 5:6:5: pixel x * 3 + y * 65 */
 	jne 1b
 	ret
 
+deep:				/* SI: width, height, bits; a VESA mode of that shape, found in the list of modes. Carry: there is none */
+	mov ax, 0x2000
+	mov es, ax
+	xor di, di
+	mov eax, 0x32454256	/* "VBE2" */
+	mov es:[di], eax
+	mov ax, 0x4f00
+	int 0x10
+	lfs bx, es:[0x0e]
+	mov di, 0x200
+1:	mov cx, fs:[bx]
+	add bx, 2
+	cmp cx, 0xffff
+	stc
+	je 9f
+	mov ax, 0x4f01
+	int 0x10
+	mov eax, es:[di + 0x12]
+	cmp eax, [si]
+	jne 1b
+	mov al, es:[di + 0x19]
+	cmp al, [si + 4]
+	jne 1b
+	mov ax, [si]
+	mov [width], ax
+	mov ax, [si + 2]
+	mov [lines], ax
+	mov al, [si + 4]
+	add al, 7
+	shr al, 3
+	mov [bytes], al
+	mov ax, 0x4f02
+	mov bx, cx
+	call mode
+	mov ax, 0xa000
+	mov es, ax
+	xor di, di
+	xor si, si
+	call bank
+	mov [line], edi
+2:	mov eax, [line]
+	mov cx, [width]
+3:	push eax
+	mov dl, [bytes]
+4:	stosb
+	or di, di
+	jnz 5f
+	inc si
+	push eax
+	call bank
+	pop eax
+5:	shr eax, 8
+	dec dl
+	jnz 4b
+	pop eax
+	add eax, 0x010203
+	dec cx
+	jnz 3b
+	add dword ptr [line], 0x050709
+	dec word ptr [lines]
+	jnz 2b
+9:	ret
+line:	.long 0
+width:	.word 0
+lines:	.word 0
+bytes:	.byte 0
+shapes:	.word 640, 480, 15, 1024, 768, 16, 1024, 768, 24, 1280, 1024, 32, 1600, 1200, 8, 2560, 1600, 32, 0
+
 program:
 	call timer
 	mov al, 'P'
@@ -462,6 +530,17 @@ program:
 	call vesa16
 	mov al, '7'
 	call pause
+	lea si, shapes
+2:	push si
+	call deep
+	mov al, 'v'
+	call verdict
+	mov al, 'V'
+	call pause
+	pop si
+	add si, 6
+	cmp word ptr [si], 0
+	jne 2b
 	mov al, 'Z'
 	call say
 1:	hlt
