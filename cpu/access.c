@@ -147,6 +147,42 @@ void tlb_flush_page(struct cpu *cpu, u64 linear)
 		entry_clear(&state->tlb[t].entry[slot], slot);
 }
 
+/* A window outlives what it was made for: another thread that puts its page under watch either finds it here, or had taken the
+ * TLB's write entry away before, which is looked at last. */
+void tlb_keep_window(struct cpu *cpu, unsigned slot, u64 linear, const struct tlb_entry *e)
+{
+	struct jit_window *w = &cpu->jit.window[slot];
+	u64 page = linear & ~(u64)PAGE_OFFSET;
+
+	tlb_store(&w->none[1], ~0ull);
+	tlb_store(&w->tag, page);
+	tlb_store(&w->delta, tlb_load(&e->host) - page);
+	w->none[0] = page == e->read ? 0 : ~0ull;
+	cpu->jit.windows |= BIT(slot);
+	if (page != tlb_load(&e->write))
+		return;
+	tlb_store(&w->none[1], 0);
+	atomic_thread_fence(memory_order_seq_cst);
+	if (page != tlb_load(&e->write))
+		tlb_store(&w->none[1], ~0ull);
+}
+
+void tlb_use(struct cpu *cpu, struct tlb *tlb)
+{
+	u64 *stack = cpu->jit.stack, page;
+
+	if (tlb == cpu->tlb)
+		return;
+	/* each privilege has a stack of its own, and comes back to it */
+	if (cpu->tlb)
+		stack[cpu->tlb - cpu->tlbs] = cpu->jit.window[RSP].tag;
+	tlb_forget_windows(cpu);
+	cpu->tlb = tlb;
+	page = stack[tlb - cpu->tlbs];
+	if (page == tlb_load(&tlb_slot(tlb, page)->write))
+		tlb_keep_window(cpu, RSP, page, tlb_slot(tlb, page));
+}
+
 /* Any thread: all it does to an entry is to forbid writes, which is harmless should the entry have become another one. */
 void tlb_protect(struct cpu *cpu, u8 *hva_page)
 {

@@ -252,8 +252,13 @@ static always_inline void tlb_forget_windows(struct cpu *cpu)
 	}
 }
 
+/* Make one of an entry of the TLB in use. */
+void tlb_keep_window(struct cpu *cpu, unsigned slot, u64 linear, const struct tlb_entry *e);
+
 struct tlb *tlb_new(void);
 void tlb_free(struct tlb *tlbs);
+/* Another privilege: its TLB is in use from now on. */
+void tlb_use(struct cpu *cpu, struct tlb *tlb);
 /* A host page came under watch: no write entry may lead to it any more. */
 void tlb_protect(struct cpu *cpu, u8 *hva_page);
 void tlb_flush_all(struct cpu *cpu);    /* everything, globals too */

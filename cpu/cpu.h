@@ -190,6 +190,7 @@ struct cpu_jit {
 		u64 none[2];     /* all ones: there is none to read, to write; other threads may set that */
 		u64 local;       /* host minus linear address */
 	} window[16];
+	u64 stack[8];        /* by TLB: the page of window[RSP] when it was last in use */
 	u32 windows;         /* bit i: window[i] may be good */
 	u64 space;           /* the present address space and privilege, as a part of their keys */
 	u64 tmp;             /* for one instruction */

@@ -35,10 +35,7 @@ void mode_flags_changed(struct cpu *cpu)
 {
 	cpu->watchpoints = (cpu->dr[7] & 0xff) != 0;
 	cpu->careful = cpu->watchpoints || (cpu->rflags & (FLAG_TF | FLAG_RF)) || cpu->debugger || cpu->pending_db;
-	struct tlb *tlb = choose_tlb(cpu);
-	if (tlb != cpu->tlb)
-		tlb_forget_windows(cpu);
-	cpu->tlb = tlb;
+	tlb_use(cpu, choose_tlb(cpu));
 	/* Something that was held back by IF may be due now. */
 	if (atomic_load_explicit(&cpu->request, memory_order_relaxed))
 		atomic_store_explicit(&cpu->kick, 1, memory_order_relaxed);

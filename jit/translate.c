@@ -90,7 +90,7 @@ static bool is_jcc(const struct insn *in)
 }
 
 /* Those that follow a block in memory, as long as they are worth it. */
-static unsigned gather(struct block *block, struct block *part[TRACE_BLOCKS], unsigned *insns)
+static unsigned gather(const struct jit *jit, struct block *block, struct block *part[TRACE_BLOCKS], unsigned *insns)
 {
 	unsigned n = 1;
 
@@ -98,10 +98,11 @@ static unsigned gather(struct block *block, struct block *part[TRACE_BLOCKS], un
 	*insns = block->count;
 	while (n < TRACE_BLOCKS && !block->split) {
 		const struct insn *last = &block->insn[block->count - 1];
-		if (ends_block(last) && !is_jcc(last))
+		bool system = system_goes_on(jit, last->mnemonic);
+		if (ends_block(last) && !is_jcc(last) && !system)
 			break;
 		block = code_next(block);
-		if (!block || block->alone || (!block->translation && block->heat < jit_options.warm / 4) ||
+		if (!block || block->alone || (!block->translation && block->heat < jit_options.warm / 4 && !system) ||
 		    *insns + block->count > TRACE_INSNS)
 			break;
 		*insns += block->count;
@@ -194,7 +195,7 @@ struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct blo
 {
 	struct block *part[TRACE_BLOCKS];
 	const struct insn *in[TRACE_INSNS];
-	unsigned insns, parts = gather(block, part, &insns);
+	unsigned insns, parts = gather(jit, block, part, &insns);
 	struct emit *e = &jit->emit;
 	static _Thread_local struct context context;
 	struct context *c = &context;

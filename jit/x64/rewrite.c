@@ -354,5 +354,5 @@ static bool plain(struct context *c)
 
 bool rewrite(struct context *c)
 {
-	return plain(c) || special_rewrite(c) || stack_rewrite(c) || flow_rewrite(c) || x87_rewrite(c);
+	return plain(c) || special_rewrite(c) || stack_rewrite(c) || system_rewrite(c) || flow_rewrite(c) || x87_rewrite(c);
 }

@@ -244,8 +244,16 @@ static void build_calls(struct jit *jit, struct emit *e)
 	call_keeping(e, fpu_load);
 }
 
-/* The interpreter's turn, for one instruction. True: leave translated code; RIP is set. */
-static bool one(struct cpu *cpu, struct single *single)
+enum after { AFTER_BLOCK, AFTER_LEAVE, AFTER_ELSEWHERE };
+
+/* The instruction has ended its block: may translated code go on at RIP by itself? */
+static bool goes_on(const struct cpu *cpu, const struct jit *jit)
+{
+	return cpu->code_mode == CODE64 && !(cpu->careful | cpu->shadow | cpu->log.in_asm) && cpu->activity == CPU_RUNNING && !jit->full;
+}
+
+/* The interpreter's turn, for one instruction. But for AFTER_BLOCK RIP is set. */
+static enum after one(struct cpu *cpu, struct single *single)
 {
 	struct jit *jit = cpu->jit.state;
 
@@ -277,7 +285,12 @@ static bool one(struct cpu *cpu, struct single *single)
 		fpu_store(cpu);
 	if (!leave && x87)
 		fpu_load(cpu);
-	return leave;
+	if (!leave)
+		return AFTER_BLOCK;
+	if (cpu->jit.leave || !goes_on(cpu, jit))
+		return AFTER_LEAVE;
+	cache_space(cpu);
+	return AFTER_ELSEWHERE;
 }
 
 static void build_one(struct jit *jit, struct emit *e)
@@ -313,8 +326,10 @@ static void build_one(struct jit *jit, struct emit *e)
 	emit_op(e, 0, MAP_1, 0xff, 2, rm_reg(H_RAX));
 	emit_op(e, OP_W, MAP_1, 0x83, 0, rm_reg(H_RSP));
 	emit_byte(e, 8);
-	emit_op(e, 0, MAP_1, 0x84, H_RAX, rm_reg(H_RAX));
-	u8 *leave = emit_jcc(e, CC_NE);
+	emit_byte(e, 0x3c); /* cmp al, imm8 */
+	emit_byte(e, AFTER_LEAVE);
+	u8 *leave = emit_jcc(e, CC_E);
+	u8 *elsewhere = emit_jcc(e, CC_A);
 	guest_registers(e, true);
 	byte_test(e, offsetof(struct cpu, jit.vectors_kept));
 	u8 *none = emit_jcc(e, CC_E);
@@ -327,6 +342,13 @@ static void build_one(struct jit *jit, struct emit *e)
 	emit_byte(e, 8);
 	emit_op(e, 0, MAP_1, 0x33, H_RAX, rm_reg(H_RAX));
 	epilogue(e);
+	emit_here(e, elsewhere);
+	emit_op(e, OP_W, MAP_1, 0x83, 0, rm_reg(H_RSP));
+	emit_byte(e, 8);
+	guest_registers(e, true);
+	saved_flags(e, true);
+	emit_load(e, S0, CPU(rip));
+	emit_jmp_to(e, jit->stubs.look_up);
 }
 
 void stubs_build(struct jit *jit)
@@ -336,9 +358,9 @@ void stubs_build(struct jit *jit)
 	build_enter(jit, e);
 	build_leave(jit, e);
 	build_calls(jit, e);
-	build_one(jit, e);
 	build_dispatch(jit, e);
 	jit->stubs.look_up = e->p;
 	stubs_dispatch(jit, e);
+	build_one(jit, e);
 	jit->stubs.end = e->p;
 }

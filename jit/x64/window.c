@@ -82,6 +82,12 @@ static bool tells_all(const ZydisDecodedInstruction *z)
 	}
 }
 
+/* Those of system.c. */
+static bool is_system(ZydisMnemonic m)
+{
+	return m == M(CLI) || m == M(STI) || m == M(SWAPGS) || m == M(PUSHFQ);
+}
+
 /* What the instruction does to the values. */
 void window_values_step(struct context *c, const struct decoded *d)
 {
@@ -89,7 +95,7 @@ void window_values_step(struct context *c, const struct decoded *d)
 	const ZydisDecodedOperand *op = d->op;
 	int g, h;
 
-	if (!d->ok || !tells_all(z)) {
+	if (!d->ok || (!tells_all(z) && !is_system(z->mnemonic))) {
 		window_values_forget(c);
 		return;
 	}
@@ -123,6 +129,11 @@ void window_values_step(struct context *c, const struct decoded *d)
 		if ((g = whole(&op[0])) < 0)
 			break;
 		assign(c, g, c->value[g], z->mnemonic == M(INC) ? 1 : -1);
+		return;
+	case M(CLI): case M(STI): case M(SWAPGS):
+		return;
+	case M(PUSHFQ):
+		assign(c, RSP, c->value[RSP], -8);
 		return;
 	case M(LEAVE):
 		assign(c, RSP, c->value[RBP], 8);
@@ -170,7 +181,7 @@ static void note_all(struct context *c, struct access a[2], const struct decoded
 				     op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE);
 		}
 	switch (z->mnemonic) {
-	case M(PUSH): case M(CALL): note(c, &a[ACCESS_STACK], RSP, -8, 8, true); break;
+	case M(PUSH): case M(CALL): case M(PUSHFQ): note(c, &a[ACCESS_STACK], RSP, -8, 8, true); break;
 	case M(POP): case M(RET): note(c, &a[ACCESS_STACK], RSP, 0, 8, false); break;
 	case M(LEAVE): note(c, &a[ACCESS_STACK], RBP, 0, 8, false); break;
 	default: break;

@@ -177,6 +177,10 @@ struct pending *flow_plain(struct context *c);
 void flow_emit_plain(struct context *c, struct emit *e, struct pending *p);
 /* The code behind the block that belongs to exits. */
 void flow_emit_slow(struct context *c);
+/* ---- system.c ---- */
+bool system_rewrite(struct context *c);
+/* It ends a block, but a translation goes on behind it. */
+bool system_goes_on(const struct jit *jit, unsigned mnemonic);
 /* ---- x87.c ---- */
 bool x87_rewrite(struct context *c);
 /* Store the FIP that is due. */

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* Instructions of the system that are executed so often that they are worth rewriting: what every entry into a kernel, and every
+ * lock within it, runs through. All at privilege level 0 only, but for PUSHF; else the interpreter decides. */
+#include "cpu/flags.h"
+#include "jit/x64/x64.h"
+
+#define M(name) ZYDIS_MNEMONIC_##name
+#define IF_BIT 9
+
+static void privileged(struct context *c)
+{
+	flags_clobber(c);
+	emit_op(c->e, 0, MAP_1, 0x80, 7, CPU(cpl));
+	emit_byte(c->e, 0);
+	memory_slow_if(c, CC_NE);
+}
+
+static bool cli(struct context *c)
+{
+	privileged(c);
+	emit_op(c->e, OP_W, MAP_0F, 0xba, 6, CPU(rflags)); /* btr */
+	emit_byte(c->e, IF_BIT);
+	c->keep = true;
+	return true;
+}
+
+/* SDM vol. 2B, STI: the instruction behind it still runs uninterrupted. Here it does if it belongs to this translation, which asks
+ * for interrupts at its entry only; unless something is waiting already, which the interpreter sees to. */
+static bool sti(struct context *c)
+{
+	if (!c->more || c->jit->counting)
+		return false;
+	privileged(c);
+	emit_op(c->e, 0, MAP_1, 0x83, 7, CPU(request));
+	emit_byte(c->e, 0);
+	memory_slow_if(c, CC_NE);
+	emit_op(c->e, OP_W, MAP_0F, 0xba, 5, CPU(rflags)); /* bts */
+	emit_byte(c->e, IF_BIT);
+	c->keep = true;
+	return true;
+}
+
+static bool swapgs(struct context *c)
+{
+	struct rm base = CPU_AT(offsetof(struct cpu, seg) + SEG_GS * sizeof(struct seg) + offsetof(struct seg, base));
+
+	privileged(c);
+	emit_load(c->e, S0, base);
+	emit_load(c->e, S1, CPU(kernel_gs_base));
+	emit_store(c->e, CPU(kernel_gs_base), S0);
+	emit_store(c->e, base, S1);
+	return true;
+}
+
+/* The arithmetic flags are in RAX: AH as LAHF leaves it, AL = OF. */
+static bool pushf(struct context *c)
+{
+	struct emit *e = c->e;
+
+	if (c->z.operand_width != 64)
+		return false;
+	flags_clobber(c);
+	emit_load(e, S0, CPU(rflags));
+	emit_alu_imm(e, false, 4, rm_reg(S0), ~(i32)(FLAGS_ARITH | FLAG_VM | FLAG_RF));
+	emit_mov32(e, S1, H_RAX);
+	emit_op(e, 0, MAP_1, 0xc1, 5, rm_reg(S1)); /* shr */
+	emit_byte(e, 8);
+	emit_alu_imm(e, false, 4, rm_reg(S1), FLAGS_ARITH & 0xff);
+	emit_op(e, 0, MAP_1, 0x0b, S0, rm_reg(S1));
+	emit_op(e, OP_BYTE_RM, MAP_0F, 0xb6, S1, rm_reg(H_RAX)); /* movzx */
+	emit_op(e, 0, MAP_1, 0xc1, 4, rm_reg(S1)); /* shl */
+	emit_byte(e, __builtin_ctz(FLAG_OF));
+	emit_op(e, 0, MAP_1, 0x0b, S0, rm_reg(S1));
+	emit_store(e, CPU(jit.tmp), S0);
+	c->held = NO_HOME;
+	memory_stack(c, RSP, -8, true);
+	emit_load(e, S1, CPU(jit.tmp));
+	emit_store(e, c->at, S1);
+	emit_lea(e, true, x64_home[RSP], x64_home[RSP], 0xff, 0, -8);
+	return true;
+}
+
+bool system_goes_on(const struct jit *jit, unsigned mnemonic)
+{
+	return mnemonic == M(CLI) || (mnemonic == M(STI) && !jit->counting);
+}
+
+bool system_rewrite(struct context *c)
+{
+	switch (c->z.mnemonic) {
+	case M(CLI): return cli(c);
+	case M(STI): return sti(c);
+	case M(SWAPGS): return swapgs(c);
+	case M(PUSHFQ): return pushf(c);
+	default: return false;
+	}
+}
