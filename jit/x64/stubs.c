@@ -249,7 +249,8 @@ enum after { AFTER_BLOCK, AFTER_LEAVE, AFTER_ELSEWHERE };
 /* The instruction has ended its block: may translated code go on at RIP by itself? */
 static bool goes_on(const struct cpu *cpu, const struct jit *jit)
 {
-	return cpu->code_mode == CODE64 && !(cpu->careful | cpu->shadow | cpu->log.in_asm) && cpu->activity == CPU_RUNNING && !jit->full;
+	return cpu->code_mode == CODE64 && !(cpu->careful | cpu->shadow | cpu->log.in_asm) && cpu->activity == CPU_RUNNING &&
+	       !jit->full;
 }
 
 /* The interpreter's turn, for one instruction. But for AFTER_BLOCK RIP is set. */
