@@ -146,7 +146,8 @@ def deep(width, height, bits):
 
         def widen(v, n):
             return v << (8 - n) | v >> (2 * n - 8)
-        colour = [bytes((widen(v >> high + 5 & 31, 5), widen(v >> 5 & (1 << high) - 1, high), widen(v & 31, 5))) for v in range(1 << 16)]
+        colour = [bytes((widen(v >> high + 5 & 31, 5), widen(v >> 5 & (1 << high) - 1, high), widen(v & 31, 5)))
+                  for v in range(1 << 16)]
     rows = []
     for y in range(height):
         values = range(y * 0x050709, y * 0x050709 + width * 0x010203, 0x010203)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The screen as people look at it: an SDL window, and a VNC viewer's window, on an X server of the test's own. GRUB's rescue CD runs;
-the window has to show every dot of what screendump says, and keys pressed in it have to arrive.
+"""The screen as people look at it: an SDL window, and a VNC viewer's window, on an X server of the test's own. GRUB's rescue CD
+runs; the window has to show every dot of what screendump says, and keys pressed in it have to arrive.
 usage: window.py PAISANO ISO FOLDER-FOR-PICTURES sdl|vnc"""
 import atexit, os, socket, struct, subprocess, sys, tempfile, time
 from machine import LIMIT, Machine, write_png
@@ -101,8 +101,8 @@ def main():
             m.until(f'{way}-menu', bar)
             if way == 'vnc':
                 viewer = subprocess.Popen(['xtigervncviewer', '-SecurityTypes', 'None', '-RemoteResize=0', '-CompressLevel=0',
-                                           '-PreferredEncoding=Raw', '-AutoSelect=0', f'127.0.0.1::{number + 5900}'], env=screen.environment,
-                                          stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                                           '-PreferredEncoding=Raw', '-AutoSelect=0', f'127.0.0.1::{number + 5900}'],
+                                          env=screen.environment, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
                 atexit.register(viewer.kill)
             at, picture = shown(screen, m, f'{way}-menu')
             check(True, f'the window shows every dot, at {at}')
