@@ -58,6 +58,18 @@ static void stop(struct monitor *m, char *args)
 		board_pause(m->board);
 }
 static void cont(struct monitor *m, char *args) { (void)args; board_continue(m->board); }
+static void step(struct monitor *m, char *args)
+{
+	const u64 most = 10000000; /* the monitor waits for them */
+	u64 count = 1;
+
+	if (*args && (!options_number(args, &count, NULL) || count > most)) {
+		monitor_say(m, "step [COUNT], at most %llu\n", (unsigned long long)most);
+		return;
+	}
+	if (!board_step(m->board, count))
+		monitor_say(m, "the machine is running: stop it first\n");
+}
 static void system_reset(struct monitor *m, char *args) { (void)args; board_reset(m->board); }
 static void system_wakeup(struct monitor *m, char *args)
 {
@@ -104,6 +116,7 @@ static const struct command {
 	{"stop", "", "stop the machine", stop},
 	{"cont", "", "let it go on", cont},
 	{"c", "", "same as cont", cont},
+	{"step", "[COUNT]", "let the first CPU of a stopped machine execute one instruction, or COUNT", step},
 	{"system_reset", "", "press the reset button", system_reset},
 	{"system_wakeup", "", "wake the guest from suspend to RAM", system_wakeup},
 	{"system_powerdown", "", "press the power button", system_powerdown},

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory for host code, and what becomes of it: binding of exits, death of blocks, a fresh start when it is full.
+/* Memory for host code, and what becomes of it: binding of exits, death of blocks, room for new ones. When a region is full the
+ * next one of the ring is taken, and what was translated into it longest ago is forgotten: a block that is still in use is
+ * translated again the next time it is come to.
  * The code is mapped twice, once to be written and once to be executed, so that no page is ever both. */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -8,25 +10,40 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "jit/jit.h"
 #include "jit/private.h"
 
-#define CODE_SIZE (128u << 20)
 #define HUGE (2u << 20) /* large host pages: translated code is much, and spread */
 
-static void begin(struct jit *jit)
+static void enter_region(struct jit *jit, unsigned n)
 {
-	u8 *first = jit->stubs.end ? jit->stubs.end : jit->code;
+	const struct code_region *r = &jit->region[n];
 
-	u8 *middle = jit->code + jit->size / 2;
+	jit->current = n;
+	jit->emit = (struct emit){.p = r->hot, .end = r->hot_end, .exec = jit->exec};
+	jit->cold = (struct emit){.p = r->cold, .end = r->cold_end, .exec = jit->exec};
+}
 
-	jit->emit = (struct emit){.p = first, .end = middle, .exec = jit->exec};
-	jit->cold = (struct emit){.p = middle, .end = jit->code + jit->size, .exec = jit->exec};
+/* The stubs come first, then the hot parts of all regions, then the cold ones. */
+static void divide(struct jit *jit)
+{
+	size_t half = jit->size / 2, each = half / REGIONS;
+
+	for (unsigned i = 0; i < REGIONS; i++) {
+		struct code_region *r = &jit->region[i];
+		r->hot = jit->code + i * each;
+		r->cold = r->hot + half;
+		r->hot_end = r->hot + each;
+		r->cold_end = r->cold + each;
+	}
+	if (jit->stubs.end)
+		jit->region[0].hot = jit->stubs.end;
 }
 
 /* The file at an address that large pages can be used for. */
-static u8 *map_aligned(int fd, int prot)
+static u8 *map_aligned(int fd, size_t size, int prot)
 {
-	u8 *room = mmap(NULL, CODE_SIZE + HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), *at;
+	u8 *room = mmap(NULL, size + HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), *at;
 
 	if (room == MAP_FAILED)
 		return MAP_FAILED;
@@ -34,56 +51,64 @@ static u8 *map_aligned(int fd, int prot)
 	if (at > room)
 		munmap(room, at - room);
 	if (room + HUGE > at)
-		munmap(at + CODE_SIZE, room + HUGE - at);
-	if (mmap(at, CODE_SIZE, prot, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
+		munmap(at + size, room + HUGE - at);
+	if (mmap(at, size, prot, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
 		return MAP_FAILED;
-	madvise(at, CODE_SIZE, MADV_HUGEPAGE); /* a wish */
+	madvise(at, size, MADV_HUGEPAGE); /* a wish */
 	return at;
 }
 
 struct jit *cache_new(struct err *err)
 {
 	struct jit *jit = err_alloc(sizeof *jit);
+	const size_t size = (jit_options.cache + PAGE_OFFSET) & ~(u64)PAGE_OFFSET;
 	int fd = memfd_create("translations", MFD_CLOEXEC);
 	void *code = MAP_FAILED, *run = MAP_FAILED;
 
-	if (fd >= 0 && !ftruncate(fd, CODE_SIZE)) {
-		code = map_aligned(fd, PROT_READ | PROT_WRITE);
-		run = map_aligned(fd, PROT_READ | PROT_EXEC);
+	if (fd >= 0 && !ftruncate(fd, size)) {
+		code = map_aligned(fd, size, PROT_READ | PROT_WRITE);
+		run = map_aligned(fd, size, PROT_READ | PROT_EXEC);
 	}
 	int error = errno;
 	if (fd >= 0)
 		close(fd);
 	if (code == MAP_FAILED || run == MAP_FAILED) {
 		if (code != MAP_FAILED)
-			munmap(code, CODE_SIZE);
+			munmap(code, size);
 		free(jit);
 		err_set(err, EXIT_HOST, "no memory for translated code: %s", strerror(error));
 		return NULL;
 	}
 	jit->code = code;
 	jit->exec = (u8 *)run - (u8 *)code;
-	jit->size = CODE_SIZE;
+	jit->size = size;
 	jit->fpu = fpu_new();
 	jit->scratch = err_alloc(sizeof *jit->scratch);
-	begin(jit);
+	divide(jit);
+	enter_region(jit, 0);
 	stubs_build(jit);
+	divide(jit);
+	enter_region(jit, 0);
 	return jit;
 }
 
 static void free_all(struct cpu *cpu, struct jit *jit)
 {
-	while (jit->all) {
-		struct translation *t = jit->all;
-		jit->all = t->next;
-		if (t->block) {
-			t->block->translation = NULL;
-			code_set_entry(cpu, t->block, NULL);
-			t->block->heat = 0;
-			for (unsigned i = 0; i < t->segments; i++)
-				t->segment[i].block->traces = NULL;
+	for (unsigned i = 0; i < REGIONS; i++) {
+		struct code_region *r = &jit->region[i];
+		while (r->all) {
+			struct translation *t = r->all;
+			r->all = t->next;
+			if (t->block) {
+				t->block->translation = NULL;
+				code_set_entry(cpu, t->block, NULL);
+				t->block->heat = 0;
+				for (unsigned k = 0; k < t->segments; k++)
+					t->segment[k].block->traces = NULL;
+			}
+			free(t);
 		}
-		free(t);
+		r->hot_used = r->cold_used = 0;
 	}
 }
 
@@ -104,7 +129,7 @@ void cache_flush(struct cpu *cpu)
 	struct jit *jit = cpu->jit.state;
 
 	free_all(cpu, jit);
-	begin(jit);
+	enter_region(jit, 0);
 	jit->full = false;
 	jit->space[0].version = jit->space[1].version = ~0ull;
 	jit->flushes++;
@@ -195,8 +220,7 @@ static void kill(struct cpu *cpu, struct jit *jit, struct translation *t)
 		if (t->exit[i].to)
 			unbind(jit, &t->exit[i]);
 	/* those that know its address are sent away */
-	struct emit patch = jit->emit;
-	patch.p = t->entry_saved;
+	struct emit patch = {.p = t->entry_saved, .end = t->entry_saved + 5, .exec = jit->exec};
 	emit_jmp_to(&patch, t->dead);
 	if (t->loop) {
 		patch.p = t->loop;
@@ -216,10 +240,51 @@ void cache_killed(struct cpu *cpu, struct block *block)
 	cpu->jit.leave = 1;
 	if (!block) {
 		jit->full = true; /* flushed between blocks */
-		for (struct translation *t = jit->all; t; t = t->next)
-			t->block = NULL;
+		for (unsigned i = 0; i < REGIONS; i++)
+			for (struct translation *t = jit->region[i].all; t; t = t->next)
+				t->block = NULL;
 		return;
 	}
 	while (block->traces)
 		kill(cpu, jit, ((struct segment *)block->traces)->in);
+}
+
+void cache_keep(struct jit *jit, struct translation *t)
+{
+	struct code_region *r = &jit->region[jit->current];
+
+	t->next = r->all;
+	r->all = t;
+	jit->translations++;
+}
+
+void cache_advance(struct cpu *cpu)
+{
+	struct jit *jit = cpu->jit.state;
+	struct code_region *r = &jit->region[jit->current];
+
+	r->hot_used = jit->emit.p - r->hot;
+	r->cold_used = jit->cold.p - r->cold;
+	enter_region(jit, (jit->current + 1) % REGIONS);
+	r = &jit->region[jit->current];
+	if (r->all)
+		jit->evictions++;
+	while (r->all) {
+		struct translation *t = r->all;
+		struct block *block = t->block;
+		r->all = t->next;
+		if (block) {
+			kill(cpu, jit, t);
+			block->heat = 0; /* as cold as any */
+		}
+		free(t);
+	}
+	r->hot_used = r->cold_used = 0;
+	/* nobody may come to what was there */
+	const u8 *first = emit_runs(&jit->emit, r->hot), *end = emit_runs(&jit->emit, r->hot_end);
+	for (unsigned i = 0; i < 1 << TARGET_BITS; i++) {
+		const u8 *entry = cpu->jit.targets[i].entry;
+		if (entry >= first && entry < end)
+			cpu->jit.targets[i] = (struct jit_target){0};
+	}
 }

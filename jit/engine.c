@@ -14,7 +14,7 @@
 #include "jit/private.h"
 #include "jit/x64/hostcpu.h"
 
-struct jit_options jit_options = {.warm = 24, .block = BLOCK_MAX, .limit = ~0ull};
+struct jit_options jit_options = {.warm = 24, .block = BLOCK_MAX, .limit = ~0ull, .cache = 128u << 20};
 
 typedef struct exit_record *enter_fn(void *unused, void *entry);
 
@@ -84,8 +84,10 @@ static struct translation *warm(struct cpu *cpu, struct jit *jit, struct block *
 	    jit->translations >= jit_options.limit)
 		return NULL;
 	struct translation *t = translate_block(cpu, jit, block);
-	if (!t)
-		jit->full = true;
+	if (!t) {
+		cache_advance(cpu);
+		t = translate_block(cpu, jit, block);
+	}
 	return t;
 }
 
@@ -95,6 +97,7 @@ bool jit_configure(const char *text, struct err *err)
 		{"warm", OPTION_NUMBER, offsetof(struct jit_options, warm), 1, 1u << 30, "executions before a block is translated"},
 		{"block", OPTION_NUMBER, offsetof(struct jit_options, block), 1, BLOCK_MAX, "guest instructions in a block at most"},
 		{"limit", OPTION_NUMBER, offsetof(struct jit_options, limit), 0, 0, "blocks translated at most"},
+		{"cache", OPTION_SIZE, offsetof(struct jit_options, cache), CACHE_MIN, 1u << 30, "bytes of host code kept"},
 		{0},
 	};
 
@@ -150,8 +153,12 @@ static enum engine_stop jit_run(struct cpu *cpu, u64 budget)
 			continue;
 		}
 		struct translation *t = block->translation;
-		if (!t)
+		if (!t) {
+			u64 evictions = jit->evictions;
 			t = warm(cpu, jit, block);
+			if (unlikely(jit->evictions != evictions))
+				exit = NULL; /* may be gone */
+		}
 		if (t) {
 			if (exit && exit->from->block && (exit->guard || exit->from->block->page == block->page))
 				cache_bind(cpu, exit, t);
@@ -176,6 +183,12 @@ static void jit_print(const struct cpu *cpu, FILE *to)
 
 	if (!jit)
 		return;
+	u64 hot = 0, cold = 0;
+	for (unsigned i = 0; i < REGIONS; i++) {
+		const struct code_region *r = &jit->region[i];
+		hot += i == jit->current ? (size_t)(jit->emit.p - r->hot) : r->hot_used;
+		cold += i == jit->current ? (size_t)(jit->cold.p - r->cold) : r->cold_used;
+	}
 	const struct {
 		const char *name;
 		u64 value;
@@ -183,9 +196,10 @@ static void jit_print(const struct cpu *cpu, FILE *to)
 		{"blocks translated", jit->translations},
 		{"jumps bound", jit->bound},
 		{"code cache flushes", jit->flushes},
+		{"regions evicted", jit->evictions},
 		{"single instructions", jit->interpreted},
-		{"host code bytes", jit->emit.p - jit->code},
-		{"in slow paths", jit->cold.p - (jit->code + jit->size / 2)},
+		{"host code bytes", hot},
+		{"in slow paths", cold},
 	};
 	for (unsigned i = 0; i < ARRAY_LEN(lines); i++)
 		fprintf(to, "%-22s %" PRIu64 "\n", lines[i].name, lines[i].value);

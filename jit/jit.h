@@ -12,6 +12,7 @@ struct jit_options {
 	u64 warm;        /* executions after which a block is translated */
 	u64 block;       /* guest instructions in a block at most */
 	u64 limit;       /* blocks translated at most */
+	u64 cache;       /* bytes of host code kept */
 };
 extern struct jit_options jit_options;
 /* Set from text, "warm=1,limit=1000". */

@@ -68,7 +68,7 @@ struct translation {
 	u8 *dead;             /* where entry_saved and loop lead when it is */
 	u32 bytes;
 	struct exit_record *incoming;
-	struct translation *next; /* all of the engine's */
+	struct translation *next; /* in its region */
 	unsigned segments, exits, exits_max, singles;
 	struct segment *segment;
 	struct exit_record *exit; /* one for each conditional jump, one for each window that may not open, and at most two at the end */
@@ -106,27 +106,43 @@ struct stubs { /* addresses of writing */
 	u8 *end;
 };
 
+/* The cache is a ring of regions, filled one after the other: when the next one is needed its translations go. */
+#define REGIONS 8
+#define CACHE_MIN (1u << 20)
+#define STUBS_ROOM 8192 /* more than all stubs take */
+struct code_region {
+	struct translation *all;
+	u8 *hot, *cold;    /* where its two parts begin */
+	u8 *hot_end, *cold_end;
+	size_t hot_used, cold_used; /* for `info jit`, while another one is being filled */
+};
+
 struct jit {
 	u8 *code;          /* where it is written */
 	i64 exec;          /* to where it runs */
 	size_t size;
-	struct emit emit;  /* the free rest for what is executed often */
+	struct code_region region[REGIONS];
+	unsigned current;  /* the one that is being filled */
+	struct emit emit;  /* its free rest for what is executed often */
 	struct emit cold;  /* and for slow paths, so that the others lie close together */
 	struct stubs stubs;
 	struct fpu_image *fpu; /* NULL: x87 instructions are not rewritten */
-	struct translation *all;
 	struct block *scratch; /* cpu->block while the interpreter runs one instruction */
 	bool full;
 	bool counting;       /* translations count instructions, and stop at cpu->stop_at */
 	struct { u64 version, number; } space[2]; /* of supervisor and user mode */
 	u64 spaces;          /* numbers given out */
-	u64 translations, flushes, bound, interpreted; /* counted for `info jit` */
+	u64 translations, flushes, evictions, bound, interpreted; /* counted for `info jit` */
 };
 
 /* cache.c */
 struct jit *cache_new(struct err *err);
 void cache_free(struct cpu *cpu);
 void cache_flush(struct cpu *cpu);
+/* The present region is full: go on in the next one, whose translations die. Between translations only. */
+void cache_advance(struct cpu *cpu);
+/* A translation is complete: it belongs to the present region. */
+void cache_keep(struct jit *jit, struct translation *t);
 /* A block is a part of a translation from now on. */
 void cache_include(struct translation *t, struct block *block);
 /* The exit was just taken: RIP is where it leads, and `to` is translated from what lies there. */
@@ -142,7 +158,7 @@ struct fpu_image *fpu_new(void);
 bool fpu_load(struct cpu *cpu);
 void fpu_store(struct cpu *cpu);
 
-/* translate.c: NULL when the code cache is full. */
+/* translate.c: NULL when there is no room for it in the present region of the cache. */
 struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct block *block);
 
 /* x64/stubs.c */

@@ -201,6 +201,7 @@ struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct blo
 	struct context *c = &context;
 	u8 *start = e->p, *over[TRACE_BLOCKS] = {0}, *poll = NULL;
 
+	_Static_assert((TRACE_INSNS + 2) * ROOM_PER_INSN + STUBS_ROOM <= CACHE_MIN / 2 / REGIONS, "an empty region holds any translation");
 	if (MIN(e->end - e->p, jit->cold.end - jit->cold.p) < (i64)(insns + 2) * ROOM_PER_INSN)
 		return NULL;
 	c->e = e;
@@ -264,9 +265,7 @@ struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct blo
 		return NULL;
 	}
 	t->bytes = e->p - start;
-	t->next = jit->all;
-	jit->all = t;
-	jit->translations++;
+	cache_keep(jit, t);
 	block->translation = t;
 	for (unsigned i = 0; i < parts; i++)
 		cache_include(t, part[i]);

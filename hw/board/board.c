@@ -40,6 +40,16 @@ void board_continue(struct board *board)
 		vcpu_unpark(&board->vcpu[i]);
 }
 
+bool board_step(struct board *board, u64 count)
+{
+	if (!board->paused || board->suspended)
+		return false;
+	loop_unlock(board->loop);
+	vcpu_step(board->vcpu[0].runner, count);
+	loop_lock(board->loop);
+	return true;
+}
+
 bool board_paused(const struct board *board) { return board->paused; }
 unsigned board_cpus(const struct board *board) { return board->cpus; }
 struct cpu *board_cpu(struct board *board, unsigned index) { return index < board->cpus ? board->vcpu[index].cpu : NULL; }

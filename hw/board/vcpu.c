@@ -92,10 +92,10 @@ static bool settle(struct vcpu *vcpu, bool idle)
 	for (;;) {
 		if (vcpu->quit)
 			break;
-		if (vcpu->park) {
+		if (vcpu->park && !vcpu->steps) {
 			vcpu->parked = true;
 			pthread_cond_broadcast(&vcpu->parked_cond);
-		} else if (!idle || any_wakes(vcpu)) {
+		} else if (vcpu->steps || !idle || any_wakes(vcpu)) {
 			break;
 		} else {
 			pthread_mutex_unlock(&vcpu->lock);
@@ -138,8 +138,21 @@ static bool take_turn(struct vcpu *vcpu)
 	return false;
 }
 
+/* Some instructions of a CPU that stands still. */
+static bool step(struct vcpu *vcpu)
+{
+	bool halted = engine_run(vcpu->engine, vcpu->cpu, vcpu->steps) == ENGINE_HALTED;
+
+	pthread_mutex_lock(&vcpu->lock);
+	vcpu->steps = 0;
+	pthread_mutex_unlock(&vcpu->lock);
+	return halted;
+}
+
 static bool run(struct vcpu *vcpu)
 {
+	if (unlikely(vcpu->steps))
+		return step(vcpu);
 	if (vcpu->members > 1)
 		return take_turn(vcpu);
 	return run_cpu(vcpu, vcpu->engine, budget(vcpu));
@@ -212,6 +225,18 @@ void vcpu_wait_parked(struct vcpu *vcpu)
 void vcpu_unpark(struct vcpu *vcpu)
 {
 	set(vcpu->runner, &vcpu->runner->park, false);
+}
+
+void vcpu_step(struct vcpu *vcpu, u64 count)
+{
+	if (!vcpu->started || !count)
+		return;
+	pthread_mutex_lock(&vcpu->lock);
+	vcpu->steps = count;
+	vcpu->parked = false;
+	pthread_cond_signal(&vcpu->wake);
+	pthread_mutex_unlock(&vcpu->lock);
+	vcpu_wait_parked(vcpu);
 }
 
 void vcpu_quit(struct vcpu *vcpu)

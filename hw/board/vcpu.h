@@ -27,6 +27,7 @@ struct vcpu {
 	pthread_mutex_t lock; /* guards the members below; taken inside the machine lock, never around it */
 	pthread_cond_t wake;  /* something may have changed for the CPU */
 	pthread_cond_t parked_cond;
+	u64 steps;            /* instructions to be executed while parked */
 	bool started, park, parked, quit;
 };
 
@@ -40,6 +41,8 @@ void vcpu_request(struct vcpu *vcpu, u32 bits);
 void vcpu_park(struct vcpu *vcpu);
 void vcpu_wait_parked(struct vcpu *vcpu);
 void vcpu_unpark(struct vcpu *vcpu);
+/* Parked: execute so many instructions and stand still again; without the machine lock. */
+void vcpu_step(struct vcpu *vcpu, u64 count);
 /* End the thread and join it. */
 void vcpu_quit(struct vcpu *vcpu);
 

@@ -84,7 +84,8 @@ struct program {
 	u8 unsettled[SEGMENT / 8];
 };
 /* program.c */
-void program_make(struct program *p, u64 seed, const struct mode *mode);
+/* It ends after about so many executions of units. */
+void program_make(struct program *p, u64 seed, const struct mode *mode, u32 units);
 bool program_settled(const struct program *p, const struct cpu *cpu);
 
 /* ---- code of one unit (code.c) ---- */

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Random programs on the interpreter and on the translator: the whole state has to be the same at checkpoints after exact numbers
  * of instructions, with interrupts at exact places; and, without counting, at the programs' ends.
- * usage: diff [--count N] [--seed N] [--mode NAME] [--free] [--steps] [--catches] [-v]
+ * usage: diff [--count N] [--seed N] [--mode NAME] [--length N] [--cache N] [--free] [--one] [--catches] [-v]
  *   --count    guest instructions in all (default 1,500,000)
  *   --seed     of the first program; the following ones count on from it
  *   --mode     only this one (see machine.c)
  *   --free     only programs run to their ends without counting
+ *   --length   instructions of one program (default 20,000)
+ *   --cache    bytes of translated code kept, so that it is evicted
  *   --one      only the first program: to see a failure again
  *   --catches  see to it that a planted error is found */
 #include <inttypes.h>
@@ -21,11 +23,11 @@
 #include "jit/jit.h"
 #include "tests/diff/diff.h"
 
-#define PROGRAM_LENGTH 20000 /* instructions of one counted program */
 #define FREE_LENGTH 300000   /* at most, of one that ends by itself */
 
 static struct machine counted[2], uncounted[2];
 static struct program program;
+static u64 length = 20000; /* instructions of one counted program */
 static bool plant;  /* the translator is given a slightly different program */
 static char difference[400];
 
@@ -162,10 +164,10 @@ static void narrow(void)
 
 static bool one(u64 seed, unsigned mode, bool freely, bool verbose)
 {
-	program_make(&program, seed, &modes[mode]);
+	program_make(&program, seed, &modes[mode], freely ? 1000 : length);
 	struct machine *m = freely ? &uncounted[0] : &counted[0];
 	u64 faults = m->cpu->statistics[STAT_FAULTS], writes = m->cpu->statistics[STAT_SMC];
-	bool good = freely ? run_free() : run_counted(PROGRAM_LENGTH, false);
+	bool good = freely ? run_free() : run_counted(length, false);
 	if (verbose)
 		printf("%s %" PRIu64 "%s: %" PRIu64 " instructions, %" PRIu64 " faults, %" PRIu64 " writes to code, rip %" PRIx64 "%s\n",
 		       modes[mode].name, seed,
@@ -218,6 +220,10 @@ int main(int argc, char **argv)
 			count = strtoull(argv[++i], NULL, 0);
 		else if (!strcmp(argv[i], "--seed") && i + 1 < argc)
 			seed = strtoull(argv[++i], NULL, 0);
+		else if (!strcmp(argv[i], "--length") && i + 1 < argc)
+			length = strtoull(argv[++i], NULL, 0);
+		else if (!strcmp(argv[i], "--cache") && i + 1 < argc)
+			jit_options.cache = strtoull(argv[++i], NULL, 0);
 		else if (!strcmp(argv[i], "--mode") && i + 1 < argc) {
 			for (unsigned m = 0; m < mode_count; m++)
 				if (!strcmp(modes[m].name, argv[i + 1]))

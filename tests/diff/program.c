@@ -128,7 +128,7 @@ static void page_tables(struct program *p, struct chance *r)
 	}
 }
 
-static void data(struct program *p, struct chance *r)
+static void data(struct program *p, struct chance *r, u32 units)
 {
 	static const u32 mxcsr[] = {0x1f80, 0x1f80, 0x3f80, 0x5f80, 0x7f80, 0x9fc0, 0x1f80, 0x1e80};
 	static const u16 fcw[] = {0x37f, 0x37f, 0x27f, 0x07f, 0xf7f, 0x37f, 0x33f, 0x37b};
@@ -147,7 +147,7 @@ static void data(struct program *p, struct chance *r)
 		store32(p->image + AT_DATA + CONSTANTS + i * 4, mxcsr[i]);
 		store16(p->image + AT_DATA + CONSTANTS + 64 + i * 2, fcw[i]);
 	}
-	store32(p->image + AT_DATA + COUNTER, 200 + chance_below(r, 2000));
+	store32(p->image + AT_DATA + COUNTER, units);
 }
 
 /* ---- units ---- */
@@ -637,7 +637,7 @@ static void unit(struct code *c, unsigned n, u32 *function)
 	epilogue(c);
 }
 
-void program_make(struct program *p, u64 seed, const struct mode *mode)
+void program_make(struct program *p, u64 seed, const struct mode *mode, u32 units)
 {
 	static const u64 highs[] = {0, 0x55ull << 39, 0xffull << 39, 0xffffull << 48 | 0x1ffull << 39};
 	struct chance r = {seed};
@@ -655,7 +655,7 @@ void program_make(struct program *p, u64 seed, const struct mode *mode)
 	descriptors(p);
 	gates(p);
 	page_tables(p, &r);
-	data(p, &r);
+	data(p, &r, units / 2 + chance_below(&r, units));
 	memset(p->image + AT_CODE, 0xcc, SEGMENT);
 	u32 functions[UNITS];
 	for (unsigned i = 0; i < UNITS; i++)
