@@ -26,10 +26,11 @@ struct tlb {
 	struct tlb_entry entry[TLB_SIZE];
 };
 
-/* A tag that no address using this slot can match: a page that belongs to the neighbouring slot. */
+/* A tag that no address using this slot can match: a page that belongs to the neighbouring slot. Addresses that use other slots but
+ * are known to be canonical, or to have 32 bits, do not match it either. */
 static inline u64 tlb_never(u64 linear)
 {
-	return (linear >> PAGE_SHIFT & (TLB_SIZE - 1)) * PAGE_SIZE ^ PAGE_SIZE;
+	return ((linear >> PAGE_SHIFT & (TLB_SIZE - 1)) * PAGE_SIZE ^ PAGE_SIZE) | BIT(63);
 }
 
 /* Members that other threads look at or change: `host`, and `write`, which they make tlb_never(). */

@@ -29,6 +29,7 @@ struct block {
 	void *entry;         /* a translator's: where its host code begins, or NULL */
 	void *translation;   /* and what belongs to it */
 	void *traces;        /* a translator's: the translations that this block is a part of */
+	u8 odd;              /* a translator's: bits of cpu->seg_odd that were set when it ran */
 	u32 heat;            /* times the engine found it untranslated */
 	struct insn insn[];  /* count of them and one that goes on behind the block */
 };

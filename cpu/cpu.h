@@ -258,6 +258,11 @@ struct cpu {
 	u8 sse_fault;    /* 0, or the vector an SSE instruction raises now (#UD or #NM) */
 	u8 x87_fault;    /* 0, or #NM for x87; MMX also #UD under CR0.EM */
 	u8 seg_flat;     /* bit per segment: base 0, limit 4 GiB, present, readable and writable: no checks needed */
+	/* What translated 16- and 32-bit code must not take for granted: bit i: segment i is not flat; SEG_ODD_SP16, SEG_ODD_SP32: the
+	 * stack pointer has that many bits. Like the next two, not kept up in 64-bit code. */
+	u8 seg_odd;
+	u64 code_last;   /* the highest RIP that code may have: limit of CS, 0xffff in 16-bit code */
+	u64 seg_span[SEG_COUNT][2]; /* offsets below it may be read; [1]: written. 0: ask segment_linear() */
 	bool long_mode;  /* EFER.LMA */
 	bool careful;    /* TF, code breakpoints or a debugger: one instruction at a time */
 	bool watchpoints; /* breakpoints are enabled in DR7 */
@@ -308,6 +313,8 @@ struct cpu {
 	struct { FILE *file; bool in_asm, interrupts, exec, reset; } log; /* -d */
 };
 
+#define SEG_ODD_SP16 64
+#define SEG_ODD_SP32 128
 enum cpu_shadow { SHADOW_NONE, SHADOW_STI, SHADOW_MOV_SS };
 enum code_mode { CODE16, CODE32, CODE64 };
 #define BLOCK_LIMITED 3 /* added to the code mode in block_key */

@@ -21,6 +21,28 @@ static bool seg_is_flat(const struct seg *seg)
 	return seg->base == 0 && seg->limit == 0xffffffff && (seg->attr & mask) == (SEG_P | SEG_S | SEG_RW);
 }
 
+/* Offsets from 0 on that an access is allowed to: those of segment_linear(), but for segments that grow downwards. */
+static u64 seg_span(const struct cpu *cpu, const struct seg *seg, bool write)
+{
+	if ((seg->attr & (SEG_CODE | SEG_DC)) == SEG_DC)
+		return 0;
+	if (mode_real_or_v86(cpu))
+		return (u64)seg->limit + 1;
+	bool allowed = seg->attr & SEG_CODE ? !write && (seg->attr & SEG_RW) : !write || (seg->attr & SEG_RW);
+	return allowed && !(seg->attr & SEG_UNUSABLE) ? (u64)seg->limit + 1 : 0;
+}
+
+static void update_segments(struct cpu *cpu)
+{
+	u32 limit = cpu->seg[SEG_CS].limit;
+
+	cpu->code_last = cpu->code_mode == CODE16 ? MIN(limit, 0xffffu) : limit;
+	cpu->seg_odd = (~cpu->seg_flat & ((1 << SEG_COUNT) - 1)) | (cpu->seg[SEG_SS].attr & SEG_DB ? SEG_ODD_SP32 : SEG_ODD_SP16);
+	for (unsigned i = 0; i < SEG_COUNT; i++)
+		for (unsigned write = 0; write < 2; write++)
+			cpu->seg_span[i][write] = seg_span(cpu, &cpu->seg[i], write);
+}
+
 static struct tlb *choose_tlb(struct cpu *cpu)
 {
 	/* Alignment checks and watchpoints need every access to take the slow path: a TLB that is always empty. */
@@ -54,5 +76,7 @@ void mode_update(struct cpu *cpu)
 	cpu->seg_flat = 0;
 	for (unsigned i = 0; i < SEG_COUNT; i++)
 		cpu->seg_flat |= seg_is_flat(&cpu->seg[i]) << i;
+	if (cpu->code_mode != CODE64)
+		update_segments(cpu);
 	mode_flags_changed(cpu);
 }

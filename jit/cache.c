@@ -132,6 +132,7 @@ void cache_flush(struct cpu *cpu)
 	enter_region(jit, 0);
 	jit->full = false;
 	jit->space[0].version = jit->space[1].version = ~0ull;
+	memset(jit->legacy_space, 0, sizeof jit->legacy_space);
 	jit->flushes++;
 }
 
@@ -179,7 +180,7 @@ void cache_bind(struct cpu *cpu, struct exit_record *exit, struct translation *t
 	if (exit->guard) {
 		/* what an address leads to is looked at when its page is flushed: see tlb_flush_page() */
 		cache_space(cpu);
-		u64 key = (cpu->rip - exit->off) ^ cpu->jit.space, page = cpu->rip >> PAGE_SHIFT & (64 * 64 - 1);
+		u64 key = (cpu->rip - exit->off) ^ cpu->jit.space, page = code_linear(cpu) >> PAGE_SHIFT & (64 * 64 - 1);
 		cpu->jit.executed[page >> 6] |= BIT(page & 63);
 		memcpy(exit->guard, &key, 8);
 		emit_patch(&jit->emit, exit->miss, exit->other);
@@ -195,21 +196,57 @@ void cache_bind(struct cpu *cpu, struct exit_record *exit, struct translation *t
 	jit->bound++;
 }
 
+static u64 new_space(struct cpu *cpu, struct jit *jit)
+{
+	if (++jit->spaces > 0x7fff) { /* half of 16 bits: the key of no canonical RIP equals that of one that is not */
+		memset(cpu->jit.targets, 0, sizeof *cpu->jit.targets << TARGET_BITS);
+		jit->space[0].version = jit->space[1].version = ~0ull;
+		memset(jit->legacy_space, 0, sizeof jit->legacy_space);
+		jit->spaces = 1;
+	}
+	return jit->spaces;
+}
+
+/* Outside 64-bit code a RIP leads elsewhere with every base of CS; the number 0 is never given out. */
+static u64 legacy_space(struct cpu *cpu, struct jit *jit)
+{
+	bool user = cpu->cpl == 3;
+	u64 base = cpu->seg[SEG_CS].base, version = cpu->fetch_version[user];
+	u8 key = cpu->block_key | user << 7;
+	struct legacy_space *s = &jit->legacy_space[(base >> 4 ^ base >> 10 ^ base >> 16 ^ key ^ user) % LEGACY_SPACES];
+
+	if (!s->number || s->version != version || s->base != base || s->key != key) {
+		u64 number = new_space(cpu, jit);
+		*s = (struct legacy_space){.version = version, .base = base, .key = key, .number = number};
+	}
+	return s->number;
+}
+
 void cache_space(struct cpu *cpu)
 {
 	struct jit *jit = cpu->jit.state;
 	bool user = cpu->cpl == 3;
 
+	if (cpu->code_mode != CODE64) {
+		cpu->jit.space = legacy_space(cpu, jit) << 48;
+		return;
+	}
 	if (jit->space[user].version != cpu->fetch_version[user]) {
-		if (++jit->spaces > 0x7fff) { /* half of 16 bits: the key of no canonical RIP equals that of one that is not */
-			memset(cpu->jit.targets, 0, sizeof *cpu->jit.targets << TARGET_BITS);
-			jit->space[!user].version = ~0ull;
-			jit->spaces = 1;
-		}
+		u64 number = new_space(cpu, jit);
 		jit->space[user].version = cpu->fetch_version[user];
-		jit->space[user].number = jit->spaces;
+		jit->space[user].number = number;
 	}
 	cpu->jit.space = jit->space[user].number << 48;
+}
+
+void cache_target(struct cpu *cpu, const struct block *block)
+{
+	u32 rip = cpu->rip;
+	u64 page = code_linear(cpu) >> PAGE_SHIFT & (64 * 64 - 1);
+	struct jit_target *target = &cpu->jit.targets[(rip >> TARGET_BITS ^ rip) & ((1 << TARGET_BITS) - 1)];
+
+	*target = (struct jit_target){.key = rip ^ cpu->jit.space, .entry = block->entry, .page = cpu->gpr[GPR_PAGE]};
+	cpu->jit.executed[page >> 6] |= BIT(page & 63);
 }
 
 static void kill(struct cpu *cpu, struct jit *jit, struct translation *t)
@@ -287,4 +324,9 @@ void cache_advance(struct cpu *cpu)
 		if (entry >= first && entry < end)
 			cpu->jit.targets[i] = (struct jit_target){0};
 	}
+}
+
+void cache_drop(struct cpu *cpu, struct block *block)
+{
+	kill(cpu, cpu->jit.state, block->translation);
 }

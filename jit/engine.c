@@ -63,6 +63,8 @@ static struct exit_record *enter(struct cpu *cpu, struct jit *jit, void *entry)
 	cpu->rflags = (cpu->rflags & ~(u64)FLAGS_ARITH) | (cpu->jit.flags >> 8 & FLAGS_ARITH & 0xff) |
 	              ((cpu->jit.flags & 1) ? FLAG_OF : 0);
 	cpu->cc_op = CC_FLAGS;
+	if (cpu->code_mode != CODE64) /* translated code does not cut it */
+		cpu->rip = (u32)cpu->rip;
 	return exit;
 }
 
@@ -80,7 +82,7 @@ static struct block *find(struct cpu *cpu, const struct exit_record *exit)
 
 static struct translation *warm(struct cpu *cpu, struct jit *jit, struct block *block)
 {
-	if ((block->key != CODE64 && block->key != BLOCK_PLAIN) || !block->page || block->alone || ++block->heat < jit_options.warm ||
+	if (!block->page || block->alone || ++block->heat < jit_options.warm ||
 	    jit->translations >= jit_options.limit)
 		return NULL;
 	struct translation *t = translate_block(cpu, jit, block);
@@ -102,6 +104,27 @@ bool jit_configure(const char *text, struct err *err)
 	};
 
 	return options_parse(text, NULL, keys, &jit_options, "-jit", err);
+}
+
+/* A translation of 16- or 32-bit code takes segments for what they were when it was made; if they are something else it does
+ * without, and is made again. False: it may not run here. */
+static bool legacy_ready(struct cpu *cpu, struct block *block)
+{
+	struct translation *t = block->translation;
+
+	if (cpu->code_mode == CODE64)
+		return true;
+	if (unlikely(!legacy_fits(cpu, t))) {
+		if (cpu->seg_odd & t->assumes) {
+			block->odd |= cpu->seg_odd;
+			block->heat = 0;
+			cache_drop(cpu, block);
+		}
+		return false;
+	}
+	cache_space(cpu);
+	cache_target(cpu, block);
+	return true;
 }
 
 static enum engine_stop jit_run(struct cpu *cpu, u64 budget)
@@ -159,7 +182,7 @@ static enum engine_stop jit_run(struct cpu *cpu, u64 budget)
 			if (unlikely(jit->evictions != evictions))
 				exit = NULL; /* may be gone */
 		}
-		if (t) {
+		if (t && legacy_ready(cpu, block)) {
 			if (exit && exit->from->block && (exit->guard || exit->from->block->page == block->page))
 				cache_bind(cpu, exit, t);
 			exit = enter(cpu, jit, block->entry);

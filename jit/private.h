@@ -67,6 +67,9 @@ struct translation {
 	u8 *loop;             /* where its own jumps to its beginning lead, flags in RAX */
 	u8 *dead;             /* where entry_saved and loop lead when it is */
 	u32 bytes;
+	u8 assumes;           /* 16- and 32-bit code: bits of cpu->seg_odd that must be clear */
+	bool strict;          /* its RIPs from page offset `first` to `last` must be below code_last, see legacy.c */
+	i32 first, last;
 	struct exit_record *incoming;
 	struct translation *next; /* in its region */
 	unsigned segments, exits, exits_max, singles;
@@ -97,6 +100,8 @@ struct stubs { /* addresses of writing */
 	u8 *leave_off;     /* S0 = page offset of RIP, flags in RAX */
 	u8 *leave_link;    /* the same, S1 = exit record */
 	u8 *dispatch;      /* S0 = RIP ^ space, flags in RAX: go on at its translation; comes after a miss in the targets */
+	u8 *dispatch_legacy; /* the same outside 64-bit code: to the engine */
+	u8 *look_up_legacy;
 	u8 *look_up;       /* S0 = RIP, flags in RAX: look it up among the targets, and go on there */
 	u8 *window;        /* call: S0 = linear address, S1 = what WINDOW_ says. ZF clear: cpu->jit.window[slot] is set */
 	u8 *one;           /* call: S1 = struct single, flags in RAX (and out) */
@@ -117,6 +122,7 @@ struct code_region {
 	size_t hot_used, cold_used; /* for `info jit`, while another one is being filled */
 };
 
+#define LEGACY_SPACES 64
 struct jit {
 	u8 *code;          /* where it is written */
 	i64 exec;          /* to where it runs */
@@ -131,6 +137,10 @@ struct jit {
 	bool full;
 	bool counting;       /* translations count instructions, and stop at cpu->stop_at */
 	struct { u64 version, number; } space[2]; /* of supervisor and user mode */
+	struct legacy_space { /* of 16- and 32-bit code, by all that what a RIP leads to depends on */
+		u64 version, base, number;
+		u8 key;          /* the block key, bit 7: user mode */
+	} legacy_space[LEGACY_SPACES];
 	u64 spaces;          /* numbers given out */
 	u64 translations, flushes, evictions, bound, interpreted; /* counted for `info jit` */
 };
@@ -149,6 +159,10 @@ void cache_include(struct translation *t, struct block *block);
 void cache_bind(struct cpu *cpu, struct exit_record *exit, struct translation *to);
 /* The number of the present space into cpu->jit.space. */
 void cache_space(struct cpu *cpu);
+/* A translation of 16- or 32-bit code is entered: what jumps to RIP finds it. */
+void cache_target(struct cpu *cpu, const struct block *block);
+/* The block is to be translated anew. */
+void cache_drop(struct cpu *cpu, struct block *block);
 /* The hook of the code cache: a block dies. */
 void cache_killed(struct cpu *cpu, struct block *block);
 
@@ -158,6 +172,9 @@ struct fpu_image *fpu_new(void);
 bool fpu_load(struct cpu *cpu);
 void fpu_store(struct cpu *cpu);
 
+/* x64/legacy.c: may this translation of 16- or 32-bit code run now? As its entry asks. */
+bool legacy_fits(const struct cpu *cpu, const struct translation *t);
+
 /* translate.c: NULL when there is no room for it in the present region of the cache. */
 struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct block *block);
 
@@ -165,5 +182,6 @@ struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct blo
 void stubs_build(struct jit *jit);
 /* Emit: go on at the RIP in S0; flags in RAX, EFLAGS are clobbered. */
 void stubs_dispatch(struct jit *jit, struct emit *e);
+void stubs_dispatch_legacy(struct jit *jit, struct emit *e);
 
 #endif

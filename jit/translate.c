@@ -63,7 +63,7 @@ static void decode(struct context *c, struct decoded *d, const struct insn *in, 
 {
 	const u8 *bytes = block->hva + (in->off - block->insn[0].off);
 
-	d->ok = ZYAN_SUCCESS(ZydisDecoderDecodeFull(decode_zydis(c->cpu, CODE64), bytes, in->len, &d->z, d->op)) &&
+	d->ok = ZYAN_SUCCESS(ZydisDecoderDecodeFull(decode_zydis(c->cpu, c->cpu->code_mode), bytes, in->len, &d->z, d->op)) &&
 	        d->z.length == in->len && d->z.mnemonic == in->mnemonic;
 }
 
@@ -199,7 +199,7 @@ struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct blo
 	struct emit *e = &jit->emit;
 	static _Thread_local struct context context;
 	struct context *c = &context;
-	u8 *start = e->p, *over[TRACE_BLOCKS] = {0}, *poll = NULL;
+	u8 *start = e->p, *over[TRACE_BLOCKS] = {0}, *poll = NULL, *refused[2];
 
 	_Static_assert((TRACE_INSNS + 2) * ROOM_PER_INSN + STUBS_ROOM <= CACHE_MIN / 2 / REGIONS, "an empty region holds any translation");
 	if (MIN(e->end - e->p, jit->cold.end - jit->cold.p) < (i64)(insns + 2) * ROOM_PER_INSN)
@@ -213,9 +213,10 @@ struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct blo
 			in[c->index] = &part[i]->insn[k];
 			decode(c, &c->decoded[c->index++], &part[i]->insn[k], part[i]);
 		}
-	unsigned opens = window_plan(c, insns, in, block->key == BLOCK_PLAIN);
+	unsigned opens = window_plan(c, insns, in, block->key != CODE64);
 	struct translation *t = translation_new(part, parts, insns, parts + 1 + opens);
 	c->t = t;
+	legacy_begin(c, part);
 	c->slows = c->slow_first = c->index = 0;
 	c->loop = NULL;
 	c->fip = -1;
@@ -227,6 +228,7 @@ struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct blo
 	c->in_rax = false;
 	flags_clobber(c);
 	t->entry_saved = e->p;
+	legacy_entry(c, refused);
 	if (loops(t, part)) {
 		open_loop(c);
 		emit_op(e, 0, MAP_1, 0x83, 7, CPU(kick));
@@ -257,6 +259,10 @@ struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct blo
 	t->dead = jit->cold.p;
 	if (poll)
 		emit_here(&jit->cold, poll);
+	for (unsigned i = 0; i < 2; i++)
+		if (refused[i])
+			emit_here(&jit->cold, refused[i]);
+	legacy_end(c);
 	leave_at(c, block->insn[0].off);
 	if (e->full || jit->cold.full) {
 		e->p = start;

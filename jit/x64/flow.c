@@ -31,7 +31,7 @@ static void save(struct emit *e)
 }
 
 /* Flags in RAX: on in another page, if this one is where it was when the exit was bound. */
-static void guarded(struct emit *e, struct exit_record *exit)
+static void guarded(struct context *c, struct emit *e, struct exit_record *exit)
 {
 	exit->eflags = false;
 	emit_imm64(e, S1, EXIT_NEVER);
@@ -39,20 +39,24 @@ static void guarded(struct emit *e, struct exit_record *exit)
 	emit_op(e, OP_W, MAP_1, 0x33, S1, CPU(jit.space));
 	emit_op(e, OP_W, MAP_1, 0x3b, S1, PAGE_GPR);
 	exit->miss = emit_jcc(e, CC_NE);
-	emit_lea(e, true, S1, S1, 0xff, 0, exit->off & ~(i32)PAGE_OFFSET);
+	emit_lea(e, !c->legacy, S1, S1, 0xff, 0, exit->off & ~(i32)PAGE_OFFSET);
 	emit_store(e, PAGE_GPR, S1);
 	exit->jump = emit_jmp(e);
 }
 
 void flow_exit(struct context *c, i64 off)
 {
+	if (!in_page(off) && c->legacy && c->strict) {
+		legacy_leave_page(c, off);
+		return;
+	}
 	if (!in_page(off))
 		flags_clobber(c);
 	struct pending *p = pending_new(c, off);
 	if (in_page(off))
 		p->exit->jump = emit_jmp(c->e);
 	else
-		guarded(c->e, p->exit);
+		guarded(c, c->e, p->exit);
 	c->ended = true;
 }
 
@@ -65,6 +69,14 @@ void flow_exit_if(struct context *c, unsigned cc, i64 off)
 		p->exit->jump = jump;
 	else
 		p->taken = jump;
+}
+
+void flow_exit_or_loop(struct context *c, unsigned cc, i64 off)
+{
+	if (c->loop && off == c->t->block->insn[0].off && (c->vectors || !c->loop_vectors) && (c->x87 || !c->loop_x87))
+		emit_jcc_to(c->e, cc, c->in_rax ? c->t->loop : c->loop);
+	else
+		flow_exit_if(c, cc, off);
 }
 
 struct pending *flow_plain(struct context *c)
@@ -101,7 +113,7 @@ void flow_emit_slow(struct context *c)
 			emit_here(e, p->taken);
 			if (p->save)
 				save(e);
-			guarded(e, exit);
+			guarded(c, e, exit);
 		}
 		/* unbound: to the engine, which binds it */
 		exit->stub = e->p;
@@ -121,7 +133,7 @@ void flow_emit_slow(struct context *c)
 			emit_byte(e, 1);
 			emit_jcc_to(e, CC_B, c->jit->stubs.leave_link);
 			emit_op(e, OP_W, MAP_1, 0x03, S0, PAGE_GPR);
-			emit_jmp_to(e, c->jit->stubs.look_up);
+			emit_jmp_to(e, c->legacy ? c->jit->stubs.look_up_legacy : c->jit->stubs.look_up);
 		}
 	}
 }
@@ -146,10 +158,7 @@ static bool jcc(struct context *c, unsigned cc)
 	if (!reachable(target_off(c)))
 		return false;
 	flags_restore(c);
-	if (c->loop && target_off(c) == c->t->block->insn[0].off && (c->vectors || !c->loop_vectors) && (c->x87 || !c->loop_x87))
-		emit_jcc_to(c->e, cc, c->in_rax ? c->t->loop : c->loop);
-	else
-		flow_exit_if(c, cc, target_off(c));
+	flow_exit_or_loop(c, cc, target_off(c));
 	if (!c->more)
 		flow_exit(c, next_off(c));
 	c->keep = true;

@@ -38,6 +38,8 @@ bool memory_address(struct context *c, const ZydisDecodedOperand *op, unsigned r
 	bool wide = z->address_width == 64;
 	i64 disp = displacement(op);
 
+	if (c->legacy)
+		return legacy_address(c, op, reg);
 	if (z->address_width < 32 || op->mem.type != ZYDIS_MEMOP_TYPE_MEM)
 		return false;
 	if (op->mem.base == ZYDIS_REGISTER_RIP) {
@@ -86,6 +88,8 @@ bool memory_operand(struct context *c, const ZydisDecodedOperand *op, unsigned s
 {
 	unsigned base = base_of(op);
 
+	if (c->legacy)
+		return legacy_operand(c, op, size, write, aligned);
 	if (base != NO_HOME && fits(displacement(op)) &&
 	    window_access(c, ACCESS_OPERAND_, base, displacement(op), write, aligned))
 		return true;
@@ -141,7 +145,9 @@ void memory_compare(struct emit *e, unsigned size, bool write)
 void memory_lookup(struct context *c, unsigned base, unsigned size, bool write, bool aligned)
 {
 	struct emit *e = c->e;
-	bool guess = base != NO_HOME && c->held == base;
+	/* Off another value of the register the address may be any, one that is not canonical too, and that a tag which should never
+	 * match would match: see tlb_never(). Addresses of 32 bits cannot. */
+	bool guess = base != NO_HOME && c->held == base && (c->legacy || c->held_id == c->value[base].id);
 
 	flags_clobber(c);
 	u8 *retry = e->p;
@@ -160,6 +166,7 @@ void memory_lookup(struct context *c, unsigned base, unsigned size, bool write, 
 	}
 	emit_op(e, OP_W, MAP_1, 0x03, S0, rm_base(S1, offsetof(struct tlb_entry, host)));
 	c->held = base;
+	c->held_id = base == NO_HOME ? 0 : c->value[base].id;
 	c->at = rm_base(S0, 0);
 }
 
@@ -184,7 +191,7 @@ static void emit_load_path(struct context *c, struct emit *e, const struct slow 
 	emit_call(e, s->load);
 	emit_load(e, S1, CPU(tlb)); /* what is held may be any entry */
 	emit_jcc_to(e, CC_NE, s->back);
-	x87_emit_fip(e, s->fip);
+	x87_emit_fip(c, e, s->fip);
 	emit_imm64(e, S1, (u64)(uintptr_t)&c->t->single[s->index]);
 	emit_call(e, c->jit->stubs.one);
 	if (c->jit->counting)
@@ -229,7 +236,7 @@ void memory_emit_slow(struct context *c)
 		}
 		if (s->retry || s->join)
 			emit_miss(c, e, s);
-		x87_emit_fip(e, s->fip);
+		x87_emit_fip(c, e, s->fip);
 		emit_imm64(e, S1, (u64)(uintptr_t)&c->t->single[s->index]);
 		emit_call(e, c->jit->stubs.one);
 		window_emit_recheck(c, e, s);

@@ -141,21 +141,25 @@ void rewrite_need_vectors(struct context *c)
 	c->vectors = true;
 }
 
-/* One CPU alone needs no bus lock: what devices write, no guest changes at the same time. */
+/* The operand size prefix means 16 bits on the host, whatever it means in the guest's code. One CPU alone needs no bus lock: what
+ * devices write, no guest changes at the same time. */
 static unsigned prefix_flags(const struct context *c)
 {
 	const ZydisDecodedInstruction *z = &c->z;
 	unsigned flags = z->raw.rex.W ? OP_W : 0;
+	bool sized = c->code16 && kinds[z->mnemonic] != K_NONE;
 
-	for (unsigned i = 0; i < z->raw.prefix_count; i++)
+	for (unsigned i = 0; i < z->raw.prefix_count; i++) {
+		bool mandatory = z->raw.prefixes[i].type == ZYDIS_PREFIX_TYPE_MANDATORY;
 		switch (z->raw.prefixes[i].value) {
-		case 0x66: flags |= OP_66; break;
+		case 0x66: flags |= mandatory || !c->code16 ? OP_66 : 0; break;
 		case 0xf0: flags |= c->cpu->count > 1 ? OP_LOCK : 0; break;
-		case 0xf2: flags |= z->raw.prefixes[i].type == ZYDIS_PREFIX_TYPE_MANDATORY ? OP_F2 : 0; break;
-		case 0xf3: flags |= z->raw.prefixes[i].type == ZYDIS_PREFIX_TYPE_MANDATORY ? OP_F3 : 0; break;
+		case 0xf2: flags |= mandatory ? OP_F2 : 0; break;
+		case 0xf3: flags |= mandatory ? OP_F3 : 0; break;
 		default: break;
 		}
-	return flags;
+	}
+	return flags | (sized && z->operand_width == 16 ? OP_66 : 0);
 }
 
 static void immediates(struct context *c)
@@ -354,5 +358,7 @@ static bool plain(struct context *c)
 
 bool rewrite(struct context *c)
 {
+	if (c->legacy)
+		return legacy_rewrite(c) || plain(c) || special_rewrite(c) || x87_rewrite(c);
 	return plain(c) || special_rewrite(c) || stack_rewrite(c) || system_rewrite(c) || flow_rewrite(c) || x87_rewrite(c);
 }

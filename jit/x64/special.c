@@ -17,13 +17,15 @@ static bool lea(struct context *c)
 	ZydisDecodedOperand op = c->op[1];
 
 	op.mem.type = ZYDIS_MEMOP_TYPE_MEM; /* only the address is asked for */
-	if (bits < 32)
+	if (bits < 32 && !c->legacy)
 		return false;
 	unsigned to = x64_home[g] == NO_HOME ? S0 : x64_home[g];
 	if (!memory_address(c, &op, bits == 64 ? to : S0))
 		return false;
 	if (bits == 32)
 		emit_mov32(c->e, to, S0);
+	if (bits == 16)
+		emit_op(c->e, OP_66, MAP_1, 0x8b, to, rm_reg(S0));
 	if (to == S0)
 		emit_store(c->e, x64_gpr(g), S0);
 	c->keep = op.mem.index == ZYDIS_REGISTER_NONE || x64_home[ZydisRegisterGetId(op.mem.index)] != NO_HOME;

@@ -142,18 +142,39 @@ static void target_slot(struct emit *e, unsigned to, unsigned rip)
 
 #define PAGE_GPR CPU_AT(offsetof(struct cpu, gpr) + GPR_PAGE * 8)
 
-void stubs_dispatch(struct jit *jit, struct emit *e)
+static void look_up(struct emit *e, const u8 *miss)
 {
 	target_slot(e, S1, S0);
 	emit_op(e, OP_W, MAP_1, 0x33, S0, CPU(jit.space));
 	emit_op(e, 0, MAP_1, 0x83, 7, CPU(kick));
 	emit_byte(e, 0);
-	emit_jcc_to(e, CC_NE, jit->stubs.dispatch);
+	emit_jcc_to(e, CC_NE, miss);
 	emit_op(e, OP_W, MAP_1, 0x3b, S0, rm_base(S1, offsetof(struct jit_target, key)));
-	emit_jcc_to(e, CC_NE, jit->stubs.dispatch);
+	emit_jcc_to(e, CC_NE, miss);
 	emit_load(e, S0, rm_base(S1, offsetof(struct jit_target, page)));
 	emit_store(e, PAGE_GPR, S0);
 	emit_op(e, 0, MAP_1, 0xff, 4, rm_base(S1, offsetof(struct jit_target, entry)));
+}
+
+void stubs_dispatch(struct jit *jit, struct emit *e)
+{
+	look_up(e, jit->stubs.dispatch);
+}
+
+void stubs_dispatch_legacy(struct jit *jit, struct emit *e)
+{
+	look_up(e, jit->stubs.dispatch_legacy);
+}
+
+static void build_dispatch_legacy(struct jit *jit, struct emit *e)
+{
+	jit->stubs.dispatch_legacy = e->p;
+	emit_op(e, OP_W, MAP_1, 0x33, S0, CPU(jit.space));
+	emit_store(e, CPU(rip), S0);
+	emit_jmp_to(e, jit->stubs.leave);
+	jit->stubs.look_up_legacy = e->p;
+	emit_mov32(e, S0, S0);
+	stubs_dispatch_legacy(jit, e);
 }
 
 /* What was not among the targets is looked for as the interpreter does it, and put there. */
@@ -360,6 +381,7 @@ void stubs_build(struct jit *jit)
 	build_leave(jit, e);
 	build_calls(jit, e);
 	build_dispatch(jit, e);
+	build_dispatch_legacy(jit, e);
 	jit->stubs.look_up = e->p;
 	stubs_dispatch(jit, e);
 	build_one(jit, e);

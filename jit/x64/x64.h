@@ -111,6 +111,10 @@ struct context {
 	u8 *loop;                    /* jumps to the beginning may go there with the flags in EFLAGS; NULL: not */
 	bool loop_vectors, loop_x87; /* if these registers are loaded */
 	i32 fip;                     /* page offset that x87.fip is behind with; -1: it is not */
+	bool legacy, code16, strict; /* see legacy.c */
+	u8 odd;                      /* bits of cpu->seg_odd that are not taken to be clear */
+	u8 *assumed;                 /* where the entry asks for what is */
+	u16 held_id;                 /* the value it had */
 	u8 held;                     /* S1 points at the TLB entry last used with this base register; NO_HOME: at nothing */
 	bool keep;                   /* the current instruction leaves S1 like that; without it, held is forgotten behind it */
 };
@@ -172,6 +176,8 @@ bool flow_rewrite(struct context *c);
 void flow_exit(struct context *c, i64 off);
 /* The same if a condition holds; the flags are in EFLAGS. */
 void flow_exit_if(struct context *c, unsigned cc, i64 off);
+/* The same, and it may lead to the translation's own beginning. */
+void flow_exit_or_loop(struct context *c, unsigned cc, i64 off);
 /* Set aside an exit to code without windows, at the current instruction; and emit it, with the flags in RAX. */
 struct pending *flow_plain(struct context *c);
 void flow_emit_plain(struct context *c, struct emit *e, struct pending *p);
@@ -185,10 +191,22 @@ bool system_goes_on(const struct jit *jit, unsigned mnemonic);
 bool x87_rewrite(struct context *c);
 /* Store the FIP that is due. */
 void x87_settle(struct context *c);
-void x87_emit_fip(struct emit *e, i32 off);
+void x87_emit_fip(const struct context *c, struct emit *e, i32 off);
 /* The host's x87 registers are the guest's from now on. */
 void x87_need(struct context *c);
 bool x87_uses(const ZydisDecodedInstruction *z);
+/* ---- legacy.c ---- */
+/* Before anything is emitted; c->t is there, and its blocks. */
+void legacy_begin(struct context *c, struct block *const part[]);
+/* The entry asks whether the translation may run: jumps to be patched, or NULL. */
+void legacy_entry(struct context *c, u8 *refused[2]);
+void legacy_end(struct context *c);
+/* Like those of memory.c. */
+bool legacy_address(struct context *c, const ZydisDecodedOperand *op, unsigned reg);
+bool legacy_operand(struct context *c, const ZydisDecodedOperand *op, unsigned size, bool write, bool aligned);
+/* Go on at an offset outside the page, where the exit cannot be bound. */
+void legacy_leave_page(struct context *c, i64 off);
+bool legacy_rewrite(struct context *c);
 /* ---- stack.c ---- */
 bool stack_rewrite(struct context *c);
 

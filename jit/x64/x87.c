@@ -3,7 +3,7 @@
  * cpu, as every instruction but the control ones sets it (SDM vol. 1 ch. 8.1.8).
  *
  * NOT IMPLEMENTED: (these run in the interpreter) transcendental functions, whose results must be the same in every engine,
- * BCD, environments, FPREM, FSCALE and FXTRACT, 16- and 32-bit code. */
+ * BCD, environments, FPREM, FSCALE and FXTRACT. */
 #include "cpu/flags.h"
 #include "jit/x64/x64.h"
 
@@ -54,18 +54,18 @@ static const ZydisDecodedOperand *memory(struct context *c)
 	return NULL;
 }
 
-void x87_emit_fip(struct emit *e, i32 off)
+void x87_emit_fip(const struct context *c, struct emit *e, i32 off)
 {
 	if (off < 0)
 		return;
 	emit_load(e, S1, CPU_AT(offsetof(struct cpu, gpr) + GPR_PAGE * 8));
-	emit_lea(e, true, S1, S1, 0xff, 0, off);
+	emit_lea(e, !c->legacy, S1, S1, 0xff, 0, off);
 	emit_store(e, CPU(x87.fip), S1);
 }
 
 void x87_settle(struct context *c)
 {
-	x87_emit_fip(c->e, c->fip);
+	x87_emit_fip(c, c->e, c->fip);
 	if (c->fip >= 0)
 		c->held = NO_HOME;
 	c->fip = -1;
