@@ -201,7 +201,8 @@ struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct blo
 	struct context *c = &context;
 	u8 *start = e->p, *over[TRACE_BLOCKS] = {0}, *poll = NULL, *refused[2];
 
-	_Static_assert((TRACE_INSNS + 2) * ROOM_PER_INSN + STUBS_ROOM <= CACHE_MIN / 2 / REGIONS, "an empty region holds any translation");
+	_Static_assert((TRACE_INSNS + 2) * ROOM_PER_INSN + STUBS_ROOM <= CACHE_MIN / 2 / REGIONS,
+	               "an empty region holds any translation");
 	if (MIN(e->end - e->p, jit->cold.end - jit->cold.p) < (i64)(insns + 2) * ROOM_PER_INSN)
 		return NULL;
 	c->e = e;

@@ -231,8 +231,10 @@ static void set_sp(struct context *c, unsigned g, i32 disp)
 
 static int whole(const ZydisDecodedOperand *op)
 {
-	ZydisRegisterClass class = op->type == ZYDIS_OPERAND_TYPE_REGISTER ? ZydisRegisterGetClass(op->reg.value) : ZYDIS_REGCLASS_INVALID;
+	ZydisRegisterClass class = ZYDIS_REGCLASS_INVALID;
 
+	if (op->type == ZYDIS_OPERAND_TYPE_REGISTER)
+		class = ZydisRegisterGetClass(op->reg.value);
 	return class == ZYDIS_REGCLASS_GPR16 || class == ZYDIS_REGCLASS_GPR32 ? ZydisRegisterGetId(op->reg.value) : -1;
 }
 

@@ -460,6 +460,6 @@ void window_emit_open(struct context *c, struct emit *e, const struct slow *s)
 	emit_load(e, S0, (s->open & WINDOW_KEEP) ? WINDOW(slot, delta) : WINDOW(slot, local));
 	emit_jcc_to(e, CC_NE, s->back);
 	emit_here(e, crosses);
-	x87_emit_fip(e, s->fip);
+	x87_emit_fip(c, e, s->fip);
 	flow_emit_plain(c, e, s->plain);
 }

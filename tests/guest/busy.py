@@ -5,7 +5,8 @@ import os, re, subprocess, sys, tempfile, time
 from peer import Peer, check, fail
 
 KINDS = {'a': 'a jump to itself', 'b': 'jumps between two pages', 'c': 'an indirect jump to itself', 'd': 'calls and returns',
-         'e': 'a string instruction of 128 MiB', 'f': 'a fault that returns to itself', 'g': 'HLT', 'h': 'a loop that patches itself'}
+         'e': 'a string instruction of 128 MiB', 'f': 'a fault that returns to itself',
+         'g': 'HLT', 'h': 'a loop that patches itself'}
 
 
 class Monitor(Peer):

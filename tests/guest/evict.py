@@ -18,7 +18,8 @@ def main():
         console.expect('guest:.*# ')
         check(True, 'reached the shell')
         console.run('dd if=/dev/zero bs=1M count=8 2>/dev/null | md5sum', '96995b58d4cbf6aaa9041b4f00c7f6ae')
-        console.run('i=0; while [ $i -lt 10 ]; do echo $i | sed s/1/x/ | tr x y; i=$((i+1)); done | md5sum', '29c5cc302e99f37de4d73ca745fad57b')
+        console.run('i=0; while [ $i -lt 10 ]; do echo $i | sed s/1/x/ | tr x y; i=$((i+1)); done | md5sum',
+                    '29c5cc302e99f37de4d73ca745fad57b')
         console.run('dmesg | grep -ciE "oops|call trace|unexpected|lockup|bug:|segfault"; echo gr""ep', r'\n0\ngrep')
         check(True, 'works')
         monitor.send('info jit\n')

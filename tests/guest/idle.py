@@ -22,7 +22,8 @@ def main():
         seconds = float(args[i + 1])
         del args[i:i + 2]
     paisano, kernel, initrd, *options = args
-    console = Console([paisano, '-m', '512M', '-nographic', '-kernel', kernel, '-initrd', initrd, '-append', 'console=ttyS0', *options])
+    console = Console([paisano, '-m', '512M', '-nographic', '-kernel', kernel, '-initrd', initrd, '-append', 'console=ttyS0',
+                       *options])
     console.expect('guest:.*# ')
     time.sleep(3)  # what the kernel does after it has booted
     before, start = used(console.process.pid), time.monotonic()
