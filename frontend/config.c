@@ -122,6 +122,10 @@ static bool set_cpu(struct config *config, const char *value, struct err *err)
 static bool set_jit(struct config *config, const char *value, struct err *err)
 {
 	(void)config;
+	if (!strcmp(value, "help")) {
+		jit_help(stdout);
+		exit(EXIT_OFF);
+	}
 	return jit_configure(value, err);
 }
 #endif
@@ -340,7 +344,7 @@ static const struct option options[] = {
 	{"switch", "E,WHEN", set_change,
 	 "go on in another engine: addr=, port=, msr=, vector=N, text=WORDS, insns=N, ms=N"},
 #ifdef ENGINE_JIT
-	{"jit", "KEY=VALUE,...", set_jit, "how the translator works: warm, block, limit"},
+	{"jit", "KEY=VALUE,...", set_jit, "how the translator works, and what it does without (help lists it)"},
 #endif
 	{"machine", "pc[,accel=E]", set_machine, "machine type"},
 	{"M", "pc[,accel=E]", set_machine, "same as -machine"},

@@ -7,14 +7,11 @@
 #include <stdlib.h>
 #include <xmmintrin.h>
 
-#include "base/options.h"
 #include "cpu/exception.h"
 #include "cpu/flags.h"
 #include "cpu/interp.h"
 #include "jit/private.h"
 #include "jit/x64/hostcpu.h"
-
-struct jit_options jit_options = {.warm = 24, .block = BLOCK_MAX, .limit = ~0ull, .cache = 128u << 20};
 
 typedef struct exit_record *enter_fn(void *unused, void *entry);
 
@@ -82,8 +79,8 @@ static struct block *find(struct cpu *cpu, const struct exit_record *exit)
 
 static struct translation *warm(struct cpu *cpu, struct jit *jit, struct block *block)
 {
-	if (!block->page || block->alone || ++block->heat < jit_options.warm ||
-	    jit->translations >= jit_options.limit)
+	if (!block->page || block->alone || ++block->heat < jit_options.warm || jit->translations >= jit_options.limit ||
+	    (cpu->code_mode != CODE64 && !jit_options.legacy))
 		return NULL;
 	struct translation *t = translate_block(cpu, jit, block);
 	if (!t) {
@@ -91,19 +88,6 @@ static struct translation *warm(struct cpu *cpu, struct jit *jit, struct block *
 		t = translate_block(cpu, jit, block);
 	}
 	return t;
-}
-
-bool jit_configure(const char *text, struct err *err)
-{
-	static const struct option_key keys[] = {
-		{"warm", OPTION_NUMBER, offsetof(struct jit_options, warm), 1, 1u << 30, "executions before a block is translated"},
-		{"block", OPTION_NUMBER, offsetof(struct jit_options, block), 1, BLOCK_MAX, "guest instructions in a block at most"},
-		{"limit", OPTION_NUMBER, offsetof(struct jit_options, limit), 0, 0, "blocks translated at most"},
-		{"cache", OPTION_SIZE, offsetof(struct jit_options, cache), CACHE_MIN, 1u << 30, "bytes of host code kept"},
-		{0},
-	};
-
-	return options_parse(text, NULL, keys, &jit_options, "-jit", err);
 }
 
 /* A translation of 16- or 32-bit code takes segments for what they were when it was made; if they are something else it does
@@ -183,7 +167,8 @@ static enum engine_stop jit_run(struct cpu *cpu, u64 budget)
 				exit = NULL; /* may be gone */
 		}
 		if (t && legacy_ready(cpu, block)) {
-			if (exit && exit->from->block && (exit->guard || exit->from->block->page == block->page))
+			if (exit && exit->from->block && (exit->guard ? jit_options.cross : exit->from->block->page == block->page) &&
+			    jit_options.links)
 				cache_bind(cpu, exit, t);
 			exit = enter(cpu, jit, block->entry);
 			continue;

@@ -96,7 +96,7 @@ static unsigned gather(const struct jit *jit, struct block *block, struct block 
 
 	part[0] = block;
 	*insns = block->count;
-	while (n < TRACE_BLOCKS && !block->split) {
+	while (n < TRACE_BLOCKS && !block->split && jit_options.traces) {
 		const struct insn *last = &block->insn[block->count - 1];
 		bool system = system_goes_on(jit, last->mnemonic);
 		if (ends_block(last) && !is_jcc(last) && !system)
@@ -166,6 +166,8 @@ static void open_loop(struct context *c)
 	c->index = 0;
 	c->in = &c->t->block->insn[0];
 	c->loop_vectors = c->loop_x87 = false;
+	if (!jit_options.loops)
+		return;
 	/* not while counting: the block's instructions are not counted yet, as where the registers cannot be loaded they would be */
 	for (unsigned i = 0; i < c->insns && !c->jit->counting; i++)
 		if (c->decoded[i].ok) {
@@ -214,7 +216,7 @@ struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct blo
 			in[c->index] = &part[i]->insn[k];
 			decode(c, &c->decoded[c->index++], &part[i]->insn[k], part[i]);
 		}
-	unsigned opens = window_plan(c, insns, in, block->key != CODE64);
+	unsigned opens = window_plan(c, insns, in, block->key != CODE64 || !jit_options.windows);
 	struct translation *t = translation_new(part, parts, insns, parts + 1 + opens);
 	c->t = t;
 	legacy_begin(c, part);

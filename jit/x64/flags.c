@@ -32,4 +32,6 @@ void flags_written(struct context *c)
 {
 	c->in_eflags = true;
 	c->in_rax = false;
+	if (!jit_options.flags)
+		flags_save(c);
 }

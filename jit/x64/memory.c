@@ -147,7 +147,7 @@ void memory_lookup(struct context *c, unsigned base, unsigned size, bool write, 
 	struct emit *e = c->e;
 	/* Off another value of the register the address may be any, one that is not canonical too, and that a tag which should never
 	 * match would match: see tlb_never(). Addresses of 32 bits cannot. */
-	bool guess = base != NO_HOME && c->held == base && (c->legacy || c->held_id == c->value[base].id);
+	bool guess = jit_options.hold && base != NO_HOME && c->held == base && (c->legacy || c->held_id == c->value[base].id);
 
 	flags_clobber(c);
 	u8 *retry = e->p;

@@ -91,8 +91,8 @@ static enum kind vector_kind(const ZydisDecodedInstruction *z)
 
 bool rewrite_uses_vectors(const ZydisDecodedInstruction *z)
 {
-	return kinds[z->mnemonic] == K_NONE && z->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY && vector_kind(z) != K_NONE &&
-	       host_knows(z);
+	return jit_options.sse && kinds[z->mnemonic] == K_NONE && z->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
+	       vector_kind(z) != K_NONE && host_knows(z);
 }
 
 static enum kind kind_of(const ZydisDecodedInstruction *z)
@@ -141,8 +141,7 @@ void rewrite_need_vectors(struct context *c)
 	c->vectors = true;
 }
 
-/* The operand size prefix means 16 bits on the host, whatever it means in the guest's code. One CPU alone needs no bus lock: what
- * devices write, no guest changes at the same time. */
+/* The operand size prefix means 16 bits on the host, whatever it means in the guest's code. */
 static unsigned prefix_flags(const struct context *c)
 {
 	const ZydisDecodedInstruction *z = &c->z;
@@ -153,7 +152,7 @@ static unsigned prefix_flags(const struct context *c)
 		bool mandatory = z->raw.prefixes[i].type == ZYDIS_PREFIX_TYPE_MANDATORY;
 		switch (z->raw.prefixes[i].value) {
 		case 0x66: flags |= mandatory || !c->code16 ? OP_66 : 0; break;
-		case 0xf0: flags |= c->cpu->count > 1 ? OP_LOCK : 0; break;
+		case 0xf0: flags |= x64_locks(c) ? OP_LOCK : 0; break;
 		case 0xf2: flags |= mandatory ? OP_F2 : 0; break;
 		case 0xf3: flags |= mandatory ? OP_F3 : 0; break;
 		default: break;
@@ -336,6 +335,8 @@ static bool plain(struct context *c)
 	enum kind kind = kind_of(z);
 	unsigned flags = prefix_flags(c);
 
+	if (kinds[z->mnemonic] == K_NONE && !jit_options.sse)
+		return false;
 	if (kind == K_NONE || z->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY || !host_knows(z))
 		return false;
 	if (kind == K_VOID)

@@ -103,7 +103,7 @@ static bool compare_exchange(struct context *c)
 	const ZydisDecodedInstruction *z = &c->z;
 	unsigned size = c->op[0].size / 8, id = ZydisRegisterGetId(c->op[1].reg.value);
 	unsigned flags = (size == 8 ? OP_W : size == 2 ? OP_66 : size == 1 ? OP_BYTE_REG : 0) |
-	                 ((z->attributes & ZYDIS_ATTRIB_HAS_LOCK) && c->cpu->count > 1 ? OP_LOCK : 0);
+	                 ((z->attributes & ZYDIS_ATTRIB_HAS_LOCK) && x64_locks(c) ? OP_LOCK : 0);
 
 	if (c->op[0].type != ZYDIS_OPERAND_TYPE_MEMORY || high_byte(&c->op[1]) || !memory_operand(c, &c->op[0], size, true, false))
 		return false;

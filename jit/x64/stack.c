@@ -11,11 +11,17 @@ static bool whole(const ZydisDecodedOperand *op)
 	return op->type == ZYDIS_OPERAND_TYPE_REGISTER && ZydisRegisterGetClass(op->reg.value) == ZYDIS_REGCLASS_GPR64;
 }
 
-/* From one place in memory to another without a register: by the host's stack. */
-static void store_from(struct emit *e, struct rm to, struct rm from)
+/* From one place in memory to another: by the host's stack, which takes no register. True: S1 is still what it was. */
+static bool store_from(struct emit *e, struct rm to, struct rm from)
 {
+	if (!jit_options.push) {
+		emit_load(e, S1, from);
+		emit_store(e, to, S1);
+		return false;
+	}
 	emit_op(e, 0, MAP_1, 0xff, 6, from);
 	emit_op(e, 0, MAP_1, 0x8f, 0, to);
+	return true;
 }
 
 static bool push(struct context *c)
@@ -36,14 +42,13 @@ static bool push(struct context *c)
 		emit_load(e, S0, c->at);
 		emit_store(e, CPU(jit.tmp), S0);
 		memory_stack(c, RSP, -8, true);
-		store_from(e, c->at, CPU(jit.tmp));
-		c->keep = true;
+		c->keep = store_from(e, c->at, CPU(jit.tmp));
 	} else if (whole(op)) {
 		unsigned g = ZydisRegisterGetId(op->reg.value), from = x64_home[g];
 		memory_stack(c, RSP, -8, true);
 		c->keep = true;
 		if (from == NO_HOME)
-			store_from(e, c->at, x64_gpr(g));
+			c->keep = store_from(e, c->at, x64_gpr(g));
 		else
 			emit_store(e, c->at, from);
 	} else {

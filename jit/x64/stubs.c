@@ -144,6 +144,11 @@ static void target_slot(struct emit *e, unsigned to, unsigned rip)
 
 static void look_up(struct emit *e, const u8 *miss)
 {
+	if (!jit_options.dispatch) {
+		emit_op(e, OP_W, MAP_1, 0x33, S0, CPU(jit.space));
+		emit_jmp_to(e, miss);
+		return;
+	}
 	target_slot(e, S1, S0);
 	emit_op(e, OP_W, MAP_1, 0x33, S0, CPU(jit.space));
 	emit_op(e, 0, MAP_1, 0x83, 7, CPU(kick));
@@ -191,7 +196,7 @@ static void build_dispatch(struct jit *jit, struct emit *e)
 	emit_store(e, CPU(rip), S0);
 	emit_op(e, 0, MAP_1, 0x83, 7, CPU(kick));
 	emit_byte(e, 0);
-	miss[n++] = emit_jcc(e, CC_NE);
+	miss[n++] = jit_options.dispatch ? emit_jcc(e, CC_NE) : emit_jmp(e);
 	/* SDM 4.10.2.3: what a fetch needs is in the TLB; the block is then found by its host address */
 	emit_mov32(e, S1, S0);
 	emit_op(e, 0, MAP_1, 0xc1, 5, rm_reg(S1));

@@ -82,11 +82,13 @@ static bool pushf(struct context *c)
 
 bool system_goes_on(const struct jit *jit, unsigned mnemonic)
 {
-	return mnemonic == M(CLI) || (mnemonic == M(STI) && !jit->counting);
+	return jit_options.system && (mnemonic == M(CLI) || (mnemonic == M(STI) && !jit->counting));
 }
 
 bool system_rewrite(struct context *c)
 {
+	if (!jit_options.system)
+		return false;
 	switch (c->z.mnemonic) {
 	case M(CLI): return cli(c);
 	case M(STI): return sti(c);

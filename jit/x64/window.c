@@ -370,7 +370,7 @@ bool window_access(struct context *c, unsigned which, unsigned g, i64 disp, bool
 	} else {
 		i32 lo = 0, hi = 0;
 		unsigned n = range(c, c->index, a->id, &lo, &hi);
-		bool keep = g == RSP || (a->id <= 16 && (c->steady >> (a->id - 1) & 1));
+		bool keep = jit_options.keep && (g == RSP || (a->id <= 16 && (c->steady >> (a->id - 1) & 1)));
 		if ((n < 2 && !keep) || c->opens == OPENS_MAX)
 			return false;
 		bool first = aligned && !((a->off - lo) & 15) && c->aligned_id != a->id;

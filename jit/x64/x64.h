@@ -5,6 +5,7 @@
 
 #include <Zydis/Zydis.h>
 
+#include "jit/jit.h"
 #include "jit/private.h"
 
 /* A field of struct cpu as an operand. */
@@ -118,6 +119,12 @@ struct context {
 	u8 held;                     /* S1 points at the TLB entry last used with this base register; NO_HOME: at nothing */
 	bool keep;                   /* the current instruction leaves S1 like that; without it, held is forgotten behind it */
 };
+
+/* One CPU alone needs no bus lock: what devices write, no guest changes at the same time. */
+static inline bool x64_locks(const struct context *c)
+{
+	return c->cpu->count > 1 || !jit_options.lock;
+}
 
 /* ---- flags.c: where the flags are ---- */
 void flags_save(struct context *c);     /* they are in RAX now, EFLAGS may be clobbered */

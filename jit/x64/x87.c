@@ -43,7 +43,7 @@ void x87_need(struct context *c)
 
 bool x87_uses(const ZydisDecodedInstruction *z)
 {
-	return kinds[z->mnemonic] != K_NONE;
+	return kinds[z->mnemonic] != K_NONE && jit_options.x87;
 }
 
 static const ZydisDecodedOperand *memory(struct context *c)
@@ -116,7 +116,7 @@ bool x87_rewrite(struct context *c)
 	enum kind kind = kinds[z->mnemonic];
 	const ZydisDecodedOperand *op = memory(c);
 
-	if (!c->jit->fpu)
+	if (!c->jit->fpu || !jit_options.x87)
 		return false;
 	if (z->mnemonic == M(FNSTCW) || z->mnemonic == M(FNSTSW))
 		return store_word(c);
@@ -141,5 +141,7 @@ bool x87_rewrite(struct context *c)
 	}
 	c->fip = c->in->off; /* stored when something may see it */
 	c->keep = true;
+	if (!jit_options.fip)
+		x87_settle(c);
 	return true;
 }

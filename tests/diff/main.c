@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Random programs on the interpreter and on the translator: the whole state has to be the same at checkpoints after exact numbers
  * of instructions, with interrupts at exact places; and, without counting, at the programs' ends.
- * usage: diff [--count N] [--seed N] [--mode NAME] [--length N] [--cache N] [--free] [--one] [--catches] [-v]
+ * usage: diff [--count N] [--seed N] [--mode NAME] [--length N] [--cache N] [--jit OPTIONS] [--free] [--one] [--catches] [-v]
  *   --count    guest instructions in all (default 1,500,000)
  *   --seed     of the first program; the following ones count on from it
  *   --mode     only this one (see machine.c)
  *   --free     only programs run to their ends without counting
  *   --length   instructions of one program (default 20,000)
  *   --cache    bytes of translated code kept, so that it is evicted
+ *   --jit      as the emulator's option -jit
  *   --one      only the first program: to see a failure again
  *   --catches  see to it that a planted error is found */
 #include <inttypes.h>
@@ -215,6 +216,7 @@ int main(int argc, char **argv)
 	bool only_free = false, single = false, verbose = false, catching = false, good = true;
 	unsigned only = ~0u, failures = 0;
 
+	jit_options.warm = 1;
 	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--count") && i + 1 < argc)
 			count = strtoull(argv[++i], NULL, 0);
@@ -224,7 +226,13 @@ int main(int argc, char **argv)
 			length = strtoull(argv[++i], NULL, 0);
 		else if (!strcmp(argv[i], "--cache") && i + 1 < argc)
 			jit_options.cache = strtoull(argv[++i], NULL, 0);
-		else if (!strcmp(argv[i], "--mode") && i + 1 < argc) {
+		else if (!strcmp(argv[i], "--jit") && i + 1 < argc) {
+			struct err err = {0};
+			if (!jit_configure(argv[++i], &err)) {
+				fprintf(stderr, "%s\n", err.text);
+				return 2;
+			}
+		} else if (!strcmp(argv[i], "--mode") && i + 1 < argc) {
 			for (unsigned m = 0; m < mode_count; m++)
 				if (!strcmp(modes[m].name, argv[i + 1]))
 					only = m;
@@ -242,7 +250,6 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
-	jit_options.warm = 1;
 	for (unsigned i = 0; i < 2; i++)
 		if (!machine_new(&counted[i], i ? &jit_engine : &interp_engine, true) ||
 		    !machine_new(&uncounted[i], i ? &jit_engine : &interp_engine, false))

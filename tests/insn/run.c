@@ -340,6 +340,14 @@ int main(int argc, char **argv)
 		jit_options.warm = 1;
 		argc--;
 		argv++;
+		if (argc > 2 && !strcmp(argv[1], "--options")) {
+			if (!jit_configure(argv[2], &err)) {
+				fprintf(stderr, "%s\n", err.text);
+				return 2;
+			}
+			argc -= 2;
+			argv += 2;
+		}
 	}
 #endif
 #ifdef ENGINE_KVM
