@@ -32,6 +32,13 @@ bool hostcpu_has(enum hostcpu_feature feature)
 	return features[feature / 32] >> feature % 32 & 1;
 }
 
+void hostcpu_assume_all(void)
+{
+	pthread_once(&once, ask);
+	for (unsigned i = 0; i < 3; i++)
+		features[i] = ~0u;
+}
+
 void hostcpu_set_gs(void *base)
 {
 	static _Thread_local void *at;

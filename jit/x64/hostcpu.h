@@ -13,6 +13,8 @@ enum hostcpu_feature {
 	HOST_LZCNT = 64 + 5,
 };
 bool hostcpu_has(enum hostcpu_feature feature);
+/* For those who only look at the code, which is then the same everywhere. */
+void hostcpu_assume_all(void);
 
 /* The GS base of this thread, which user space has no other use for. */
 void hostcpu_set_gs(void *base);
