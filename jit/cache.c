@@ -251,6 +251,7 @@ void cache_target(struct cpu *cpu, const struct block *block)
 
 static void kill(struct cpu *cpu, struct jit *jit, struct translation *t)
 {
+	jit->kills++;
 	while (t->incoming)
 		unbind(jit, t->incoming);
 	for (unsigned i = 0; i < t->exits; i++)

@@ -2,8 +2,6 @@
 /* The engine: the interpreter's loop, with a way into translated code for blocks that are warm. */
 #include "jit/jit.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <xmmintrin.h>
 
@@ -56,7 +54,9 @@ static struct exit_record *enter(struct cpu *cpu, struct jit *jit, void *entry)
 	cpu->jit.flags = (flags & 0xff) << 8 | ((flags & FLAG_OF) ? 1 : 0);
 	cpu->jit.leave = 0;
 	cache_space(cpu);
+	jit->entered++;
 	struct exit_record *exit = go(NULL, entry);
+	jit->unbound += exit != NULL;
 	cpu->rflags = (cpu->rflags & ~(u64)FLAGS_ARITH) | (cpu->jit.flags >> 8 & FLAGS_ARITH & 0xff) |
 	              ((cpu->jit.flags & 1) ? FLAG_OF : 0);
 	cpu->cc_op = CC_FLAGS;
@@ -124,6 +124,7 @@ static enum engine_stop jit_run(struct cpu *cpu, u64 budget)
 	cpu->stop_at = budget ? cpu->instructions + budget : ~0ull;
 	cpu->fault_env = &env;
 	if (setjmp(env)) {
+		jit->faults++;
 		if (cpu->jit.x87)
 			fpu_store(cpu);
 		interp_deliver(cpu);
@@ -174,6 +175,8 @@ static enum engine_stop jit_run(struct cpu *cpu, u64 budget)
 			continue;
 		}
 		exit = NULL;
+		jit->cold_blocks++;
+		jit->cold_insns += block->count;
 		interp_block(cpu, block);
 	}
 	cpu->jit.running = false;
@@ -185,38 +188,10 @@ static enum engine_stop jit_run(struct cpu *cpu, u64 budget)
 	return result;
 }
 
-static void jit_print(const struct cpu *cpu, FILE *to)
-{
-	const struct jit *jit = cpu->jit.state;
-
-	if (!jit)
-		return;
-	u64 hot = 0, cold = 0;
-	for (unsigned i = 0; i < REGIONS; i++) {
-		const struct code_region *r = &jit->region[i];
-		hot += i == jit->current ? (size_t)(jit->emit.p - r->hot) : r->hot_used;
-		cold += i == jit->current ? (size_t)(jit->cold.p - r->cold) : r->cold_used;
-	}
-	const struct {
-		const char *name;
-		u64 value;
-	} lines[] = {
-		{"blocks translated", jit->translations},
-		{"jumps bound", jit->bound},
-		{"code cache flushes", jit->flushes},
-		{"regions evicted", jit->evictions},
-		{"single instructions", jit->interpreted},
-		{"host code bytes", hot},
-		{"in slow paths", cold},
-	};
-	for (unsigned i = 0; i < ARRAY_LEN(lines); i++)
-		fprintf(to, "%-22s %" PRIu64 "\n", lines[i].name, lines[i].value);
-}
-
 const struct engine jit_engine = {
 	.name = "jit",
 	.desc = "translates guest code to host code as it gets warm",
 	.run = jit_run,
 	.watches = true,
-	.print = jit_print,
+	.print = info_print,
 };

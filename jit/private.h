@@ -17,6 +17,8 @@
 #ifndef JIT_PRIVATE_H
 #define JIT_PRIVATE_H
 
+#include <Zydis/Mnemonic.h>
+
 #include "cpu/code.h"
 #include "jit/x64/emit.h"
 
@@ -48,6 +50,7 @@ struct single { /* an instruction alone, for the interpreter's function; the end
 	struct insn insn, end;
 	bool ends; /* the instruction ends its block */
 	bool x87;  /* it may look at x87 or MMX registers */
+	bool rewritten; /* it comes here only where that does not do */
 };
 
 /* A block's place in a translation. */
@@ -142,7 +145,9 @@ struct jit {
 		u8 key;          /* the block key, bit 7: user mode */
 	} legacy_space[LEGACY_SPACES];
 	u64 spaces;          /* numbers given out */
-	u64 translations, flushes, evictions, bound, interpreted; /* counted for `info jit` */
+	/* counted for `info jit` */
+	u64 translations, flushes, evictions, bound, kills, entered, unbound, faults, cold_blocks, cold_insns, refills, opened;
+	u64 interpreted[2][ZYDIS_MNEMONIC_MAX_VALUE + 1]; /* single instructions; [1]: that were rewritten */
 };
 
 /* cache.c */
@@ -165,6 +170,9 @@ void cache_target(struct cpu *cpu, const struct block *block);
 void cache_drop(struct cpu *cpu, struct block *block);
 /* The hook of the code cache: a block dies. */
 void cache_killed(struct cpu *cpu, struct block *block);
+
+/* info.c: what was done, as text. */
+void info_print(const struct cpu *cpu, FILE *to);
 
 /* x64/fpu.c */
 struct fpu_image *fpu_new(void);

@@ -147,7 +147,8 @@ static void instruction(struct context *c, const struct insn *in, const struct b
 	single->x87 = !d->ok || sees_x87(c);
 	c->slow_first = c->slows;
 	c->keep = false;
-	if (!d->ok || block->split || !rewrite(c)) {
+	single->rewritten = d->ok && !block->split && rewrite(c);
+	if (!single->rewritten) {
 		interpret(c);
 		window_close(c);
 		c->keep = false;

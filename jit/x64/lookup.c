@@ -9,6 +9,7 @@ bool lookup_refill(struct cpu *cpu, u64 linear, u32 how)
 #ifdef __SANITIZE_THREAD__ /* its run-time library may use vector registers */
 	return false;
 #endif
+	((struct jit *)cpu->jit.state)->refills++;
 	return access_refill(cpu, linear, how & 0xff, how >> 8);
 }
 
@@ -22,6 +23,7 @@ bool lookup_window(struct cpu *cpu, u64 linear, u32 how)
 #ifdef __SANITIZE_THREAD__
 	return false;
 #endif
+	((struct jit *)cpu->jit.state)->opened++;
 	if ((linear & PAGE_OFFSET) > PAGE_SIZE - span)
 		return false;
 	if (linear - (write ? tlb_load(&e->write) : e->read) >= PAGE_SIZE) {

@@ -294,7 +294,7 @@ static enum after one(struct cpu *cpu, struct single *single)
 	cpu->block = jit->scratch;
 	if (!jit->counting)
 		cpu->instructions += left;
-	jit->interpreted++;
+	jit->interpreted[single->rewritten][single->insn.mnemonic]++;
 	const struct insn *in = single->insn.exec(cpu, &single->insn);
 #ifndef INSN_THREADED
 	if (in)
