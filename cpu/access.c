@@ -1,214 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory access off the fast path: TLB fills and flushes, page crossings, devices, watched pages, data breakpoints and
- * alignment checks; the stack; implicit supervisor accesses. SDM vol. 3A 4.10 (caching), 6.15 (#AC), 17.2 (breakpoints).
+/* Memory access off the fast path: misses, page crossings, devices, watched pages, data breakpoints and alignment checks; the
+ * stack; implicit supervisor accesses. SDM vol. 3A 6.15 (#AC), 17.2 (breakpoints).
  *
- * Invariant: a write entry exists only while the page is writable, dirty and not under watch. Another thread that puts a page under
- * watch takes the write entries away itself: it sets the watch byte, then looks for entries; fill() makes the entry, then looks at
- * the watch byte. A store that has looked its entry up is over when the CPU passes a point (quiet.h).
- * Every store off the fast path looks at the watch byte after it. */
+ * Invariant: every store off the fast path looks at the page's watch byte after it (tlb.c says what those on it rely on). */
 #include "cpu/access.h"
 
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "base/fence.h"
 #include "cpu/quiet.h"
 #include "cpu/segment.h"
 #include "mem/dirty.h"
-
-/* Physical pages looked up lately, so that page walks do not ask the map for each paging entry. */
-#define PHYS_SIZE 1024
-struct phys_entry {
-	u64 gpa; /* page address; ~0: empty */
-	struct bus_page page;
-};
-
-/* Entries to drop when CR3 is written: (index of the TLB) << TLB_BITS | slot. */
-#define LOCAL_MAX (2 * TLB_SIZE)
-
-/* Which 2 MiB regions were ever filled from a large page, so that INVLPG knows when one page is not all. */
-#define LARGE_BITS 1024
-
-struct tlb_state {
-	struct tlb tlb[TLB_COUNT];
-	struct phys_entry phys[PHYS_SIZE];
-	struct bus_span span; /* the memory that was looked up last */
-	u32 local_count;
-	u16 local[LOCAL_MAX];
-	u64 large[LARGE_BITS / 64];
-	bool huge; /* a 1 GiB page was filled */
-};
-_Static_assert(TLB_COUNT << TLB_BITS <= 65536, "local[] is too narrow");
-
-static struct tlb_state *tlb_state(struct cpu *cpu)
-{
-	return container_of(cpu->tlbs, struct tlb_state, tlb[0]);
-}
-
-static void entry_clear(struct tlb_entry *e, u64 slot)
-{
-	e->read = e->exec = tlb_never(slot << PAGE_SHIFT);
-	tlb_store(&e->write, tlb_never(slot << PAGE_SHIFT));
-}
-
-struct tlb *tlb_new(void)
-{
-	struct tlb_state *state = err_alloc(sizeof *state);
-
-	for (unsigned t = 0; t < TLB_COUNT; t++)
-		for (unsigned i = 0; i < TLB_SIZE; i++)
-			entry_clear(&state->tlb[t].entry[i], i);
-	for (unsigned i = 0; i < PHYS_SIZE; i++)
-		state->phys[i].gpa = ~0ull;
-	state->span.first = 1;
-	return state->tlb;
-}
-
-void tlb_free(struct tlb *tlbs)
-{
-	free(container_of(tlbs, struct tlb_state, tlb[0]));
-}
-
-void tlb_flush_all(struct cpu *cpu)
-{
-	struct tlb_state *state = tlb_state(cpu);
-
-	tlb_forget_windows(cpu);
-	cpu->fetch_version[0]++;
-	cpu->fetch_version[1]++;
-	cpu->fetch_local = false;
-	memset(cpu->jit.executed, 0, sizeof cpu->jit.executed);
-	for (unsigned t = 0; t < TLB_FILLED; t++)
-		for (unsigned i = 0; i < TLB_SIZE; i++)
-			entry_clear(&state->tlb[t].entry[i], i);
-	for (unsigned i = 0; i < PHYS_SIZE; i++)
-		state->phys[i].gpa = ~0ull;
-	state->span = (struct bus_span){.first = 1};
-	memset(state->large, 0, sizeof state->large);
-	state->huge = false;
-	state->local_count = 0;
-	cpu->statistics[STAT_TLB_FLUSH]++;
-}
-
-void tlb_flush(struct cpu *cpu)
-{
-	struct tlb_state *state = tlb_state(cpu);
-
-	tlb_forget_windows(cpu);
-	if (state->local_count == LOCAL_MAX) {
-		tlb_flush_all(cpu);
-		return;
-	}
-	cpu->fetch_version[1]++;
-	cpu->fetch_version[0] += cpu->fetch_local;
-	cpu->fetch_local = false;
-	for (u32 i = 0; i < state->local_count; i++) {
-		u32 slot = state->local[i] & (TLB_SIZE - 1);
-		entry_clear(&state->tlb[state->local[i] >> TLB_BITS].entry[slot], slot);
-	}
-	state->local_count = 0;
-	cpu->statistics[STAT_TLB_FLUSH]++;
-}
-
-static u64 *large_word(struct tlb_state *state, u64 linear, u64 *bit)
-{
-	u64 region = linear >> 21 & (LARGE_BITS - 1);
-
-	*bit = BIT(region & 63);
-	return &state->large[region >> 6];
-}
-
-void tlb_flush_page(struct cpu *cpu, u64 linear)
-{
-	struct tlb_state *state = tlb_state(cpu);
-	u64 bit, slot = linear >> PAGE_SHIFT & (TLB_SIZE - 1);
-
-	tlb_forget_windows(cpu);
-	if (cpu->jit.executed[linear >> (PAGE_SHIFT + 6) & 63] & BIT(linear >> PAGE_SHIFT & 63)) {
-		cpu->fetch_version[0]++;
-		cpu->fetch_version[1]++;
-	}
-	if (state->huge) {
-		tlb_flush_all(cpu);
-		return;
-	}
-	if (*large_word(state, linear, &bit) & bit) {
-		cpu->fetch_version[0]++;
-		cpu->fetch_version[1]++;
-		/* 4 MiB: the largest page that is not huge */
-		for (unsigned t = 0; t < TLB_FILLED; t++)
-			for (unsigned i = 0; i < TLB_SIZE; i++) {
-				struct tlb_entry *e = &state->tlb[t].entry[i];
-				if (!((e->read ^ linear) >> 22) || !((tlb_load(&e->write) ^ linear) >> 22) || !((e->exec ^ linear) >> 22))
-					entry_clear(e, i);
-			}
-		return;
-	}
-	for (unsigned t = 0; t < TLB_FILLED; t++)
-		entry_clear(&state->tlb[t].entry[slot], slot);
-}
-
-/* A window outlives what it was made for: another thread that puts its page under watch either finds it here, or had taken the
- * TLB's write entry away before, which is looked at last. */
-void tlb_keep_window(struct cpu *cpu, unsigned slot, u64 linear, const struct tlb_entry *e)
-{
-	struct jit_window *w = &cpu->jit.window[slot];
-	u64 page = linear & ~(u64)PAGE_OFFSET;
-
-	tlb_store(&w->none[1], ~0ull);
-	tlb_store(&w->tag, page);
-	tlb_store(&w->delta, tlb_load(&e->host) - page);
-	w->none[0] = page == e->read ? 0 : ~0ull;
-	cpu->jit.windows |= BIT(slot);
-	if (page != tlb_load(&e->write))
-		return;
-	tlb_store(&w->none[1], 0);
-	atomic_thread_fence(memory_order_seq_cst);
-	if (page != tlb_load(&e->write))
-		tlb_store(&w->none[1], ~0ull);
-}
-
-void tlb_use(struct cpu *cpu, struct tlb *tlb)
-{
-	u64 *stack = cpu->jit.stack, page;
-
-	if (tlb == cpu->tlb)
-		return;
-	/* each privilege has a stack of its own, and comes back to it */
-	if (cpu->tlb)
-		stack[cpu->tlb - cpu->tlbs] = cpu->jit.window[RSP].tag;
-	tlb_forget_windows(cpu);
-	cpu->tlb = tlb;
-	page = stack[tlb - cpu->tlbs];
-	if (page == tlb_load(&tlb_slot(tlb, page)->write))
-		tlb_keep_window(cpu, RSP, page, tlb_slot(tlb, page));
-}
-
-/* Any thread: all it does to an entry is to forbid writes, which is harmless should the entry have become another one. */
-void tlb_protect(struct cpu *cpu, u8 *hva_page)
-{
-	struct tlb_state *state = tlb_state(cpu);
-	bool found = false;
-
-	dirty_fence();
-	for (unsigned t = 0; t < TLB_FILLED; t++)
-		for (unsigned i = 0; i < TLB_SIZE; i++) {
-			struct tlb_entry *e = &state->tlb[t].entry[i];
-			if (likely((u8 *)tlb_load(&e->host) != hva_page) || tlb_load(&e->write) == tlb_never((u64)i << PAGE_SHIFT))
-				continue;
-			tlb_store(&e->write, tlb_never((u64)i << PAGE_SHIFT));
-			found = true;
-		}
-	dirty_fence();
-	for (unsigned i = 0; i < ARRAY_LEN(cpu->jit.window); i++) {
-		struct jit_window *w = &cpu->jit.window[i];
-		if (tlb_load(&w->none[1]) || (u8 *)(tlb_load(&w->tag) + tlb_load(&w->delta)) != hva_page)
-			continue;
-		tlb_store(&w->none[1], ~0ull);
-		found = true;
-	}
-	if (found)
-		quiet_wait(cpu);
-}
 
 /* Within what host_can_cas() grants. */
 static bool host_cas(u8 *p, u64 old, u64 value, unsigned size)
@@ -227,45 +30,9 @@ static bool host_cas(u8 *p, u64 old, u64 value, unsigned size)
 
 /* ---- physical pages ---- */
 
-/* The memory behind a physical page as far as it can be told without asking the bus, or NULL. */
-static const struct bus_page *phys_known(struct cpu *cpu, u64 gpa)
-{
-	struct tlb_state *state = tlb_state(cpu);
-	u64 page = gpa & ~(u64)PAGE_OFFSET, off = page - state->span.first;
-	struct phys_entry *e = &state->phys[gpa >> PAGE_SHIFT & (PHYS_SIZE - 1)];
-
-	if (likely(e->gpa == page))
-		return &e->page;
-	if (page < state->span.first || page > state->span.last)
-		return NULL;
-	e->gpa = page;
-	e->page = (struct bus_page){state->span.hva + off, state->span.watch + (off >> PAGE_SHIFT), state->span.writable};
-	return &e->page;
-}
-
-/* The memory behind a physical page, or NULL: a device, or nothing. The A20 mask has been applied. */
-static const struct bus_page *phys_page(struct cpu *cpu, u64 gpa)
-{
-	const struct bus_page *known = phys_known(cpu, gpa);
-	struct tlb_state *state = tlb_state(cpu);
-
-	if (likely(known != NULL))
-		return known;
-	if (!bus_span(cpu->bus, gpa, &state->span)) {
-		state->span = (struct bus_span){.first = 1};
-		return NULL;
-	}
-	return phys_known(cpu, gpa);
-}
-
-static bool watched(const struct bus_page *page)
-{
-	return page->watch && __atomic_load_n(page->watch, __ATOMIC_RELAXED);
-}
-
 u64 access_phys_read(struct cpu *cpu, u64 gpa, unsigned size)
 {
-	const struct bus_page *page = phys_page(cpu, gpa);
+	const struct bus_page *page = tlb_phys(cpu, gpa);
 
 	if (unlikely(!page))
 		return bus_read(cpu->bus, gpa, size);
@@ -275,24 +42,25 @@ u64 access_phys_read(struct cpu *cpu, u64 gpa, unsigned size)
 
 bool access_phys_known(struct cpu *cpu, u64 gpa, u64 *value)
 {
-	const struct bus_page *page = phys_known(cpu, gpa);
+	struct bus_page page;
 
-	if (page)
-		*value = __atomic_load_n((const u64 *)(page->hva + (gpa & PAGE_OFFSET)), __ATOMIC_RELAXED);
-	return page != NULL;
+	if (!tlb_phys_known(cpu, gpa, &page))
+		return false;
+	*value = __atomic_load_n((const u64 *)(page.hva + (gpa & PAGE_OFFSET)), __ATOMIC_RELAXED);
+	return true;
 }
 
 /* After a store to a page that had no write entry. */
 static void stored(struct cpu *cpu, const struct bus_page *page, u8 *hva, unsigned len)
 {
-	dirty_fence();
-	if (watched(page))
+	fence_light();
+	if (tlb_watched(page))
 		dirty_write(cpu->bus, hva, page->watch, len);
 }
 
 bool access_phys_cas(struct cpu *cpu, u64 gpa, u64 old, u64 value, unsigned size)
 {
-	const struct bus_page *page = phys_page(cpu, gpa);
+	const struct bus_page *page = tlb_phys(cpu, gpa);
 
 	if (!page || !page->writable)
 		return true; /* page tables in ROM or in a device: the bits have nowhere to go */
@@ -383,51 +151,23 @@ struct place {
 	const struct bus_page *page;
 };
 
-/* What a walk has found goes into the TLB. */
-static void enter(struct cpu *cpu, u64 linear, enum tlb_index as, const struct paging_page *found, const struct bus_page *page)
-{
-	struct tlb_state *state = tlb_state(cpu);
-	const struct paging_page walk = *found;
-	u64 bit;
-
-	cpu->statistics[STAT_TLB_FILL]++;
-	u64 slot = linear >> PAGE_SHIFT & (TLB_SIZE - 1), tag = linear & ~(u64)PAGE_OFFSET, never = tlb_never(linear);
-	struct tlb_entry *e = &state->tlb[as].entry[slot];
-	tlb_store(&e->write, never);
-	tlb_store(&e->host, (u64)page->hva);
-	e->read = walk.read ? tag : never;
-	e->exec = walk.exec ? tag : never;
-	cpu->fetch_local |= walk.exec && !walk.global && as != TLB_USER;
-	if (walk.write && walk.dirty && page->writable && !watched(page)) {
-		tlb_store(&e->write, tag);
-		dirty_fence();
-		if (unlikely(watched(page)))
-			tlb_store(&e->write, never);
-	}
-	if (!walk.global && state->local_count < LOCAL_MAX)
-		state->local[state->local_count++] = as << TLB_BITS | slot;
-	if (walk.shift > PAGE_SHIFT) {
-		*large_word(state, linear, &bit) |= bit;
-		if (walk.shift == 22)
-			*large_word(state, linear ^ (1 << 21), &bit) |= bit;
-		state->huge |= walk.shift > 22;
-	}
-}
-
 static void fill(struct cpu *cpu, u64 linear, enum access_kind kind, enum tlb_index as, struct place *place)
 {
 	struct paging_page walk;
 
-	paging_walk(cpu, linear, kind, as, &walk);
+	if (!tlb_recall(cpu, linear, kind, as, &walk)) {
+		paging_walk(cpu, linear, kind, as, &walk);
+		tlb_remember(cpu, linear, as, &walk);
+	}
 	place->gpa = walk.gpa & cpu->bus->a20_mask;
 	place->page = NULL;
 	place->hva = NULL;
 	if (!local_apic(cpu, place->gpa))
-		place->page = phys_page(cpu, place->gpa);
+		place->page = tlb_phys(cpu, place->gpa);
 	if (!place->page)
 		return;
 	place->hva = place->page->hva + (place->gpa & PAGE_OFFSET);
-	enter(cpu, linear, as, &walk, place->page);
+	tlb_enter(cpu, linear, as, &walk, place->page);
 }
 
 /* The TLB that current accesses fill, though cpu->tlb may be the empty one. */
@@ -440,7 +180,7 @@ static enum tlb_index current_tlb(const struct cpu *cpu)
 
 static void find(struct cpu *cpu, u64 linear, bool write, enum tlb_index as, struct place *place)
 {
-	struct tlb_entry *e = tlb_slot(&tlb_state(cpu)->tlb[as], linear);
+	struct tlb_entry *e = tlb_slot(&cpu->tlbs[as], linear);
 
 	if (linear - (write ? tlb_load(&e->write) : e->read) < PAGE_SIZE) {
 		/* a hit in RAM; only a split, watched or misaligned access comes here, or the empty TLB is in use */
@@ -454,18 +194,22 @@ static void find(struct cpu *cpu, u64 linear, bool write, enum tlb_index as, str
 
 bool access_refill(struct cpu *cpu, u64 linear, unsigned size, bool write)
 {
+	enum access_kind kind = write ? ACCESS_WRITE : ACCESS_READ;
 	enum tlb_index as = current_tlb(cpu);
 	struct paging_page walk;
-	const struct bus_page *page;
+	struct bus_page page;
 
-	if (cpu->tlb != &cpu->tlbs[as] || cpu->code_mode != CODE64 || (linear & PAGE_OFFSET) > PAGE_SIZE - size ||
-	    !mode_canonical(linear) || !paging_known(cpu, linear, write ? ACCESS_WRITE : ACCESS_READ, as, &walk))
+	if (cpu->tlb != &cpu->tlbs[as] || (linear & PAGE_OFFSET) > PAGE_SIZE - size || !mode_canonical(linear))
 		return false;
+	if (!tlb_recall(cpu, linear, kind, as, &walk)) {
+		if (!paging_known(cpu, linear, kind, as, &walk))
+			return false;
+		tlb_remember(cpu, linear, as, &walk);
+	}
 	u64 gpa = walk.gpa & cpu->bus->a20_mask;
-	page = gpa >> 24 == 0xfe ? NULL : phys_known(cpu, gpa); /* there may be the local APIC */
-	if (!page)
+	if (gpa >> 24 == 0xfe || !tlb_phys_known(cpu, gpa, &page)) /* there may be the local APIC */
 		return false;
-	enter(cpu, linear, as, &walk, page);
+	tlb_enter(cpu, linear, as, &walk, &page);
 	const struct tlb_entry *e = tlb_slot(cpu->tlb, linear);
 	return linear - (write ? e->write : e->read) < PAGE_SIZE;
 }
@@ -818,7 +562,7 @@ u8 *access_bulk(struct cpu *cpu, u64 linear, bool write, unsigned seg, u8 **watc
 
 void access_bulk_done(struct cpu *cpu, u8 *hva, unsigned len, u8 *watch)
 {
-	dirty_fence();
+	fence_light();
 	if (__atomic_load_n(watch, __ATOMIC_RELAXED))
 		dirty_write(cpu->bus, hva, watch, len);
 }
@@ -850,7 +594,7 @@ u64 ea_general(struct cpu *cpu, const struct insn *in, u64 sum, unsigned size, b
 u8 *access_fetch(struct cpu *cpu, u64 linear, u64 *gpa)
 {
 	enum tlb_index as = cpu->cpl == 3 ? TLB_USER : TLB_SUPER;
-	struct tlb_entry *e = tlb_slot(&tlb_state(cpu)->tlb[as], linear);
+	struct tlb_entry *e = tlb_slot(&cpu->tlbs[as], linear);
 	struct place place;
 
 	if (linear - e->exec < PAGE_SIZE)

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory access by instructions: the TLB's fast path inline, everything else in access.c. All raise faults as the manual says.
- *
- * Three TLBs by privilege: supervisor, user, and supervisor that may touch user pages although CR4.SMAP is set (EFLAGS.AC).
- * An entry never matches for writes while the page is clean, read-only or under watch, and never at all for device memory:
- * the fast path has one test, the slow path all the care. */
+/* Memory access by instructions: the TLB's fast path inline, everything else in access.c. All raise faults as the manual says. The
+ * fast path has one test, the slow path all the care. */
 #ifndef CPU_ACCESS_H
 #define CPU_ACCESS_H
 
@@ -11,42 +8,7 @@
 #include "cpu/guestmem.h"
 #include "cpu/insn.h"
 #include "cpu/mode.h"
-
-#define TLB_BITS 11
-#define TLB_SIZE (1u << TLB_BITS)
-
-struct tlb_entry {
-	u64 read, write; /* linear page address, or tlb_never() */
-	u64 host;        /* host address of the page's first byte */
-	u64 exec;        /* linear page address if instructions may be fetched */
-};
-/* TLB_EMPTY never holds anything: it sends every access to the slow path. */
-enum tlb_index { TLB_SUPER, TLB_USER, TLB_SUPER_AC, TLB_FILLED, TLB_EMPTY = TLB_FILLED, TLB_COUNT };
-struct tlb {
-	struct tlb_entry entry[TLB_SIZE];
-};
-
-/* A tag that no address using this slot can match: a page that belongs to the neighbouring slot. Addresses that use other slots but
- * are known to be canonical, or to have 32 bits, do not match it either. */
-static inline u64 tlb_never(u64 linear)
-{
-	return ((linear >> PAGE_SHIFT & (TLB_SIZE - 1)) * PAGE_SIZE ^ PAGE_SIZE) | BIT(63);
-}
-
-/* Members that other threads look at or change: `host`, and `write`, which they make tlb_never(). */
-static always_inline u64 tlb_load(const u64 *member)
-{
-	return __atomic_load_n(member, __ATOMIC_RELAXED);
-}
-static always_inline void tlb_store(u64 *member, u64 value)
-{
-	__atomic_store_n(member, value, __ATOMIC_RELAXED);
-}
-
-static always_inline struct tlb_entry *tlb_slot(struct tlb *tlb, u64 linear)
-{
-	return &tlb->entry[linear >> PAGE_SHIFT & (TLB_SIZE - 1)];
-}
+#include "cpu/tlb.h"
 
 /* Slow paths (access.c): misses, page crossings, devices, watched pages, breakpoints, alignment checks. */
 u64 access_read(struct cpu *cpu, u64 linear, unsigned size, unsigned seg);
@@ -216,15 +178,6 @@ void stack_inner_write(struct cpu *cpu, u64 linear, u64 value, unsigned size);
 void stack_inner_check(struct cpu *cpu, u64 linear, unsigned len);
 
 /* ---- translation and maintenance (paging.c, access.c) ---- */
-enum access_kind { ACCESS_READ, ACCESS_WRITE, ACCESS_EXEC };
-/* What a page walk finds. */
-struct paging_page {
-	u64 gpa;       /* of the address asked for */
-	u8 shift;      /* page size: 12, 21, 22, 30 */
-	bool read, write, exec; /* allowed for the privilege asked for */
-	bool global;
-	bool dirty;    /* the dirty bit is set: a write needs no further walk */
-};
 /* Linear to physical with the rights of a TLB index's privilege; sets accessed/dirty bits; raises #PF. */
 void paging_walk(struct cpu *cpu, u64 linear, enum access_kind kind, enum tlb_index as, struct paging_page *page);
 /* In 4-level paging, if nothing has to be asked of the bus, written or raised; else false. */
@@ -242,28 +195,5 @@ bool paging_load_pdptes(struct cpu *cpu, u64 cr3);
 /* The host address of the instruction bytes at a linear address, or NULL where there is no memory (then *gpa tells where).
  * Raises #PF and #GP. */
 u8 *access_fetch(struct cpu *cpu, u64 linear, u64 *gpa);
-
-/* A translator's own entries are good no longer: the TLB they were made from has changed, or another one is used. */
-static always_inline void tlb_forget_windows(struct cpu *cpu)
-{
-	for (; cpu->jit.windows; cpu->jit.windows &= cpu->jit.windows - 1) {
-		struct jit_window *w = &cpu->jit.window[__builtin_ctz(cpu->jit.windows)];
-		w->none[0] = ~0ull;
-		tlb_store(&w->none[1], ~0ull);
-	}
-}
-
-/* Make one of an entry of the TLB in use. */
-void tlb_keep_window(struct cpu *cpu, unsigned slot, u64 linear, const struct tlb_entry *e);
-
-struct tlb *tlb_new(void);
-void tlb_free(struct tlb *tlbs);
-/* Another privilege: its TLB is in use from now on. */
-void tlb_use(struct cpu *cpu, struct tlb *tlb);
-/* A host page came under watch: no write entry may lead to it any more. */
-void tlb_protect(struct cpu *cpu, u8 *hva_page);
-void tlb_flush_all(struct cpu *cpu);    /* everything, globals too */
-void tlb_flush(struct cpu *cpu);        /* all but global pages (MOV CR3) */
-void tlb_flush_page(struct cpu *cpu, u64 linear); /* INVLPG */
 
 #endif

@@ -3,7 +3,7 @@
  * (mode changes), 4.4.1 (PDPTEs), 4.10.4 (what invalidates the TLB), 18.2 (debug registers); vol. 2 for each instruction.
  *
  * Not implemented: 5-level paging, protection keys, CET, VMX; the bits of CR4 for them are reserved. AMD's LOCK MOV CR0 for
- * CR8. The TLB has no PCID tags: every change of CR3 flushes what is not global. */
+ * CR8. */
 #include "cpu/control.h"
 
 #include <Zydis/Mnemonic.h>
@@ -86,9 +86,11 @@ bool control_set_cr3(struct cpu *cpu, u64 value)
 	}
 	if (uses_pdptes(cpu->cr0, cpu->cr4, cpu->efer) && !paging_load_pdptes(cpu, value))
 		return false;
-	keep &= value == cpu->cr3;
+	u64 before = cpu->cr3;
 	cpu->cr3 = value;
-	if (!keep)
+	if (cpu->cr4 & CR4_PCIDE)
+		tlb_switch(cpu, before & CR3_PCID, value & CR3_PCID, keep);
+	else
 		tlb_flush(cpu);
 	return true;
 }

@@ -175,6 +175,7 @@ struct cpu_watch;
 
 /* What translated code (jit/) keeps at hand. */
 struct jit_target;
+#define EXECUTED_MASK 0x7fff
 struct cpu_jit {
 	struct cpu *self;    /* for code that reaches the CPU through a segment register */
 	void *state;         /* struct jit; NULL: no translator */
@@ -182,7 +183,7 @@ struct cpu_jit {
 	void (*killed)(struct cpu *cpu, struct block *block);
 	void (*free)(struct cpu *cpu); /* with the CPU; NULL: nothing */
 	struct jit_target *targets; /* where RIPs lead: TARGETS of them */
-	u64 executed[64];    /* a filter of the pages that targets lie in: bits by page number */
+	u64 executed[(EXECUTED_MASK + 1) / 64]; /* a filter of the pages that targets lie in: bits by page number */
 	/* Translated code's own TLB entries by base register: where [tag, tag + PAGE_SIZE) lies, good until tlb_forget_windows(); and
 	 * what is good within a translation only. */
 	struct jit_window {
@@ -269,8 +270,8 @@ struct cpu {
 	bool debugger;   /* a debugger wants to see every instruction (set from outside, then mode_update()) */
 
 	/* ---- runtime of the engines ---- */
-	/* Counts the changes that may have led instruction fetches elsewhere; [1]: of user mode. */
-	u64 fetch_version[2];
+	/* Names what instruction fetches lead to: another one after each change, never one of before; [1]: of user mode. */
+	u64 fetch_version[2], fetch_versions; /* the last one given */
 	bool fetch_local;              /* supervisor code may have been fetched through pages that are not global */
 	struct tlb *tlb;               /* the one for the current privilege (access.h) */
 	const struct insn *cur;        /* being executed: what a fault is charged to */

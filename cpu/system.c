@@ -126,14 +126,15 @@ OP_END(invpcid)
 		exception_gp(cpu, 0);
 	if (type == INVPCID_ADDRESS && !mode_canonical(linear))
 		exception_gp(cpu, 0);
-	/* The TLB holds translations of the current PCID only (control.c). */
 	bool current = pcid == ((cpu->cr4 & CR4_PCIDE) ? cpu->cr3 & CR3_PCID : 0);
 	if (type == INVPCID_ALL)
 		tlb_flush_all(cpu);
-	else if (type == INVPCID_ALL_BUT_GLOBAL || (type == INVPCID_CONTEXT && current))
+	else if (type == INVPCID_ALL_BUT_GLOBAL)
 		tlb_flush(cpu);
 	else if (type == INVPCID_ADDRESS && current)
 		tlb_flush_page(cpu, linear);
+	else /* one address of another space: more than asked for */
+		tlb_flush_pcid(cpu, pcid);
 	cpu->rip = insn_next_rip(cpu, in);
 }
 

@@ -131,8 +131,7 @@ void cache_flush(struct cpu *cpu)
 	free_all(cpu, jit);
 	enter_region(jit, 0);
 	jit->full = false;
-	jit->space[0].version = jit->space[1].version = ~0ull;
-	memset(jit->legacy_space, 0, sizeof jit->legacy_space);
+	memset(jit->space, 0, sizeof jit->space);
 	jit->flushes++;
 }
 
@@ -180,7 +179,7 @@ void cache_bind(struct cpu *cpu, struct exit_record *exit, struct translation *t
 	if (exit->guard) {
 		/* what an address leads to is looked at when its page is flushed: see tlb_flush_page() */
 		cache_space(cpu);
-		u64 key = (cpu->rip - exit->off) ^ cpu->jit.space, page = code_linear(cpu) >> PAGE_SHIFT & (64 * 64 - 1);
+		u64 key = (cpu->rip - exit->off) ^ cpu->jit.space, page = code_linear(cpu) >> PAGE_SHIFT & EXECUTED_MASK;
 		cpu->jit.executed[page >> 6] |= BIT(page & 63);
 		memcpy(exit->guard, &key, 8);
 		emit_patch(&jit->emit, exit->miss, exit->other);
@@ -196,53 +195,41 @@ void cache_bind(struct cpu *cpu, struct exit_record *exit, struct translation *t
 	jit->bound++;
 }
 
-static u64 new_space(struct cpu *cpu, struct jit *jit)
+/* The numbers are used up: forget whatever was found under one. */
+static void begin_spaces(struct cpu *cpu, struct jit *jit)
 {
-	if (++jit->spaces > 0x7fff) { /* half of 16 bits: the key of no canonical RIP equals that of one that is not */
-		memset(cpu->jit.targets, 0, sizeof *cpu->jit.targets << TARGET_BITS);
-		jit->space[0].version = jit->space[1].version = ~0ull;
-		memset(jit->legacy_space, 0, sizeof jit->legacy_space);
-		jit->spaces = 1;
-	}
-	return jit->spaces;
-}
-
-/* Outside 64-bit code a RIP leads elsewhere with every base of CS; the number 0 is never given out. */
-static u64 legacy_space(struct cpu *cpu, struct jit *jit)
-{
-	bool user = cpu->cpl == 3;
-	u64 base = cpu->seg[SEG_CS].base, version = cpu->fetch_version[user];
-	u8 key = cpu->block_key | user << 7;
-	struct legacy_space *s = &jit->legacy_space[(base >> 4 ^ base >> 10 ^ base >> 16 ^ key ^ user) % LEGACY_SPACES];
-
-	if (!s->number || s->version != version || s->base != base || s->key != key) {
-		u64 number = new_space(cpu, jit);
-		*s = (struct legacy_space){.version = version, .base = base, .key = key, .number = number};
-	}
-	return s->number;
+	memset(cpu->jit.targets, 0, sizeof *cpu->jit.targets << TARGET_BITS);
+	memset(jit->space, 0, sizeof jit->space);
+	jit->spaces = 0;
+	for (unsigned i = 0; i < REGIONS; i++)
+		for (struct translation *t = jit->region[i].all; t; t = t->next)
+			for (unsigned k = 0; k < t->exits; k++)
+				if (t->exit[k].to && t->exit[k].guard)
+					unbind(jit, &t->exit[k]);
 }
 
 void cache_space(struct cpu *cpu)
 {
 	struct jit *jit = cpu->jit.state;
-	bool user = cpu->cpl == 3;
+	bool user = cpu->cpl == 3, legacy = cpu->code_mode != CODE64;
+	u64 version = cpu->fetch_version[user];
+	/* outside 64-bit code a RIP leads elsewhere with every base of CS */
+	u64 base = legacy ? cpu->seg[SEG_CS].base : 0;
+	u8 key = (legacy ? cpu->block_key : CODE64) | user << 7;
+	struct jit_space *s = &jit->space[(version ^ base >> 4 ^ base >> 10 ^ base >> 16 ^ key ^ user) % SPACES];
 
-	if (cpu->code_mode != CODE64) {
-		cpu->jit.space = legacy_space(cpu, jit) << 48;
-		return;
+	if (!s->number || s->version != version || s->base != base || s->key != key) {
+		if (jit->spaces == 0x7fff) /* half of 16 bits: the key of no canonical RIP equals that of one that is not */
+			begin_spaces(cpu, jit);
+		*s = (struct jit_space){.version = version, .base = base, .key = key, .number = ++jit->spaces};
 	}
-	if (jit->space[user].version != cpu->fetch_version[user]) {
-		u64 number = new_space(cpu, jit);
-		jit->space[user].version = cpu->fetch_version[user];
-		jit->space[user].number = number;
-	}
-	cpu->jit.space = jit->space[user].number << 48;
+	cpu->jit.space = s->number << 48;
 }
 
 void cache_target(struct cpu *cpu, const struct block *block)
 {
 	u32 rip = cpu->rip;
-	u64 page = code_linear(cpu) >> PAGE_SHIFT & (64 * 64 - 1);
+	u64 page = code_linear(cpu) >> PAGE_SHIFT & EXECUTED_MASK;
 	struct jit_target *target = &cpu->jit.targets[(rip >> TARGET_BITS ^ rip) & ((1 << TARGET_BITS) - 1)];
 
 	*target = (struct jit_target){.key = rip ^ cpu->jit.space, .entry = block->entry, .page = cpu->gpr[GPR_PAGE]};

@@ -125,7 +125,7 @@ struct code_region {
 	size_t hot_used, cold_used; /* for `info jit`, while another one is being filled */
 };
 
-#define LEGACY_SPACES 64
+#define SPACES 64
 struct jit {
 	u8 *code;          /* where it is written */
 	i64 exec;          /* to where it runs */
@@ -139,11 +139,10 @@ struct jit {
 	struct block *scratch; /* cpu->block while the interpreter runs one instruction */
 	bool full;
 	bool counting;       /* translations count instructions, and stop at cpu->stop_at */
-	struct { u64 version, number; } space[2]; /* of supervisor and user mode */
-	struct legacy_space { /* of 16- and 32-bit code, by all that what a RIP leads to depends on */
-		u64 version, base, number;
+	struct jit_space { /* by all that what a RIP leads to depends on */
+		u64 version, base, number; /* number 0: none */
 		u8 key;          /* the block key, bit 7: user mode */
-	} legacy_space[LEGACY_SPACES];
+	} space[SPACES];
 	u64 spaces;          /* numbers given out */
 	/* counted for `info jit` */
 	u64 translations, flushes, evictions, bound, kills, entered, unbound, faults, cold_blocks, cold_insns, refills, opened;

@@ -231,10 +231,10 @@ static void build_dispatch(struct jit *jit, struct emit *e)
 	emit_store(e, rm_base(S0, offsetof(struct jit_target, entry)), S1);
 	emit_load(e, H_RCX, PAGE_GPR);
 	emit_store(e, rm_base(S0, offsetof(struct jit_target, page)), H_RCX);
-	/* note the page: bit number (RIP >> 12) mod 4096 */
+	/* note the page: see tlb_flush_page() */
 	emit_op(e, 0, MAP_1, 0xc1, 5, rm_reg(H_RCX));
 	emit_byte(e, PAGE_SHIFT);
-	emit_alu_imm(e, false, 4, rm_reg(H_RCX), 64 * 64 - 1);
+	emit_alu_imm(e, false, 4, rm_reg(H_RCX), EXECUTED_MASK);
 	emit_op(e, OP_W, MAP_0F, 0xab, H_RCX, CPU(jit.executed)); /* bts */
 	emit_load(e, H_RCX, CPU(jit.tmp));
 	emit_op(e, 0, MAP_1, 0xff, 4, rm_reg(S1));
