@@ -120,6 +120,16 @@ void emit_mov32(struct emit *e, unsigned to, unsigned from)
 	emit_op(e, 0, MAP_1, 0x8b, to, rm_reg(from));
 }
 
+void emit_rorx(struct emit *e, unsigned to, unsigned from, unsigned count)
+{
+	emit_byte(e, 0xc4);
+	emit_byte(e, (~to >> 3 & 1) << 7 | 0x40 | (~from >> 3 & 1) << 5 | MAP_0F3A);
+	emit_byte(e, 0xfb); /* W, no third operand, F2 */
+	emit_byte(e, 0xf0);
+	emit_byte(e, 0xc0 | (to & 7) << 3 | (from & 7));
+	emit_byte(e, count);
+}
+
 void emit_load(struct emit *e, unsigned reg, struct rm from)
 {
 	emit_op(e, OP_W, MAP_1, 0x8b, reg, from);

@@ -29,7 +29,7 @@ static inline struct rm rm_indexed(unsigned base, unsigned index, i32 disp)
 	return (struct rm){RM_INDEXED, base, index, disp};
 }
 
-enum op_map { MAP_1, MAP_0F, MAP_0F38, MAP_0F3A };
+enum op_map { MAP_1, MAP_0F, MAP_0F38, MAP_0F3A }; /* numbered as VEX does */
 enum op_flag {
 	OP_W = 1,        /* REX.W */
 	OP_66 = 2, OP_F2 = 4, OP_F3 = 8, OP_LOCK = 16,
@@ -49,6 +49,7 @@ void emit_load(struct emit *e, unsigned reg, struct rm from);  /* 64 bits */
 void emit_store(struct emit *e, struct rm to, unsigned reg);   /* 64 bits */
 void emit_imm64(struct emit *e, unsigned reg, u64 value);
 void emit_imm32(struct emit *e, unsigned reg, u32 value);   /* zero-extended */
+void emit_rorx(struct emit *e, unsigned to, unsigned from, unsigned count); /* 64 bits, touches no flag; BMI2 */
 /* op reg, imm32 of the 81 group (ext: 0 add, 1 or, 4 and, 5 sub, 7 cmp). */
 void emit_alu_imm(struct emit *e, bool wide, unsigned ext, struct rm rm, i32 imm);
 

@@ -9,7 +9,7 @@
 enum hostcpu_feature {
 	HOST_SSE3 = 0, HOST_PCLMULQDQ = 1, HOST_SSSE3 = 9, HOST_SSE4_2 = 20, HOST_MOVBE = 22, HOST_POPCNT = 23, HOST_AES = 25,
 	HOST_OSXSAVE = 27,
-	HOST_BMI1 = 32 + 3, HOST_ADX = 32 + 19, HOST_SHA = 32 + 29,
+	HOST_BMI1 = 32 + 3, HOST_BMI2 = 32 + 8, HOST_ADX = 32 + 19, HOST_SHA = 32 + 29,
 	HOST_LZCNT = 64 + 5,
 };
 bool hostcpu_has(enum hostcpu_feature feature);

@@ -2,7 +2,7 @@
 /* Instructions that touch registers, flags and one memory operand: the same opcode again, with the registers and the address that
  * stand for the guest's. A table says which ones, and what they do with the flags.
  *
- * NOT IMPLEMENTED: (these run in the interpreter) AH..BH operands, x87, MMX, string instructions, everything of the system. */
+ * NOT IMPLEMENTED: (these run in the interpreter) AH..BH operands where the host has no BMI2, x87, MMX, string instructions, everything of the system. */
 #include "cpu/flags.h"
 #include "jit/x64/hostcpu.h"
 #include "jit/x64/x64.h"
@@ -113,17 +113,33 @@ static bool unaligned(const ZydisDecodedInstruction *z)
 	return z->mnemonic == M(MOVUPS) || z->mnemonic == M(MOVUPD) || z->mnemonic == M(MOVDQU) || z->mnemonic == M(LDDQU);
 }
 
-/* A register operand as far as it can be rewritten: -1: no; else its number, *vector says of which file. */
-static int operand_register(const ZydisDecodedOperand *op, bool *vector)
-{
-	unsigned id = ZydisRegisterGetId(op->reg.value);
+/* A register operand of the instruction to be emitted. */
+struct place {
+	const ZydisDecodedOperand *op;
+	int guest;       /* its number; -1: none */
+	bool vector;
+	bool high;       /* AH..BH */
+	bool write_back; /* to memory */
+	bool rotated;    /* its home: the high byte is the lowest */
+};
 
-	*vector = false;
-	switch (ZydisRegisterGetClass(op->reg.value)) {
-	case ZYDIS_REGCLASS_GPR8: return id < 4 ? (int)id : id < 8 ? -1 : (int)id - 4;
-	case ZYDIS_REGCLASS_GPR16: case ZYDIS_REGCLASS_GPR32: case ZYDIS_REGCLASS_GPR64: return id;
-	case ZYDIS_REGCLASS_XMM: *vector = true; return id;
-	default: return -1;
+/* As far as it can be rewritten: else false. */
+static bool place_find(struct place *p)
+{
+	unsigned id = ZydisRegisterGetId(p->op->reg.value);
+
+	p->guest = -1;
+	p->vector = p->high = false;
+	if (p->op->type != ZYDIS_OPERAND_TYPE_REGISTER)
+		return false;
+	switch (ZydisRegisterGetClass(p->op->reg.value)) {
+	case ZYDIS_REGCLASS_GPR8:
+		p->high = id >= 4 && id < 8;
+		p->guest = id < 4 ? id : id - 4;
+		return !p->high || hostcpu_has(HOST_BMI2);
+	case ZYDIS_REGCLASS_GPR16: case ZYDIS_REGCLASS_GPR32: case ZYDIS_REGCLASS_GPR64: p->guest = id; return true;
+	case ZYDIS_REGCLASS_XMM: p->vector = true; p->guest = id; return true;
+	default: return false;
 	}
 }
 
@@ -180,19 +196,23 @@ static void flags_after(struct context *c, enum kind kind)
 		flags_written(c);
 }
 
-/* A register operand of the instruction to be emitted. */
-struct place {
-	const ZydisDecodedOperand *op;
-	int guest;       /* its number */
-	bool vector;
-	bool write_back; /* to memory */
-};
+static bool writes(const struct place *p)
+{
+	return p->op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
+}
 
-/* Into a host register: its own, or the scratch one. */
+/* Into a host register: its own, or the scratch one. AH..BH become the lowest byte without touching a flag: a copy, or, to be
+ * written, the register itself. All four have homes. */
 static unsigned place_register(struct context *c, struct place *p, unsigned scratch)
 {
 	if (p->vector)
 		return p->guest;
+	if (p->high) {
+		p->rotated = writes(p);
+		unsigned to = p->rotated ? x64_home[p->guest] : scratch;
+		emit_rorx(c->e, to, x64_home[p->guest], 8);
+		return to;
+	}
 	if (x64_home[p->guest] != NO_HOME)
 		return x64_home[p->guest];
 	bool bits = c->z.mnemonic == M(BSF) || c->z.mnemonic == M(BSR); /* of 0 they write nothing */
@@ -208,6 +228,37 @@ static void place_done(struct context *c, const struct place *p, unsigned scratc
 {
 	if (p->write_back)
 		emit_store(c->e, x64_gpr(p->guest), scratch);
+	if (p->rotated)
+		emit_rorx(c->e, x64_home[p->guest], x64_home[p->guest], 56);
+}
+
+/* Both operands are registers of the same number, and one is AH..BH: that one's register is in *reg_field and *where. False: left to
+ * the interpreter. */
+static bool place_pair(struct context *c, struct place *reg, struct place *rm, unsigned *reg_field, struct rm *where)
+{
+	if (writes(reg) && writes(rm))
+		return false;
+	struct place *high = rm->high ? rm : reg, *low = rm->high ? reg : rm;
+	if (low->high) {
+		*reg_field = place_register(c, writes(rm) ? rm : reg, S0);
+		*where = rm_reg(*reg_field);
+		return true;
+	}
+	unsigned other = x64_home[low->guest];
+	if (writes(high)) { /* the other one is gone then */
+		emit_mov(c->e, S0, other);
+		other = S0;
+	}
+	unsigned is_high = place_register(c, high, S1);
+	*reg_field = reg->high ? is_high : other;
+	*where = rm_reg(rm->high ? is_high : other);
+	return true;
+}
+
+static bool addressed_by(const ZydisDecodedOperand *op, const struct place *p)
+{
+	return (op->mem.base != ZYDIS_REGISTER_NONE && ZydisRegisterGetId(op->mem.base) == p->guest) ||
+	       (op->mem.index != ZYDIS_REGISTER_NONE && ZydisRegisterGetId(op->mem.index) == p->guest);
 }
 
 /* op AL/AX/EAX/RAX, immediate: the accumulator is elsewhere, so it takes the long form. */
@@ -233,10 +284,7 @@ static bool opcode_register(struct context *c, unsigned flags)
 	bool bswap = z->mnemonic == M(BSWAP), byte = !bswap && z->opcode < 0xb8;
 	struct place p = {.op = &c->op[0]};
 
-	if (!bswap && z->mnemonic != M(MOV))
-		return false;
-	p.guest = operand_register(p.op, &p.vector);
-	if (p.guest < 0 || (bswap && z->operand_width == 16))
+	if ((!bswap && z->mnemonic != M(MOV)) || !place_find(&p) || (bswap && z->operand_width == 16))
 		return false;
 	unsigned r = place_register(c, &p, S0);
 	c->keep = true;
@@ -284,10 +332,10 @@ static bool modrm(struct context *c, enum kind kind, unsigned flags)
 
 	if (!rm.op || !opcode_map(z, &map))
 		return false;
-	if (reg.op && (reg.op->type != ZYDIS_OPERAND_TYPE_REGISTER || (reg.guest = operand_register(reg.op, &reg.vector)) < 0))
+	if (reg.op && !place_find(&reg))
 		return false;
 	bool memory = rm.op->type == ZYDIS_OPERAND_TYPE_MEMORY;
-	if (!memory && (rm.op->type != ZYDIS_OPERAND_TYPE_REGISTER || (rm.guest = operand_register(rm.op, &rm.vector)) < 0))
+	if (memory ? reg.high && writes(&reg) && addressed_by(rm.op, &reg) : !place_find(&rm))
 		return false;
 	unsigned size = rm.op->size / 8;
 	if (memory && size != 1 && size != 2 && size != 4 && size != 8 && size != 16)
@@ -300,11 +348,17 @@ static bool modrm(struct context *c, enum kind kind, unsigned flags)
 		return false;
 	if (kinds[z->mnemonic] == K_NONE) /* also where only MXCSR counts: CVTSD2SI r, m */
 		rewrite_need_vectors(c);
-	if (memory) {
-		if (!memory_operand(c, rm.op, size, rm.op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE, size == 16 && !unaligned(z)))
+	if (rm.high && rm.guest == RCX && (z->opcode == 0xd2 || z->opcode == 0xd3)) /* the count is in CL */
+		return false;
+	bool pair = (rm.high || reg.high) && reg.guest == rm.guest;
+	if (pair) {
+		if (!place_pair(c, &reg, &rm, &reg_field, &where))
+			return false;
+	} else if (memory) {
+		if (!memory_operand(c, rm.op, size, writes(&rm), size == 16 && !unaligned(z)))
 			return false;
 		where = c->at;
-	} else if (!rm.vector && x64_home[rm.guest] == NO_HOME && !bits && !(rm.op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)) {
+	} else if (!rm.vector && x64_home[rm.guest] == NO_HOME && !bits && !writes(&rm)) {
 		where = x64_gpr(rm.guest);
 	} else {
 		where = rm_reg(place_register(c, &rm, S0));
@@ -313,9 +367,9 @@ static bool modrm(struct context *c, enum kind kind, unsigned flags)
 	bool only_loaded = memory && kind == K_PLAIN && reg.op && !reg.vector && reg.op->size >= 32 &&
 	                   !(reg.op->actions & ZYDIS_OPERAND_ACTION_MASK_READ);
 	unsigned scratch = only_loaded ? S0 : S1;
-	if (reg.op)
+	if (reg.op && !pair)
 		reg_field = place_register(c, &reg, scratch);
-	c->keep = reg_field != S1 || reg.vector || !reg.op;
+	c->keep = (reg_field != S1 || reg.vector || !reg.op) && !pair;
 	flags_before(c, kind);
 	if (reg.op && !reg.vector && reg.op->size == 8)
 		flags |= OP_BYTE_REG;

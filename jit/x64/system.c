@@ -80,6 +80,51 @@ static bool pushf(struct context *c)
 	return true;
 }
 
+/* Selectors: 0 in all other bits of the register, if they are written at all. */
+static bool store_selector(struct context *c)
+{
+	unsigned seg = ZydisRegisterGetId(c->op[1].reg.value), g = ZydisRegisterGetId(c->op[0].reg.value);
+	struct rm selector = CPU_AT(offsetof(struct cpu, seg) + seg * sizeof(struct seg) + offsetof(struct seg, selector));
+
+	if (c->op[1].type != ZYDIS_OPERAND_TYPE_REGISTER || ZydisRegisterGetClass(c->op[1].reg.value) != ZYDIS_REGCLASS_SEGMENT ||
+	    c->op[0].type != ZYDIS_OPERAND_TYPE_REGISTER || x64_home[g] == NO_HOME)
+		return false;
+	if (c->z.operand_width == 16)
+		emit_op(c->e, OP_66, MAP_1, 0x8b, x64_home[g], selector);
+	else
+		emit_op(c->e, 0, MAP_0F, 0xb7, x64_home[g], selector);
+	c->keep = true;
+	return true;
+}
+
+/* RDFSBASE, RDGSBASE, WRFSBASE, WRGSBASE. */
+static bool segment_base(struct context *c, unsigned seg, bool write)
+{
+	struct emit *e = c->e;
+	struct rm base = CPU_AT(offsetof(struct cpu, seg) + seg * sizeof(struct seg) + offsetof(struct seg, base));
+	struct rm g = x64_gpr(ZydisRegisterGetId(c->op[0].reg.value));
+
+	if (c->z.operand_width != 64)
+		return false;
+	flags_clobber(c);
+	emit_op(e, 0, MAP_1, 0xf7, 0, CPU(cr4)); /* test */
+	emit_u32(e, CR4_FSGSBASE);
+	memory_slow_if(c, CC_E);
+	emit_load(e, S0, write ? g : base);
+	if (write) { /* canonical? */
+		emit_mov(e, S1, S0);
+		emit_op(e, OP_W, MAP_1, 0xc1, 4, rm_reg(S1)); /* shl */
+		emit_byte(e, 16);
+		emit_op(e, OP_W, MAP_1, 0xc1, 7, rm_reg(S1)); /* sar */
+		emit_byte(e, 16);
+		emit_op(e, OP_W, MAP_1, 0x3b, S1, rm_reg(S0));
+		memory_slow_if(c, CC_NE);
+	}
+	emit_store(e, write ? base : g, S0);
+	c->keep = !write;
+	return true;
+}
+
 bool system_goes_on(const struct jit *jit, unsigned mnemonic)
 {
 	return jit_options.system && (mnemonic == M(CLI) || (mnemonic == M(STI) && !jit->counting));
@@ -94,6 +139,11 @@ bool system_rewrite(struct context *c)
 	case M(STI): return sti(c);
 	case M(SWAPGS): return swapgs(c);
 	case M(PUSHFQ): return pushf(c);
+	case M(MOV): return store_selector(c);
+	case M(RDFSBASE): return segment_base(c, SEG_FS, false);
+	case M(RDGSBASE): return segment_base(c, SEG_GS, false);
+	case M(WRFSBASE): return segment_base(c, SEG_FS, true);
+	case M(WRGSBASE): return segment_base(c, SEG_GS, true);
 	default: return false;
 	}
 }
