@@ -172,6 +172,7 @@ bool interp_attend(struct cpu *cpu, enum engine_stop *result)
 	atomic_store_explicit(&cpu->kick, 0, memory_order_seq_cst);
 	if (atomic_load(&cpu->request) & CPU_REQ_STOP) {
 		cpu_unrequest(cpu, CPU_REQ_STOP);
+		atomic_store_explicit(&cpu->kick, 1, memory_order_relaxed); /* what else is requested waits for the next run */
 		*result = ENGINE_STOPPED;
 		return false;
 	}
