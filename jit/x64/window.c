@@ -231,19 +231,21 @@ void window_close(struct context *c)
 		c->window[i].live = false;
 }
 
-/* The range that accesses from one on will touch. Returns how many there are. */
-static unsigned range(const struct context *c, unsigned first, unsigned id, i32 *lo, i32 *hi)
+/* The range that an access and those from its instruction on will touch. Returns how many they are. */
+static unsigned range(const struct context *c, unsigned first, const struct access *with, i32 *lo, i32 *hi)
 {
 	unsigned n = 0;
 
+	*lo = with->off;
+	*hi = with->off + with->size;
 	for (unsigned i = first; i < c->insns; i++)
 		for (unsigned k = 0; k < 2; k++) {
 			const struct access *a = &c->access[i][k];
 			i32 l = MIN(*lo, a->off), h = MAX(*hi, a->off + a->size);
-			if (!a->size || a->id != id || (n && h - l > SPAN_MAX))
+			if (!a->size || a->id != with->id || h - l > SPAN_MAX)
 				continue;
-			*lo = n ? l : a->off;
-			*hi = n ? h : a->off + a->size;
+			*lo = l;
+			*hi = h;
 			n++;
 		}
 	return n;
@@ -368,8 +370,8 @@ bool window_access(struct context *c, unsigned which, unsigned g, i64 disp, bool
 			align(c, a, g, disp);
 		delta(c->e, w, w - c->window);
 	} else {
-		i32 lo = 0, hi = 0;
-		unsigned n = range(c, c->index, a->id, &lo, &hi);
+		i32 lo, hi;
+		unsigned n = range(c, c->index, a, &lo, &hi);
 		bool keep = jit_options.keep && (g == RSP || (a->id <= 16 && (c->steady >> (a->id - 1) & 1)));
 		if ((n < 2 && !keep) || c->opens == OPENS_MAX)
 			return false;
@@ -404,14 +406,15 @@ void window_note(struct context *c, struct slow *s)
 	s->first = c->rechecks;
 	for (unsigned slot = 0; slot < 16; slot++) {
 		struct window *w = &c->window[slot];
-		i32 lo = 0, hi = 0;
+		const struct access covered = {.id = w->id, .off = w->lo, .size = w->hi - w->lo};
+		i32 lo, hi;
 		int g = -1;
 		if (!w->live)
 			continue;
 		for (unsigned i = 0; i < 16 && g < 0; i++)
 			if (c->value[i].id == w->id)
 				g = i;
-		if (g < 0 || c->rechecks == ARRAY_LEN(c->recheck) || !range(c, c->index + 1, w->id, &lo, &hi)) {
+		if (g < 0 || c->rechecks == ARRAY_LEN(c->recheck) || !range(c, c->index + 1, &covered, &lo, &hi)) {
 			w->live = false;
 			continue;
 		}

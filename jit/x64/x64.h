@@ -56,7 +56,7 @@ enum { ACCESS_OPERAND_, ACCESS_STACK };
 struct access {
 	u16 id;
 	i32 off;
-	u8 size;         /* 0: none, or not at a known distance from a register */
+	u16 size;        /* 0: none, or not at a known distance from a register */
 	bool write;
 };
 #define OPENS_MAX 8  /* windows opened in a translation */

@@ -115,12 +115,24 @@ class Graphical:
         print(f'ok: {step}: the bar is at {self.bar(picture)}')
         return self.bar(picture)[0], picture
 
+    def steer(self, key, step, passes):
+        """Press a key until it has done what it should: the window is drawn before it takes keys."""
+        looks = 0
+
+        def moved(y, picture):
+            nonlocal looks
+            if passes(y, picture):
+                return True
+            if looks % 10 == 0:
+                self.m.key(key)
+            looks += 1
+            return False
+        self.screen(step, moved)
+
     def run(self):
         at, language = self.screen('language', lambda y, p: True)
-        self.m.key('down')
-        self.screen('language-down', lambda y, p: y > at)
-        self.m.key('up')
-        self.screen('language-back', lambda y, p: y == at)
+        self.steer('down', 'language-down', lambda y, p: y > at)
+        self.steer('up', 'language-back', lambda y, p: y == at)
         self.m.key('ret')
         at, country = self.screen('country', lambda y, p: differ(p, language) > 0.02)
         self.m.key('up')
