@@ -2,7 +2,8 @@
 /* Instructions that touch registers, flags and one memory operand: the same opcode again, with the registers and the address that
  * stand for the guest's. A table says which ones, and what they do with the flags.
  *
- * NOT IMPLEMENTED: (these run in the interpreter) AH..BH operands where the host has no BMI2, x87, MMX, string instructions, everything of the system. */
+ * NOT IMPLEMENTED: (these run in the interpreter) AH..BH operands where the host has no BMI2, x87, MMX, string instructions,
+ * everything of the system. */
 #include "cpu/flags.h"
 #include "jit/x64/hostcpu.h"
 #include "jit/x64/x64.h"
@@ -136,7 +137,7 @@ static bool place_find(struct place *p)
 	case ZYDIS_REGCLASS_GPR8:
 		p->high = id >= 4 && id < 8;
 		p->guest = id < 4 ? id : id - 4;
-		return !p->high || hostcpu_has(HOST_BMI2);
+		return !p->high || (jit_options.high && hostcpu_has(HOST_BMI2));
 	case ZYDIS_REGCLASS_GPR16: case ZYDIS_REGCLASS_GPR32: case ZYDIS_REGCLASS_GPR64: p->guest = id; return true;
 	case ZYDIS_REGCLASS_XMM: p->vector = true; p->guest = id; return true;
 	default: return false;
@@ -232,8 +233,7 @@ static void place_done(struct context *c, const struct place *p, unsigned scratc
 		emit_rorx(c->e, x64_home[p->guest], x64_home[p->guest], 56);
 }
 
-/* Both operands are registers of the same number, and one is AH..BH: that one's register is in *reg_field and *where. False: left to
- * the interpreter. */
+/* Both operands are registers of the same number, and one of them is AH..BH. False: left to the interpreter. */
 static bool place_pair(struct context *c, struct place *reg, struct place *rm, unsigned *reg_field, struct rm *where)
 {
 	if (writes(reg) && writes(rm))
