@@ -17,7 +17,7 @@
  *   //! end halt | triple               (default halt)
  * VALUE is a number or a SYMBOL[+-OFFSET].
  *
- * The machine around the CPU is RAM and the test device at ports 0xf0 to 0xf7 (device_write). */
+ * The machine around the CPU is RAM and the test device at ports 0xf0 to 0xfb (device_write). */
 #include <ctype.h>
 #include <signal.h>
 #include <stdio.h>
@@ -123,6 +123,11 @@ enum test_port {
 	PORT_SMI,  /* write: SMI */
 	PORT_SMALL = 4, /* writes are added up; reads count: 1, 2, 3, ... */
 	PORT_SUM,  /* reads the sum */
+	PORT_COPY = 8, /* write the address of struct copy: done by the time the OUT is */
+	PORTS = 12,
+};
+struct copy {
+	u32 to, from, len; /* physical; at most a page */
 };
 static u32 requested, count, sum;
 
@@ -153,6 +158,14 @@ static void device_write(void *opaque, u64 offset, u64 v, unsigned size)
 	case PORT_SMALL:
 		sum += v;
 		break;
+	case PORT_COPY: {
+		struct copy copy;
+		u8 page[PAGE_SIZE];
+		if (bus_dma_read(&bus, v, &copy, sizeof copy) && copy.len <= sizeof page &&
+		    bus_dma_read(&bus, copy.from, page, copy.len))
+			bus_dma_write(&bus, copy.to, page, copy.len);
+		break;
+	}
 	}
 }
 
@@ -385,7 +398,7 @@ int main(int argc, char **argv)
 	struct ram *ram = ram_new("ram", RAM_SIZE, false, false, &err);
 	struct region region = {.name = "ram", .size = RAM_SIZE, .ram = ram};
 	bus_map(&bus, &region, 0, 0);
-	struct region device = {.name = "test", .size = 8, .ops = &device_ops};
+	struct region device = {.name = "test", .size = PORTS, .ops = &device_ops};
 	bus_map_io(&bus, &device, 0xf0);
 	model_parse(&model, "max", &err);
 #ifdef ENGINE_KVM
