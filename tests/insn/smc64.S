@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Code that changes while it is hot, in 64-bit code: a loop that patches itself, a page of functions written anew between calls, code
- * that a device writes, and one page under two linear addresses. SDM vol. 3A 8.1.3 and 11.6. */
+/* Code that changes while it is hot, in 64-bit code: a loop that patches itself, a page of functions written anew between calls,
+ * code that a device writes, and one page under two linear addresses. SDM vol. 3A 8.1.3 and 11.6. */
 #include "test.inc"
 	.set FUNCTIONS, 40 /* in a page, of 64 bytes each: B8 imm32, 05 imm32, C3 */
 	.set PORT_COPY, 0xf8
