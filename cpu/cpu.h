@@ -311,7 +311,7 @@ struct cpu {
 	unsigned index;                /* 0 = BSP; also the initial APIC id */
 	unsigned count;                /* CPUs in the machine */
 	u64 statistics[16];            /* enum cpu_statistic */
-	struct { FILE *file; bool in_asm, interrupts, exec, reset; } log; /* -d */
+	struct { FILE *file; bool in_asm, interrupts, exec, reset, op, out_asm; } log; /* -d */
 };
 
 #define SEG_ODD_SP16 64

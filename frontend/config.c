@@ -377,7 +377,7 @@ static const struct option options[] = {
 	{"no-reboot", NULL, set_no_reboot, "end the run instead of a reset"},
 	{"no-shutdown", NULL, set_no_shutdown, "stop instead of ending the run at power off"},
 	{"timeout", "SECONDS", set_timeout, "end the run after so much host time"},
-	{"d", "ITEMS", set_log_items, "log: int, in_asm, exec, cpu_reset (comma separated)"},
+	{"d", "ITEMS", set_log_items, "log: int, in_asm, op, out_asm, exec, cpu_reset (comma separated)"},
 	{"D", "FILE", set_log_file, "write the log there (default stderr)"},
 	{"trace", "GLOB", set_trace, "switch trace events on (help lists them)"},
 	{"icount", "shift=N|auto", set_icount, "deterministic: time is counted in instructions"},

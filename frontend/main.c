@@ -88,6 +88,8 @@ static bool open_log(const struct config *config, struct board_config *board, st
 	} const items[] = {{"int", &board->log.interrupts},
 	                   {"in_asm", &board->log.in_asm},
 	                   {"exec", &board->log.exec},
+	                   {"op", &board->log.op},
+	                   {"out_asm", &board->log.out_asm},
 	                   {"cpu_reset", &board->log.reset}};
 
 	board->log.file = stderr;
@@ -105,7 +107,7 @@ static bool open_log(const struct config *config, struct board_config *board, st
 			if (!strcmp(word, items[i].name))
 				known = *items[i].flag = true;
 		if (!known)
-			return err_set(err, EXIT_USAGE, "-d %s: not one of int, in_asm, exec, cpu_reset", word);
+			return err_set(err, EXIT_USAGE, "-d %s: not one of int, in_asm, op, out_asm, exec, cpu_reset", word);
 	}
 	return true;
 }

@@ -119,6 +119,8 @@ void cache_free(struct cpu *cpu)
 	free_all(cpu, jit);
 	free(jit->fpu);
 	free(jit->scratch);
+	if (jit->perfmap)
+		fclose(jit->perfmap);
 	munmap(jit->code + jit->exec, jit->size);
 	munmap(jit->code, jit->size);
 	free(jit);

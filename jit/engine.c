@@ -30,6 +30,7 @@ static bool prepare(struct cpu *cpu, bool counting)
 		if (!cpu->jit.state)
 			return false;
 		cpu->jit.self = cpu;
+		dump_open(cpu, cpu->jit.state);
 		cpu->jit.targets = err_alloc(sizeof *cpu->jit.targets << TARGET_BITS);
 		cpu->jit.block_max = jit_options.block;
 		cpu->jit.killed = cache_killed;

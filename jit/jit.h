@@ -35,6 +35,7 @@ struct jit_options {
 	u64 block;       /* guest instructions in a block at most */
 	u64 limit;       /* blocks translated at most */
 	u64 cache;       /* bytes of host code kept */
+	bool perfmap;    /* tell Linux's perf what lies where */
 #define X(name, help) bool name;
 	JIT_SWITCHES(X)
 #undef X

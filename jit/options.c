@@ -20,6 +20,7 @@ static const struct option_key keys[] = {
 	NUMBER(block, OPTION_NUMBER, 1, BLOCK_MAX, "guest instructions in a block at most"),
 	NUMBER(limit, OPTION_NUMBER, 0, 0, "blocks translated at most"),
 	NUMBER(cache, OPTION_SIZE, CACHE_MIN, 1u << 30, "bytes of host code kept"),
+	{"perfmap", OPTION_BOOL, offsetof(struct jit_options, perfmap), 0, 0, "/tmp/perf-PID.map says whose code lies where"},
 	JIT_SWITCHES(X)
 	{0},
 };

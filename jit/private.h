@@ -137,6 +137,7 @@ struct jit {
 	struct stubs stubs;
 	struct fpu_image *fpu; /* NULL: x87 instructions are not rewritten */
 	struct block *scratch; /* cpu->block while the interpreter runs one instruction */
+	FILE *perfmap; /* NULL: nobody wants it */
 	bool full;
 	bool counting;       /* translations count instructions, and stop at cpu->stop_at */
 	struct jit_space { /* by all that what a RIP leads to depends on */
@@ -170,6 +171,8 @@ void cache_drop(struct cpu *cpu, struct block *block);
 /* The hook of the code cache: a block dies. */
 void cache_killed(struct cpu *cpu, struct block *block);
 
+/* x64/dump.c: the map for perf, if there is to be one. */
+void dump_open(const struct cpu *cpu, struct jit *jit);
 /* info.c: what was done, as text. */
 void info_print(const struct cpu *cpu, FILE *to);
 

@@ -141,6 +141,7 @@ static void instruction(struct context *c, const struct insn *in, const struct b
 	const struct decoded *d = &c->decoded[c->index];
 
 	c->in = in;
+	c->planned[c->index] = (struct planned){c->e->p, c->in_eflags, c->in_rax};
 	c->z = d->z;
 	memcpy(c->op, d->op, d->z.operand_count * sizeof d->op[0]);
 	fill_single(single, in, !d->ok && !in->form);
@@ -202,7 +203,7 @@ struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct blo
 	struct emit *e = &jit->emit;
 	static _Thread_local struct context context;
 	struct context *c = &context;
-	u8 *start = e->p, *over[TRACE_BLOCKS] = {0}, *poll = NULL, *refused[2];
+	u8 *start = e->p, *cold = jit->cold.p, *over[TRACE_BLOCKS] = {0}, *poll = NULL, *refused[2];
 
 	_Static_assert((TRACE_INSNS + 2) * ROOM_PER_INSN + STUBS_ROOM <= CACHE_MIN / 2 / REGIONS,
 	               "an empty region holds any translation");
@@ -280,5 +281,7 @@ struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct blo
 	for (unsigned i = 0; i < parts; i++)
 		cache_include(t, part[i]);
 	code_set_entry(cpu, block, emit_runs(e, t->entry_saved));
+	if (unlikely(cpu->log.op | cpu->log.out_asm) || jit->perfmap)
+		dump_translation(c, cold);
 	return t;
 }

@@ -381,6 +381,8 @@ static void make_cpus(struct board *board)
 		cpu->log.in_asm = c->log.in_asm;
 		cpu->log.interrupts = c->log.interrupts;
 		cpu->log.exec = c->log.exec;
+		cpu->log.op = c->log.op;
+		cpu->log.out_asm = c->log.out_asm;
 		cpu->log.reset = c->log.reset;
 		vcpu_init(&board->vcpu[i], cpu, c->engine, board->clock, board->loop);
 	}

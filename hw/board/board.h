@@ -70,7 +70,7 @@ struct board_config {
 	unsigned icount_shift;
 	u64 seed;              /* entropy in deterministic mode */
 	u64 calendar;          /* ns since 1970 at power-on */
-	struct { FILE *file; bool in_asm, interrupts, exec, reset; } log;
+	struct { FILE *file; bool in_asm, interrupts, exec, reset, op, out_asm; } log;
 };
 
 /* The loop and clock are made first, because character devices need them before the board exists. */

@@ -79,6 +79,12 @@ struct pending {
 	u16 index;       /* of the instruction, where one is begun anew */
 };
 
+/* An instruction when its turn comes. */
+struct planned {
+	const u8 *host;  /* where its code begins, address of writing */
+	bool in_eflags, in_rax; /* where the flags are */
+};
+
 /* A block being translated. */
 struct context {
 	struct emit *e;
@@ -100,6 +106,7 @@ struct context {
 	unsigned insns;
 	struct decoded decoded[TRACE_INSNS];
 	struct access access[TRACE_INSNS][2];
+	struct planned planned[TRACE_INSNS];
 	u16 values;                  /* ids given out */
 	struct value value[16];      /* before the current instruction */
 	struct window window[16];
@@ -132,6 +139,9 @@ void flags_clobber(struct context *c);  /* EFLAGS are about to be clobbered: sav
 void flags_restore(struct context *c);  /* they are in EFLAGS now */
 void flags_written(struct context *c);  /* an instruction has set all flags in EFLAGS */
 
+/* ---- dump.c ---- */
+/* A translation is complete: tell those who want to know. cold: where its slow paths begin. */
+void dump_translation(const struct context *c, const u8 *cold);
 /* ---- memory.c ---- */
 /* The effective address into reg (S0 or S1). False: cannot be formed. */
 bool memory_address(struct context *c, const ZydisDecodedOperand *op, unsigned reg);
