@@ -87,8 +87,8 @@ static void print_field(FILE *to, i64 offset)
 #define OTHER(member) {offsetof(struct cpu, member), FIELD_SIZEOF(struct cpu, member), #member}
 		OTHER(cpl), OTHER(sse_fault), OTHER(x87_fault), OTHER(seg_odd), OTHER(code_last), OTHER(seg_span), OTHER(tlb),
 		OTHER(fetch_tlb), OTHER(code), OTHER(stop_at), OTHER(request), OTHER(kick), OTHER(jit.self), OTHER(jit.targets),
-		OTHER(jit.executed), OTHER(jit.window), OTHER(jit.space), OTHER(jit.tmp), OTHER(jit.flags), OTHER(jit.vectors), OTHER(jit.vectors_kept),
-		OTHER(jit.x87), OTHER(jit.host_mxcsr),
+		OTHER(jit.executed), OTHER(jit.window), OTHER(jit.space), OTHER(jit.tmp), OTHER(jit.flags), OTHER(jit.vectors),
+		OTHER(jit.vectors_kept), OTHER(jit.x87), OTHER(jit.host_mxcsr),
 #undef OTHER
 	};
 
