@@ -25,7 +25,7 @@ extern const struct engine jit_engine;
 	X(x87, "x87 instructions are rewritten")                                                       \
 	X(fip, "the x87 instruction pointer is stored when something may see it")                      \
 	X(high, "AH..BH are operands of rewritten instructions")                                       \
-	X(system, "CLI, STI, SWAPGS, PUSHF, and moves from segment registers are rewritten")           \
+	X(system, "CLI, STI, CLAC, STAC, SWAPGS, PUSHF, moves from segment registers are rewritten")   \
 	X(legacy, "16- and 32-bit code is translated")                                                 \
 	X(lock, "LOCK is left out where there is one CPU")
 

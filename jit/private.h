@@ -107,6 +107,7 @@ struct stubs { /* addresses of writing */
 	u8 *look_up_legacy;
 	u8 *look_up;       /* S0 = RIP, flags in RAX: look it up among the targets, and go on there */
 	u8 *window;        /* call: S0 = linear address, S1 = what WINDOW_ says. ZF clear: cpu->jit.window[slot] is set */
+	u8 *access_flag;   /* call: S1 = EFLAGS.AC from now on. ZF: not done */
 	u8 *one;           /* call: S1 = struct single, flags in RAX (and out) */
 	u8 *refill;        /* call: S0 = linear address (kept), S1 = size, S1 bit 8: to write. ZF clear: look it up again */
 	u8 *load_x87;      /* like load_vectors, the x87 registers */

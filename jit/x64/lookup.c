@@ -38,3 +38,14 @@ bool lookup_window(struct cpu *cpu, u64 linear, u32 how)
 	tlb_keep_window(cpu, slot, linear, e);
 	return !(write ? tlb_load(&w->none[1]) : w->none[0]);
 }
+
+bool lookup_access_flag(struct cpu *cpu, u64 unused, u32 on)
+{
+	(void)unused;
+#ifdef __SANITIZE_THREAD__
+	return false;
+#endif
+	cpu->rflags = (cpu->rflags & ~(u64)FLAG_AC) | (on ? FLAG_AC : 0);
+	mode_flags_changed(cpu);
+	return true;
+}

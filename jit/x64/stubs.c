@@ -266,6 +266,8 @@ static void build_calls(struct jit *jit, struct emit *e)
 	call_keeping(e, lookup_refill);
 	jit->stubs.window = e->p;
 	call_keeping(e, lookup_window);
+	jit->stubs.access_flag = e->p;
+	call_keeping(e, lookup_access_flag);
 	jit->stubs.load_x87 = e->p;
 	call_keeping(e, fpu_load);
 }

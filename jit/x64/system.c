@@ -40,6 +40,17 @@ static bool sti(struct context *c)
 	return true;
 }
 
+/* Another TLB may be used from now on. */
+static bool access_flag(struct context *c, bool on)
+{
+	privileged(c);
+	emit_imm32(c->e, S1, on);
+	emit_call(c->e, c->jit->stubs.access_flag);
+	memory_slow_if(c, CC_E);
+	window_close(c);
+	return true;
+}
+
 static bool swapgs(struct context *c)
 {
 	struct rm base = CPU_AT(offsetof(struct cpu, seg) + SEG_GS * sizeof(struct seg) + offsetof(struct seg, base));
@@ -137,6 +148,8 @@ bool system_rewrite(struct context *c)
 	switch (c->z.mnemonic) {
 	case M(CLI): return cli(c);
 	case M(STI): return sti(c);
+	case M(CLAC): return access_flag(c, false);
+	case M(STAC): return access_flag(c, true);
 	case M(SWAPGS): return swapgs(c);
 	case M(PUSHFQ): return pushf(c);
 	case M(MOV): return store_selector(c);

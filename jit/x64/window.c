@@ -85,7 +85,8 @@ static bool tells_all(const ZydisDecodedInstruction *z)
 /* Those of system.c. */
 static bool is_system(ZydisMnemonic m)
 {
-	return m == M(CLI) || m == M(STI) || m == M(SWAPGS) || m == M(PUSHFQ);
+	return m == M(CLI) || m == M(STI) || m == M(CLAC) || m == M(STAC) || m == M(SWAPGS) || m == M(PUSHFQ) || m == M(WRFSBASE) ||
+	       m == M(WRGSBASE);
 }
 
 /* What the instruction does to the values. */

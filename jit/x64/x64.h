@@ -165,6 +165,7 @@ void memory_emit_slow(struct context *c);
 /* ---- lookup.c: C for misses; touches no vector registers ---- */
 bool lookup_refill(struct cpu *cpu, u64 linear, u32 how);
 bool lookup_window(struct cpu *cpu, u64 linear, u32 how);
+bool lookup_access_flag(struct cpu *cpu, u64 unused, u32 on);
 /* ---- window.c ---- */
 /* Where the translation is going to touch memory: filled in from c->decoded before anything is emitted. plain: no windows at all.
  * Returns how many exits they need at most. */
