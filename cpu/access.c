@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/fence.h"
+#include "cpu/journal.h"
 #include "cpu/quiet.h"
 #include "cpu/segment.h"
 #include "mem/dirty.h"
@@ -90,6 +91,7 @@ u64 access_device_read(struct cpu *cpu, u64 gpa, unsigned size)
 {
 	u64 value, count = ahead(cpu);
 
+	journal_device(cpu);
 	cpu->statistics[STAT_MMIO]++;
 	cpu->instructions -= count;
 	if (local_apic(cpu, gpa)) {
@@ -117,6 +119,7 @@ static void settle(struct cpu *cpu)
 
 static void bus_store(struct cpu *cpu, u64 gpa, u64 value, unsigned size)
 {
+	journal_device(cpu);
 	bool inside = quiet_leave(cpu);
 
 	bus_write(cpu->bus, gpa, value, size);
@@ -128,6 +131,7 @@ void access_device_write(struct cpu *cpu, u64 gpa, u64 value, unsigned size)
 {
 	u64 count = ahead(cpu);
 
+	journal_device(cpu);
 	cpu->statistics[STAT_MMIO]++;
 	cpu->instructions -= count;
 	if (local_apic(cpu, gpa)) {
@@ -241,6 +245,11 @@ static u64 place_read(struct cpu *cpu, const struct place *place, unsigned size)
 	return load_sized(cpu, place->hva, size);
 }
 
+static void about_to_store(struct cpu *cpu, const struct place *place, unsigned len)
+{
+	journal_store(cpu, place->hva, len, place->page ? place->page->watch : NULL);
+}
+
 static void place_write(struct cpu *cpu, const struct place *place, u64 value, unsigned size)
 {
 	if (!place->hva) {
@@ -248,6 +257,7 @@ static void place_write(struct cpu *cpu, const struct place *place, u64 value, u
 	} else if (place->page && !place->page->writable) {
 		bus_store(cpu, place->gpa, value, size); /* ROM: dropped, or the region's own way */
 	} else {
+		about_to_store(cpu, place, size);
 		store_sized(cpu, place->hva, value, size);
 		if (place->page)
 			stored(cpu, place->page, place->hva, size);
@@ -388,6 +398,7 @@ static bool host_can_cas(u64 linear, unsigned size)
 /* What no instruction of the host does: nobody else is executing meanwhile. */
 static bool cas_alone(struct cpu *cpu, struct place place[2], unsigned first, u64 old, u64 value, unsigned size)
 {
+	journal_device(cpu);
 	bool inside = quiet_alone_begin(cpu);
 	u64 seen = 0;
 
@@ -424,6 +435,7 @@ bool access_cas(struct cpu *cpu, u64 linear, u64 old, u64 value, unsigned size, 
 	} else {
 		find(cpu, linear, true, current_tlb(cpu), &place[0]);
 		if (is_memory(&place[0])) {
+			about_to_store(cpu, &place[0], size);
 			bool same = host_cas(place[0].hva, old, value, size);
 			if (place[0].page)
 				stored(cpu, place[0].page, place[0].hva, size);
@@ -477,6 +489,7 @@ bool access_cas128(struct cpu *cpu, u64 linear, struct m128 *old, struct m128 va
 	precheck(cpu, linear, 16, true, seg, false);
 	find(cpu, linear, true, current_tlb(cpu), &place);
 	if (is_memory(&place)) {
+		about_to_store(cpu, &place, 16);
 		bool same = host_cas128(place.hva, old, value);
 		if (place.page)
 			stored(cpu, place.page, place.hva, 16);
@@ -533,6 +546,7 @@ void access_write_bytes(struct cpu *cpu, u64 linear, const void *buf, unsigned l
 		struct place place;
 		find(cpu, linear, true, current_tlb(cpu), &place);
 		if (is_memory(&place)) {
+			about_to_store(cpu, &place, part);
 			guest_move(cpu, place.hva, from, part);
 			if (place.page)
 				stored(cpu, place.page, place.hva, part);

@@ -172,6 +172,7 @@ struct insn;
 struct block;
 struct cpu_model;
 struct cpu_watch;
+struct cpu_journal;
 
 /* What translated code (jit/) keeps at hand. */
 struct jit_target;
@@ -203,6 +204,8 @@ struct cpu_jit {
 	u8 block_max;        /* instructions in a decoded block, 0: no limit of its own */
 	bool running;        /* the engine is a translator: blocks are not linked */
 	u32 host_mxcsr;
+	bool checked, due;   /* a translation is run twice to be compared: what would set kick sets `due` */
+	u32 rounds;          /* how often a loop may begin, where translations are checked */
 };
 
 #define FAULT_CHAIN 4
@@ -307,6 +310,7 @@ struct cpu {
 	struct cpu_host host;
 	const struct cpu_model *model;
 	u64 tsc_hz;
+	struct cpu_journal *journal;   /* what is stored is to be undone (journal.h); or NULL */
 	const struct cpu_watch *watch; /* what somebody waits for, or NULL (watch.h) */
 	unsigned index;                /* 0 = BSP; also the initial APIC id */
 	unsigned count;                /* CPUs in the machine */

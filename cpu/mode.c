@@ -45,8 +45,8 @@ static void update_segments(struct cpu *cpu)
 
 static struct tlb *choose_tlb(struct cpu *cpu)
 {
-	/* Alignment checks and watchpoints need every access to take the slow path: a TLB that is always empty. */
-	if (cpu->watchpoints || (cpu->cpl == 3 && (cpu->cr0 & CR0_AM) && (cpu->rflags & FLAG_AC)))
+	/* Alignment checks, watchpoints and journals need every access to take the slow path: a TLB that is always empty. */
+	if (cpu->watchpoints || cpu->journal || (cpu->cpl == 3 && (cpu->cr0 & CR0_AM) && (cpu->rflags & FLAG_AC)))
 		return &cpu->tlbs[TLB_EMPTY];
 	if (cpu->cpl == 3)
 		return &cpu->tlbs[TLB_USER];
@@ -59,8 +59,12 @@ void mode_flags_changed(struct cpu *cpu)
 	cpu->careful = cpu->watchpoints || (cpu->rflags & (FLAG_TF | FLAG_RF)) || cpu->debugger || cpu->pending_db;
 	tlb_use(cpu, choose_tlb(cpu));
 	/* Something that was held back by IF may be due now. */
-	if (atomic_load_explicit(&cpu->request, memory_order_relaxed))
-		atomic_store_explicit(&cpu->kick, 1, memory_order_relaxed);
+	if (atomic_load_explicit(&cpu->request, memory_order_relaxed)) {
+		if (unlikely(cpu->jit.checked))
+			cpu->jit.due = true;
+		else
+			atomic_store_explicit(&cpu->kick, 1, memory_order_relaxed);
+	}
 }
 
 void mode_update(struct cpu *cpu)

@@ -121,6 +121,7 @@ void cache_free(struct cpu *cpu)
 	free(jit->scratch);
 	if (jit->perfmap)
 		fclose(jit->perfmap);
+	free(jit->check);
 	munmap(jit->code + jit->exec, jit->size);
 	munmap(jit->code, jit->size);
 	free(jit);

@@ -46,9 +46,9 @@ static bool prepare(struct cpu *cpu, bool counting)
 	return true;
 }
 
-/* Run translated code from `entry`, and bind the exit by which it was left, if it wants. */
-static struct exit_record *enter(struct cpu *cpu, struct jit *jit, void *entry)
+struct exit_record *engine_enter(struct cpu *cpu, void *entry)
 {
+	struct jit *jit = cpu->jit.state;
 	enter_fn *go = (enter_fn *)emit_runs(&jit->emit, jit->stubs.enter);
 	u64 flags = flags_get(cpu);
 
@@ -172,7 +172,7 @@ static enum engine_stop jit_run(struct cpu *cpu, u64 budget)
 			if (exit && exit->from->block && (exit->guard ? jit_options.cross : exit->from->block->page == block->page) &&
 			    jit_options.links)
 				cache_bind(cpu, exit, t);
-			exit = enter(cpu, jit, block->entry);
+			exit = unlikely(jit_options.check) ? check_enter(cpu, t) : engine_enter(cpu, block->entry);
 			continue;
 		}
 		exit = NULL;

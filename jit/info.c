@@ -89,4 +89,6 @@ void info_print(const struct cpu *cpu, FILE *to)
 		fprintf(to, "%-22s %" PRIu64 "\n", lines[i].name, lines[i].value);
 	top(to, "interpreted one by one, as they are not rewritten", jit->interpreted[0]);
 	top(to, "interpreted though rewritten (devices, watched pages, faults)", jit->interpreted[1]);
+	if (jit->check)
+		check_print(jit->check, to);
 }

@@ -36,6 +36,7 @@ struct jit_options {
 	u64 limit;       /* blocks translated at most */
 	u64 cache;       /* bytes of host code kept */
 	bool perfmap;    /* tell Linux's perf what lies where */
+	bool check;      /* the interpreter runs each translation too, see check.c */
 #define X(name, help) bool name;
 	JIT_SWITCHES(X)
 #undef X

@@ -21,6 +21,7 @@ static const struct option_key keys[] = {
 	NUMBER(limit, OPTION_NUMBER, 0, 0, "blocks translated at most"),
 	NUMBER(cache, OPTION_SIZE, CACHE_MIN, 1u << 30, "bytes of host code kept"),
 	{"perfmap", OPTION_BOOL, offsetof(struct jit_options, perfmap), 0, 0, "/tmp/perf-PID.map says whose code lies where"},
+	{"check", OPTION_BOOL, offsetof(struct jit_options, check), 0, 0, "compare each run of a translation with the interpreter"},
 	JIT_SWITCHES(X)
 	{0},
 };
@@ -50,7 +51,11 @@ static bool all(const char **text)
 
 bool jit_configure(const char *text, struct err *err)
 {
-	return (all(&text) && !*text) || options_parse(text, NULL, keys, &jit_options, "-jit", err);
+	bool ok = (all(&text) && !*text) || options_parse(text, NULL, keys, &jit_options, "-jit", err);
+
+	if (jit_options.check) /* one translation at a time */
+		jit_options.links = jit_options.cross = jit_options.dispatch = false;
+	return ok;
 }
 
 void jit_help(FILE *to)

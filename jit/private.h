@@ -25,6 +25,7 @@
 enum { S0 = H_R14, S1 = H_R15 };
 
 struct translation;
+struct check;
 
 /* A direct transfer that can be bound to the translation it leads to. One that leaves its page is guarded: what the RIP leads to
  * depends on the address space and on the RIP at which this page is executed. */
@@ -51,6 +52,7 @@ struct single { /* an instruction alone, for the interpreter's function; the end
 	bool ends; /* the instruction ends its block */
 	bool x87;  /* it may look at x87 or MMX registers */
 	bool rewritten; /* it comes here only where that does not do */
+	u16 writes, undefined; /* flags it sets, or leaves undefined: for check.c only */
 };
 
 /* A block's place in a translation. */
@@ -71,6 +73,7 @@ struct translation {
 	u8 *dead;             /* where entry_saved and loop lead when it is */
 	u32 bytes;
 	u8 assumes;           /* 16- and 32-bit code: bits of cpu->seg_odd that must be clear */
+	bool apart;           /* for check.c: it cannot be run twice */
 	bool strict;          /* its RIPs from page offset `first` to `last` must be below code_last, see legacy.c */
 	i32 first, last;
 	struct exit_record *incoming;
@@ -145,11 +148,19 @@ struct jit {
 		u64 version, base, number; /* number 0: none */
 		u8 key;          /* the block key, bit 7: user mode */
 	} space[SPACES];
+	struct check *check; /* what check.c goes by, or NULL */
 	u64 spaces;          /* numbers given out */
 	/* counted for `info jit` */
 	u64 translations, flushes, evictions, bound, kills, entered, unbound, faults, cold_blocks, cold_insns, refills, opened;
 	u64 interpreted[2][ZYDIS_MNEMONIC_MAX_VALUE + 1]; /* single instructions; [1]: that were rewritten */
 };
+
+/* engine.c: run translated code from `entry`. Returns the exit by which it was left if that wants to be bound, else NULL. */
+struct exit_record *engine_enter(struct cpu *cpu, void *entry);
+
+/* check.c: enter the translation at RIP, after the interpreter has shown what should come of it. */
+struct exit_record *check_enter(struct cpu *cpu, struct translation *t);
+void check_print(const struct check *check, FILE *to);
 
 /* cache.c */
 struct jit *cache_new(struct err *err);

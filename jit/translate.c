@@ -135,6 +135,17 @@ static bool loops(const struct translation *t, struct block *const part[])
 	return false;
 }
 
+static void note_for_check(struct context *c, const struct decoded *d, struct single *single)
+{
+	const ZydisAccessedFlags *flags = d->z.cpu_flags;
+
+	c->t->apart |= !d->ok || check_apart(&d->z, d->op);
+	if (d->ok && flags) {
+		single->writes = (flags->modified | flags->set_0 | flags->set_1) & FLAGS_ARITH;
+		single->undefined = flags->undefined & FLAGS_ARITH;
+	}
+}
+
 static void instruction(struct context *c, const struct insn *in, const struct block *block)
 {
 	struct single *single = &c->t->single[c->index];
@@ -146,6 +157,8 @@ static void instruction(struct context *c, const struct insn *in, const struct b
 	memcpy(c->op, d->op, d->z.operand_count * sizeof d->op[0]);
 	fill_single(single, in, !d->ok && !in->form);
 	single->x87 = !d->ok || sees_x87(c);
+	if (jit_options.check)
+		note_for_check(c, d, single);
 	c->slow_first = c->slows;
 	c->keep = false;
 	single->rewritten = d->ok && !block->split && rewrite(c);
@@ -236,9 +249,15 @@ struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct blo
 	legacy_entry(c, refused);
 	if (loops(t, part)) {
 		open_loop(c);
-		emit_op(e, 0, MAP_1, 0x83, 7, CPU(kick));
-		emit_byte(e, 0);
-		poll = emit_jcc(e, CC_NE);
+		if (jit_options.check) {
+			emit_op(e, 0, MAP_1, 0x83, 5, CPU(jit.rounds));
+			emit_byte(e, 1);
+			poll = emit_jcc(e, CC_B);
+		} else {
+			emit_op(e, 0, MAP_1, 0x83, 7, CPU(kick));
+			emit_byte(e, 0);
+			poll = emit_jcc(e, CC_NE);
+		}
 	}
 	for (unsigned i = 0; i < parts; i++) {
 		if (jit->counting)

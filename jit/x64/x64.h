@@ -133,6 +133,9 @@ static inline bool x64_locks(const struct context *c)
 	return c->cpu->count > 1 || !jit_options.lock;
 }
 
+/* ---- check.c ---- */
+/* Its effects are not the same each time it is run, or go beyond registers and memory. */
+bool check_apart(const ZydisDecodedInstruction *z, const ZydisDecodedOperand *op);
 /* ---- flags.c: where the flags are ---- */
 void flags_save(struct context *c);     /* they are in RAX now, EFLAGS may be clobbered */
 void flags_clobber(struct context *c);  /* EFLAGS are about to be clobbered: save, then forget them */
