@@ -66,6 +66,7 @@ bool access_phys_cas(struct cpu *cpu, u64 gpa, u64 old, u64 value, unsigned size
 	if (!page || !page->writable)
 		return true; /* page tables in ROM or in a device: the bits have nowhere to go */
 	u8 *p = page->hva + (gpa & PAGE_OFFSET);
+	journal_table(cpu);
 	bool same = host_cas(p, old, value, size);
 	stored(cpu, page, p, size);
 	return same;

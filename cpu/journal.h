@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What instructions store, so that it can be undone: for an engine that runs the same instructions a second time, to compare.
  * While cpu->journal is set the empty TLB is in use (mode.c), so that every store passes access.c. What cannot be undone ends
- * it by longjmp, before it is done: an access to a device, a store to a page that code was taken from. Accessed and dirty bits of
- * page tables stay set. */
+ * it by longjmp, before it is done: an access to a device, a store to a page that code was taken from, an accessed or dirty bit of
+ * a page table that is to be set (the TLB would remember that it is). */
 #ifndef CPU_JOURNAL_H
 #define CPU_JOURNAL_H
 
@@ -11,7 +11,7 @@
 #define JOURNAL_ENTRIES 16384
 #define JOURNAL_BYTES 65536
 
-enum journal_reason { JOURNAL_DEVICE = 1, JOURNAL_CODE, JOURNAL_FULL };
+enum journal_reason { JOURNAL_DEVICE = 1, JOURNAL_CODE, JOURNAL_TABLE, JOURNAL_FULL };
 
 struct cpu_journal {
 	jmp_buf end;     /* landed on with an enum journal_reason */
@@ -37,6 +37,12 @@ static inline void journal_device(struct cpu *cpu)
 {
 	if (unlikely(cpu->journal))
 		longjmp(cpu->journal->end, JOURNAL_DEVICE);
+}
+/* A bit of a page table is about to be set. */
+static inline void journal_table(struct cpu *cpu)
+{
+	if (unlikely(cpu->journal))
+		longjmp(cpu->journal->end, JOURNAL_TABLE);
 }
 
 #endif

@@ -6,8 +6,9 @@
  * something is to be attended to: then the interpreter does it again, up to there. A difference is reported only if it is there
  * each of TRIES times (a device may have changed memory between), and the guest goes on as the interpreter says.
  *
- * NOT COMPARED: translations that touch a device or a page that code was taken from; those that contain an instruction whose
- * effect is not the same twice, or not in struct cpu alone; flags left undefined; stores to where the interpreter stores nothing.
+ * NOT COMPARED: runs that touch a device, store to a page that code was taken from, or set a bit of a page table; translations
+ * that contain an instruction whose effect is not the same twice, or not in struct cpu alone; flags left undefined; stores to where
+ * the interpreter stores nothing.
  * Links, guards and look-ups of targets are switched off: each run is one of one translation. CPUs on threads of their own are not
  * compared at all, as what is put back may have been seen by others. */
 #include <inttypes.h>
@@ -41,7 +42,7 @@ struct check {
 	/* what the interpreter and the translation left where the interpreter stored when it ran to the end */
 	u8 wanted[JOURNAL_BYTES], found[JOURNAL_BYTES];
 	unsigned steps, undefined; /* instructions of the expected run; flags undefined behind it */
-	u64 compared, device, code, apart, large, again, differences;
+	u64 compared, device, code, table, apart, large, again, differences;
 };
 
 bool check_apart(const ZydisDecodedInstruction *z, const ZydisDecodedOperand *op)
@@ -109,6 +110,7 @@ static bool reference(struct cpu *cpu, struct check *k, const struct translation
 	if (reason) {
 		k->device += reason == JOURNAL_DEVICE;
 		k->code += reason == JOURNAL_CODE;
+		k->table += reason == JOURNAL_TABLE;
 		k->large += reason == JOURNAL_FULL;
 	} else {
 		journal_begin(cpu, journal);
@@ -273,6 +275,7 @@ void check_print(const struct check *k, FILE *to)
 		{"checked runs", k->compared},
 		{"not: a device", k->device},
 		{"not: code is written", k->code},
+		{"not: page table bits", k->table},
 		{"not: effects elsewhere", k->apart},
 		{"not: too much stored", k->large},
 		{"checked again", k->again},
