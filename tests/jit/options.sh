@@ -20,5 +20,12 @@ for name in all $names; do
 		failed=1
 	}
 done
+# and be what they were while the interpreter looks over the translator's shoulder
+for program in work64 work32 paging32 exceptions smc rep real; do
+	"$run" --jit --options check,warm=1 "$sources/$program.S" "$elves/$program.elf" || {
+		echo "$program fails with check"
+		failed=1
+	}
+done
 "$paisano" -jit windws=off 2>&1 | grep -q "did you mean 'windows'" || { echo "a misspelled switch is not explained"; failed=1; }
 exit $failed
