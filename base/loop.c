@@ -7,6 +7,9 @@
  * behind that costs no system call.
  * Descriptors that epoll refuses (regular files) are always ready, as poll() has them.
  *
+ * Work done directly is completed by the worker itself, which then holds the lock: a guest that waits for its disk is woken by
+ * two hand-overs instead of three.
+ *
  * Invariants: a struct watch that a callback removes stays allocated until the round is over (epoll's batch may name
  * it). loop->mutex guards the two queues only and is never held in a callback. */
 #define _GNU_SOURCE /* ppoll */
@@ -44,6 +47,7 @@ struct watch {
 struct task {
 	loop_fn *work, *fn;
 	void *opaque;
+	bool direct; /* fn may come on the worker's thread */
 	struct task *next;
 };
 
@@ -59,11 +63,13 @@ struct loop {
 	unsigned always_ready;
 	u64 wake_at; /* host ns */
 	u64 quit;    /* QUIT | code */
+	bool running; /* loop_run() has not returned: whoever has the lock has the machine; under the lock */
 
 	pthread_mutex_t mutex;
 	pthread_cond_t work_ready, idle;
 	struct queue posted, work;
 	unsigned workers, busy; /* busy: work taken or queued and not yet completed into `posted` */
+	unsigned completing; /* workers that want the lock, or have it */
 	bool stopping;
 	pthread_t worker[WORKERS];
 
@@ -205,6 +211,32 @@ static bool posted_any(struct loop *loop)
 }
 
 /* ---- workers ---- */
+/* Whoever has the lock may be waiting for work that is still in the queue: one worker always stays off the lock. */
+static bool complete_direct(struct loop *loop, struct task *task)
+{
+	bool may;
+
+	pthread_mutex_lock(&loop->mutex);
+	may = loop->completing + 1 < loop->workers;
+	loop->completing += may;
+	pthread_mutex_unlock(&loop->mutex);
+	if (!may)
+		return false;
+	loop_lock(loop);
+	may = loop->running && !clock_counts(loop->clock);
+	if (may)
+		task->fn(task->opaque);
+	loop_unlock(loop);
+	pthread_mutex_lock(&loop->mutex);
+	loop->completing--;
+	if (may && --loop->busy == 0)
+		pthread_cond_broadcast(&loop->idle);
+	pthread_mutex_unlock(&loop->mutex);
+	if (may)
+		free(task);
+	return may;
+}
+
 static void *worker_main(void *opaque)
 {
 	struct loop *loop = opaque;
@@ -224,7 +256,8 @@ static void *worker_main(void *opaque)
 			loop->work.last = &loop->work.first;
 		pthread_mutex_unlock(&loop->mutex);
 		task->work(task->opaque);
-		post_task(loop, task, true);
+		if (!task->direct || !complete_direct(loop, task))
+			post_task(loop, task, true);
 		pthread_mutex_lock(&loop->mutex);
 	}
 	pthread_mutex_unlock(&loop->mutex);
@@ -244,9 +277,8 @@ static void start_workers(struct loop *loop)
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
-void loop_work(struct loop *loop, loop_fn *work, loop_fn *done, void *opaque)
+static void add_work(struct loop *loop, struct task *task)
 {
-	struct task *task = task_new(work, done, opaque);
 	bool alone;
 
 	pthread_mutex_lock(&loop->mutex);
@@ -254,15 +286,28 @@ void loop_work(struct loop *loop, loop_fn *work, loop_fn *done, void *opaque)
 		start_workers(loop);
 	alone = !loop->workers;
 	loop->busy++;
-	if (!alone) {
+	if (!alone)
 		queue_put(&loop->work, task);
-		pthread_cond_signal(&loop->work_ready);
-	}
 	pthread_mutex_unlock(&loop->mutex);
-	if (alone) { /* the host gives no threads: slower, but right */
-		work(opaque);
+	if (!alone) {
+		pthread_cond_signal(&loop->work_ready); /* outside, for whom it wakes wants the mutex */
+	} else { /* the host gives no threads: slower, but right */
+		task->work(task->opaque);
 		post_task(loop, task, true);
 	}
+}
+
+void loop_work(struct loop *loop, loop_fn *work, loop_fn *done, void *opaque)
+{
+	add_work(loop, task_new(work, done, opaque));
+}
+
+void loop_work_direct(struct loop *loop, loop_fn *work, loop_fn *done, void *opaque)
+{
+	struct task *task = task_new(work, done, opaque);
+
+	task->direct = true;
+	add_work(loop, task);
 }
 
 static void wait_idle(struct loop *loop)
@@ -406,6 +451,7 @@ int loop_run(struct loop *loop)
 	/* guests measure their timers; the default slack of 50 us shows */
 	prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
 	fairlock_lock_urgent(&loop->lock);
+	loop->running = true;
 	while (!loop_quitting(loop)) {
 		u64 wake_at;
 
@@ -423,6 +469,7 @@ int loop_run(struct loop *loop)
 		fairlock_lock_urgent(&loop->lock);
 		__atomic_store_n(&loop->wake_at, AWAKE, __ATOMIC_SEQ_CST);
 	}
+	loop->running = false;
 	fairlock_unlock(&loop->lock);
 	return (int)(u32)__atomic_load_n(&loop->quit, __ATOMIC_ACQUIRE);
 }

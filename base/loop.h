@@ -30,6 +30,9 @@ void loop_watch(struct loop *loop, int fd, unsigned events, loop_fd_fn *fn, void
 void loop_post(struct loop *loop, loop_fn *fn, void *opaque);
 /* Run work(opaque) on a worker thread without the lock, then done(opaque) on the loop under the lock. */
 void loop_work(struct loop *loop, loop_fn *work, loop_fn *done, void *opaque);
+/* The same with one hand-over less: done(opaque) comes on the worker's own thread, under the lock, while the loop runs and the
+ * clock is the host's; else as above. For what a guest waits for. */
+void loop_work_direct(struct loop *loop, loop_fn *work, loop_fn *done, void *opaque);
 /* Finish all work and run all that was posted, before the machine is taken apart. Without the lock, when nobody is in
  * loop_run(). loop_free() does it too, but drops the completions. */
 void loop_drain(struct loop *loop);

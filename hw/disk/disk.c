@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* A disk: an image (image.h) whose work is done by the loop's workers.
  *
- * A request becomes a job. A worker carries it out and puts it on the disk's list of finished jobs; it is completed by the loop's
- * callback or, when a controller waits with the lock held, by disk_drain(), whichever comes first. The callback frees the job and
- * touches the disk only if the job was not completed yet: the disk may be gone by then. */
+ * A request becomes a job. A worker carries it out and puts it on the disk's list of finished jobs; it is completed by the job's
+ * callback or, when a controller waits with the lock held, by disk_drain(), whichever comes first. The callback comes under the
+ * lock, most often on the worker's own thread. It frees the job and touches the disk only if the job was not completed yet: the
+ * disk may be gone by then. */
 #include "hw/disk/disk.h"
 
 #include <assert.h>
@@ -104,7 +105,7 @@ void disk_submit(struct disk *disk, struct disk_request *request)
 	job->link = disk->last;
 	*disk->last = job;
 	disk->last = &job->next;
-	loop_work(disk->loop, job_work, job_done, job);
+	loop_work_direct(disk->loop, job_work, job_done, job);
 }
 
 void disk_drain(struct disk *disk)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A virtual disk's contents, as the devices see them: byte-addressed requests that complete later. What is behind (a raw file,
  * a qcow2 chain) does its work on worker threads and never blocks a CPU. All functions under the machine lock unless they say
- * otherwise; completions come on the loop's thread under the same lock. */
+ * otherwise; completions come under the same lock, on whatever thread has it. */
 #ifndef HW_DISK_DISK_H
 #define HW_DISK_DISK_H
 

@@ -18,7 +18,7 @@ struct fixture {
 	struct loop *loop;
 	struct timer limit;
 	int fds[2];
-	unsigned calls, events;
+	unsigned calls, events, worked;
 	pthread_t main;
 };
 
@@ -295,6 +295,51 @@ static void test_workers(void **state)
 	free(jobs);
 }
 
+/* Who holds the lock until the last of many jobs is done does not keep the workers from it, and all completions come. */
+static void count_work(void *opaque)
+{
+	struct job *job = opaque;
+
+	__atomic_add_fetch(&job->f->worked, 1, __ATOMIC_SEQ_CST);
+}
+
+static void hold_lock(void *opaque)
+{
+	struct fixture *f = opaque;
+	static struct job jobs[100];
+
+	for (unsigned i = 0; i < 100; i++) {
+		jobs[i] = (struct job){f, 5};
+		loop_work_direct(f->loop, count_work, job_done, &jobs[i]);
+	}
+	while (__atomic_load_n(&f->worked, __ATOMIC_SEQ_CST) < 100)
+		usleep(100);
+	assert_int_equal(f->calls, 400);
+}
+
+static void test_direct(void **state)
+{
+	struct fixture *f = *state;
+	struct job *jobs = err_alloc(400 * sizeof *jobs);
+
+	for (unsigned i = 0; i < 400; i++) { /* before the loop runs nobody but loop_drain completes them */
+		jobs[i] = (struct job){f, 1};
+		loop_work_direct(f->loop, job_work, job_done, &jobs[i]);
+	}
+	usleep(1000);
+	assert_int_equal(f->calls, 0);
+	loop_drain(f->loop);
+	assert_int_equal(f->calls, 400);
+	loop_post(f->loop, hold_lock, f);
+	assert_int_equal(loop_run(f->loop), 0);
+	assert_int_equal(f->calls, 500);
+	assert_int_equal(f->events, 400 * 2 + 100 * 5);
+	loop_work_direct(f->loop, job_work, job_done, &jobs[0]); /* and after it, nobody */
+	loop_drain(f->loop);
+	assert_int_equal(f->calls, 501);
+	free(jobs);
+}
+
 static void test_drain(void **state)
 {
 	struct fixture *f = *state;
@@ -476,6 +521,7 @@ int main(void)
 		TEST(test_post),
 		TEST(test_post_from_threads),
 		TEST(test_workers),
+		TEST(test_direct),
 		TEST(test_drain),
 		TEST(test_timer_armed_by_another_thread),
 		TEST(test_timers_wait_for_a_stopped_clock),
