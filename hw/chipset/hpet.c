@@ -4,7 +4,8 @@
  *
  * A timer fires when the counter reaches its comparator. One value gets more than the letter of the specification: a comparator
  * that the counter has passed by the time it is written fires at once, because a guest that was held up by its host in between
- * would else wait for the counter to come round.
+ * would else wait for the counter to come round. For the same reason a periodic timer that fired between the writes of its start
+ * and of its period goes on by the period, not by the start, which stood for it.
  *
  * Input pins: 0 the PIT's output, 1 the RTC's. Output pins "irq0".."irq23" by INT_ROUTE, for IOAPIC pins; "legacy0" and "legacy8"
  * are ISA interrupts 0 and 8: timers 0 and 1 in legacy replacement mode, the input pins passed through otherwise.
@@ -26,6 +27,7 @@ enum {
 	TN_LEVEL = 1 << 1, TN_ENABLE = 1 << 2, TN_PERIODIC = 1 << 3, TN_PERIODIC_CAP = 1 << 4, TN_SIZE_CAP = 1 << 5, TN_SET = 1 << 6,
 	TN_32BIT = 1 << 8, TN_WRITABLE = 0x3f4e,
 };
+enum { BEGUN = 1, BEGUN_FIRED };
 enum { PIN_LEGACY0 = ROUTES, PIN_LEGACY8 };
 
 struct hpet_timer {
@@ -33,7 +35,8 @@ struct hpet_timer {
 	u64 target; /* counter value at which it fires */
 	u32 config; /* its writable bits */
 	u8 armed;
-	u8 pad[3];
+	u8 begun;   /* what was written under TN_SET stands for the period too, for want of one: BEGUN, BEGUN_FIRED */
+	u8 pad[2];
 };
 
 struct hpet_state {
@@ -172,6 +175,8 @@ static void expired(struct hpet *h, unsigned n)
 	struct hpet_timer *t = &h->state.timer[n];
 	u64 soonest = clock_now(h->timer[n].clock) + MIN_PERIOD_NS, period = width(t, t->period);
 
+	if (t->begun)
+		t->begun = BEGUN_FIRED;
 	if (periodic(t)) {
 		u64 late = counter(h) - t->target, steps = late / period + 1;
 
@@ -286,6 +291,15 @@ static void write_comparator(struct hpet *h, unsigned n, u64 value, u64 mask)
 	/* the first value written under TN_SET is where the timer starts, the next ones are its period only */
 	if (!(t->config & TN_PERIODIC) || t->config & TN_SET)
 		aim(h, n, true);
+	if (t->config & TN_SET) {
+		t->begun = BEGUN;
+	} else {
+		if (t->config & TN_PERIODIC && t->begun == BEGUN_FIRED) {
+			t->comparator = width(t, counter(h) + t->period);
+			aim(h, n, true);
+		}
+		t->begun = 0;
+	}
 	t->config &= ~TN_SET;
 }
 
@@ -372,6 +386,7 @@ static void hpet_loaded(struct device *device)
 		s->in[n] &= 1;
 	for (unsigned n = 0; n < TIMERS; n++) {
 		s->timer[n].config &= TN_WRITABLE;
+		s->timer[n].begun = MIN(s->timer[n].begun, BEGUN_FIRED);
 		schedule(h, n);
 	}
 	drive_all(h);
@@ -392,6 +407,7 @@ static const struct field timer_fields[] = {
 	FIELD(struct hpet_timer, target, "counter value at which it fires"),
 	FIELD(struct hpet_timer, config, "configuration"),
 	FIELD(struct hpet_timer, armed, "it will fire"),
+	FIELD(struct hpet_timer, begun, "its start stands for its period"),
 	FIELD_ARRAY(struct hpet_timer, pad, ""),
 	FIELD_END,
 };
