@@ -493,7 +493,7 @@ void code_absolute(struct code *c, unsigned reg, u32 data, unsigned behind)
 	if (c->mode->bits == 16)
 		code_value(c, data, 2);
 	else if (c->mode->bits == 32)
-		code_value(c, AT_DATA + data, 4);
+		code_value(c, c->p->high + AT_DATA + data, 4);
 	else
 		code_value(c, AT_DATA + data - (c->at + 4 + behind - c->p->image), 4);
 }
@@ -509,7 +509,7 @@ void code_patch(struct code *c, u32 offset, u8 value, bool alias)
 	if (c->mode->bits == 16)
 		code_value(c, offset, 2);
 	else if (c->mode->bits == 32)
-		code_value(c, linear, 4);
+		code_value(c, c->p->high + linear, 4);
 	else
 		code_value(c, linear - (c->at + 5 - c->p->image), 4);
 	code_byte(c, value);

@@ -12,12 +12,14 @@
 enum {
 	AT_GDT = 0x1000, AT_IDT = 0x2000, AT_TSS = 0x3000, AT_VARS = 0x4000, AT_LOG = 0x4800, AT_KSTACK = 0x6000 /* downwards */,
 	AT_HANDLERS = 0x6000, AT_IST = 0x9000 /* downwards */, AT_PML4 = 0xa000, AT_PDPT = 0xb000, AT_PD = 0xc000, AT_PT = 0xd000,
-	AT_PD32 = 0xe000, AT_PT32 = 0xf000,
+	AT_PD32 = 0xe000, AT_PT32 = 0xf000, AT_PDPT_PAE = 0x1800,
 	AT_CODE = 0x10000, AT_DATA = 0x20000, AT_STACK = 0x30000, AT_ALIAS = 0x80000 /* the code once more, where there is paging */,
 	SEGMENT = 0x10000,
 };
 /* Pages of the data with rights of their own, where there is paging. */
 enum { PAGE_ABSENT = 4, PAGE_READ_ONLY = 6, PAGE_SUPERVISOR = 8, PAGE_ALIAS = 10 /* of page 0 */ };
+/* And one that is a device, in every mode. */
+enum { PAGE_DEVICE = 12 };
 
 /* What handlers.S reads at AT_VARS. */
 struct vars {
@@ -31,7 +33,7 @@ struct vars {
 };
 
 /* ---- modes ---- */
-enum paging { PAGING_NONE, PAGING_32, PAGING_LONG };
+enum paging { PAGING_NONE, PAGING_32, PAGING_PAE, PAGING_LONG };
 struct mode {
 	const char *name;
 	u8 bits;        /* of the code: 16, 32, 64 */
@@ -39,6 +41,7 @@ struct mode {
 	u8 paging;      /* enum paging */
 	bool real, v86;
 	u16 cs, ss, ds; /* selectors */
+	bool based;     /* no segment is flat */
 };
 extern const struct mode modes[];
 extern const unsigned mode_count;
@@ -47,7 +50,8 @@ enum {
 	SEL_CODE64 = 0x08, SEL_DATA = 0x10, SEL_CODE32 = 0x18, SEL_CODE16 = 0x20, SEL_DATA16 = 0x28, SEL_STACK16 = 0x30,
 	SEL_USER32 = 0x3b, SEL_USER_DATA = 0x43, SEL_USER64 = 0x4b, SEL_USER16 = 0x53, SEL_USER_DATA16 = 0x5b,
 	SEL_USER_STACK16 = 0x63, SEL_TSS = 0x68, SEL_CODE_ALIAS = 0x7b, SEL_SMALL = 0x83, SEL_READ_ONLY = 0x8b, SEL_ABSENT = 0x93,
-	SEL_DOWN = 0x9b, SEL_COUNT = 20,
+	SEL_DOWN = 0x9b, SEL_BASED_CODE = 0xa0, SEL_BASED_DATA = 0xa8, SEL_BASED_USER = 0xb3, SEL_BASED_USER_DATA = 0xbb,
+	SEL_COUNT = 24,
 };
 
 /* ---- chance ---- */
@@ -76,7 +80,7 @@ static inline bool chance_percent(struct chance *c, unsigned p)
 struct program {
 	u64 seed;
 	const struct mode *mode;
-	u64 high;       /* where the low MiB is seen in 64-bit code: added to addresses */
+	u64 high;       /* where the low MiB is seen in 64-bit code, and through segments with a base: added to addresses */
 	u32 start;      /* of the first unit in the code segment */
 	u32 iopl;
 	u8 image[RAM_SIZE];
@@ -126,11 +130,11 @@ struct machine {
 	struct loop *loop;
 	struct bus bus;
 	struct ram *ram;
-	struct region region, ports;
+	struct region region, ports, device;
 	struct cpu_model *model;
 	struct cpu *cpu;
 	int vector;     /* of the timer's interrupt */
-	u32 sum, reads; /* of the test port */
+	u32 sum, reads; /* of the test port and of the device in memory */
 	bool ended;     /* the program said so */
 };
 bool machine_new(struct machine *m, const struct engine *engine, bool counting);

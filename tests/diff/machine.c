@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/loop.h"
+#include "cpu/access.h"
 #include "cpu/flags.h"
 #include "cpu/mode.h"
 #include "cpu/model.h"
@@ -18,6 +19,10 @@ const struct mode modes[] = {
 	{"compat16", 16, 3, PAGING_LONG, false, false, SEL_USER16, SEL_USER_STACK16, SEL_USER_DATA16},
 	{"prot32-user", 32, 3, PAGING_32, false, false, SEL_USER32, SEL_USER_DATA, SEL_USER_DATA},
 	{"prot32-kernel", 32, 0, PAGING_32, false, false, SEL_CODE32, SEL_DATA, SEL_DATA},
+	{"pae-user", 32, 3, PAGING_PAE, false, false, SEL_USER32, SEL_USER_DATA, SEL_USER_DATA},
+	{"pae-kernel", 32, 0, PAGING_PAE, false, false, SEL_CODE32, SEL_DATA, SEL_DATA},
+	{"based-user", 32, 3, PAGING_32, false, false, SEL_BASED_USER, SEL_BASED_USER_DATA, SEL_BASED_USER_DATA, true},
+	{"based-kernel", 32, 0, PAGING_NONE, false, false, SEL_BASED_CODE, SEL_BASED_DATA, SEL_BASED_DATA, true},
 	{"prot32-flat", 32, 0, PAGING_NONE, false, false, SEL_CODE32, SEL_DATA, SEL_DATA},
 	{"prot16-user", 16, 3, PAGING_NONE, false, false, SEL_USER16, SEL_USER_STACK16, SEL_USER_DATA16},
 	{"prot16-kernel", 16, 0, PAGING_32, false, false, SEL_CODE16, SEL_STACK16, SEL_DATA16},
@@ -53,6 +58,24 @@ static void port_write(void *opaque, u64 offset, u64 v, unsigned size)
 
 static const struct region_ops port_ops = {.read = port_read, .write = port_write, .max = 4};
 
+/* In memory: each access is seen, and its order and size. */
+static u64 device_read(void *opaque, u64 offset, unsigned size)
+{
+	struct machine *m = opaque;
+
+	m->sum = m->sum * 31 + offset * 8 + size;
+	return ++m->reads * 0x9e3779b97f4a7c15;
+}
+
+static void device_write(void *opaque, u64 offset, u64 v, unsigned size)
+{
+	struct machine *m = opaque;
+
+	m->sum = (m->sum * 31 + offset * 8 + size) * 31 + v;
+}
+
+static const struct region_ops device_ops = {.read = device_read, .write = device_write, .max = 8};
+
 static int acknowledge(void *opaque)
 {
 	struct machine *m = opaque;
@@ -79,6 +102,8 @@ bool machine_new(struct machine *m, const struct engine *engine, bool counting)
 	bus_map(&m->bus, &m->region, 0, 0);
 	m->ports = (struct region){.name = "ports", .size = 8, .ops = &port_ops, .opaque = m};
 	bus_map_io(&m->bus, &m->ports, 0xf0);
+	m->device = (struct region){.name = "device", .size = PAGE_SIZE, .ops = &device_ops, .opaque = m};
+	bus_map(&m->bus, &m->device, AT_DATA + PAGE_DEVICE * PAGE_SIZE, 1);
 	m->cpu = cpu_new(m->model, &m->bus, m->clock, 0, 1);
 	m->cpu->intc.opaque = m;
 	m->cpu->intc.acknowledge = acknowledge;
@@ -153,6 +178,10 @@ static void control(struct cpu *cpu, const struct program *p)
 		cpu->star = (u64)SEL_USER32 << 48 | (u64)SEL_CODE64 << 32;
 		cpu->lstar = AT_HANDLERS + (handler_syscall - handlers_begin);
 		cpu->fmask = FLAG_TF | FLAG_IF | FLAG_DF;
+	} else if (m->paging == PAGING_PAE) {
+		cpu->cr3 = AT_PDPT_PAE;
+		cpu->cr4 |= CR4_PAE;
+		cpu->efer = EFER_NXE;
 	} else {
 		cpu->cr3 = AT_PD32;
 	}
@@ -166,12 +195,14 @@ void machine_load(struct machine *m, const struct program *p)
 	struct chance r = {p->seed ^ 0x5eed};
 
 	m->ended = false;
-	m->sum = m->reads = 0;
 	bus_load(&m->bus, 0, p->image, RAM_SIZE);
+	m->sum = m->reads = 0; /* the device has been loaded too */
 	cpu_reset(cpu, false);
 	cpu_unrequest(cpu, ~0u);
 	cpu->instructions = 0;
 	control(cpu, p);
+	if (p->mode->paging == PAGING_PAE)
+		paging_load_pdptes(cpu, cpu->cr3);
 	segments(cpu, p);
 	cpu->cpl = p->mode->cpl;
 	cpu->rflags = FLAG_1 | FLAG_IF | p->iopl << 12 | (p->mode->v86 ? FLAG_VM : 0);

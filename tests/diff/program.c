@@ -12,6 +12,10 @@
 #define COUNTER 0x80u      /* in the data: units until the end, then the counters of loops */
 #define CONSTANTS 0x100u   /* MXCSR and x87 control words */
 #define FX_AREA 0x200u
+/* Where segments with a base begin: to be at offsets that wrap at 4 GiB, below a limit, or above one in data that expand down. */
+#define BASE_WRAPS 0xfffa3010u
+#define BASE_LIMITED 0x5008u
+#define BASE_DOWN 0x3000u
 #define EPILOGUE 20u       /* bytes of the longest one */
 
 /* ---- memory ---- */
@@ -30,6 +34,8 @@ static void descriptors(struct program *p)
 {
 	const u32 code = SEG_P | SEG_S | SEG_CODE | SEG_RW | SEG_ACCESSED, data = SEG_P | SEG_S | SEG_RW | SEG_ACCESSED, user = SEG_DPL;
 	const u32 tss = p->mode->paging == PAGING_LONG ? 103 : 0x2100;
+	const u32 base = -(u32)p->high, down = base == BASE_DOWN ? SEG_DC : 0;
+	const u32 limit = base == BASE_LIMITED ? RAM_SIZE - 1 - base : ~0u, low = down ? SEGMENT - BASE_DOWN - 1 : limit;
 	const struct {
 		u16 selector;
 		u32 base, limit, attr;
@@ -42,6 +48,8 @@ static void descriptors(struct program *p)
 		{SEL_TSS, AT_TSS, tss, SEG_P | 11}, {SEL_CODE_ALIAS, AT_CODE, 0xffff, data | user},
 		{SEL_SMALL, AT_DATA, 0x57ff, data | SEG_DB | user}, {SEL_READ_ONLY, AT_DATA, 0xffff, (data & ~SEG_RW) | user},
 		{SEL_ABSENT, AT_DATA, 0xffff, (data & ~SEG_P) | user}, {SEL_DOWN, AT_DATA, 0x3fff, data | SEG_DC | SEG_DB | user},
+		{SEL_BASED_CODE, base, limit, code | SEG_DB}, {SEL_BASED_DATA, base, low, data | down | SEG_DB},
+		{SEL_BASED_USER, base, limit, code | SEG_DB | user}, {SEL_BASED_USER_DATA, base, low, data | down | SEG_DB | user},
 	};
 
 	for (unsigned i = 0; i < ARRAY_LEN(table); i++)
@@ -106,7 +114,7 @@ static u64 page_entry(const struct program *p, u32 linear, struct chance *r)
 		at = linear - AT_ALIAS + AT_CODE;
 	else if (linear >= AT_STACK + SEGMENT)
 		return 0;
-	if (p->mode->paging == PAGING_LONG && !(linear >= AT_CODE && linear < AT_CODE + SEGMENT) &&
+	if (p->mode->paging >= PAGING_PAE && !(linear >= AT_CODE && linear < AT_CODE + SEGMENT) &&
 	    !(linear >= AT_ALIAS && linear < AT_ALIAS + SEGMENT) && linear >= AT_DATA)
 		bits |= BIT(63); /* no code there */
 	return at | bits;
@@ -120,6 +128,7 @@ static void page_tables(struct program *p, struct chance *r)
 	store64(p->image + AT_PML4 + (p->high >> 39 & 511) * 8, AT_PDPT | P | W | U);
 	store64(p->image + AT_PDPT, AT_PD | P | W | U);
 	store64(p->image + AT_PD, AT_PT | P | W | U);
+	store64(p->image + AT_PDPT_PAE, AT_PD | P);
 	store32(p->image + AT_PD32, AT_PT32 | P | W | U);
 	for (u32 at = 0; at < RAM_SIZE; at += PAGE_SIZE) {
 		u64 e = page_entry(p, at, r);
@@ -178,7 +187,7 @@ static void in_code(struct code *c, unsigned reg, u32 place)
 	if (c->mode->bits == 16)
 		code_value(c, place, 2);
 	else if (c->mode->bits == 32)
-		code_value(c, AT_CODE + place, 4);
+		code_value(c, c->p->high + AT_CODE + place, 4);
 	else
 		code_value(c, AT_CODE + place - (c->at + 4 - c->p->image), 4);
 }
@@ -331,7 +340,7 @@ static void item_call(struct code *c)
 	if (chance_percent(c->r, 50))
 		through_table(c, true);
 	else
-		transfer(c, true, table_get(c, TABLE_SIZE + chance_below(c->r, TABLE_SIZE)));
+		transfer(c, true, table_get(c, TABLE_SIZE + chance_below(c->r, TABLE_SIZE)) - (u32)c->p->high);
 }
 
 /* A function within the unit, with a jump around it. */
@@ -444,17 +453,17 @@ static void item_far(struct code *c)
 	switch (chance_below(c->r, 3)) {
 	case 0: /* JMP FAR */
 		code_byte(c, 0xea);
-		code_value(c, code_offset(c, c->at) + bytes + 2, bytes);
+		code_value(c, c->p->high + code_offset(c, c->at) + bytes + 2, bytes);
 		code_value(c, c->mode->cs, 2);
 		break;
 	case 1: /* RETF */
 		code_byte(c, 0x0e);
-		push(c, code_offset(c, c->at) + 1 + bytes + 1);
+		push(c, c->p->high + code_offset(c, c->at) + 1 + bytes + 1);
 		code_byte(c, 0xcb);
 		break;
 	default:
 		code_byte(c, 0x9c), code_byte(c, 0x0e);
-		push(c, code_offset(c, c->at) + 1 + bytes + 1);
+		push(c, c->p->high + code_offset(c, c->at) + 1 + bytes + 1);
 		code_byte(c, 0xcf);
 	}
 }
@@ -469,7 +478,7 @@ static void item_flags(struct code *c)
 
 static u32 entry_place(const struct code *c, u32 linear)
 {
-	return c->mode->paging == PAGING_LONG ? AT_PT + (linear >> PAGE_SHIFT) * 8 : AT_PT32 + (linear >> PAGE_SHIFT) * 4;
+	return c->mode->paging >= PAGING_PAE ? AT_PT + (linear >> PAGE_SHIFT) * 8 : AT_PT32 + (linear >> PAGE_SHIFT) * 4;
 }
 
 /* Page tables change: a page of the data comes, goes, or becomes another; then INVLPG or a new CR3, or nothing for a while. */
@@ -483,7 +492,7 @@ static void item_paging(struct code *c)
 		code_value(c, place - (c->at + 5 - c->p->image), 4);
 	} else {
 		code_byte(c, 0x80), code_byte(c, 0x35);
-		code_value(c, place, 4);
+		code_value(c, c->p->high + place, 4);
 	}
 	code_byte(c, bit);
 	if (chance_percent(c->r, 60)) {
@@ -533,6 +542,9 @@ static void good_stack(struct code *c)
 
 	if (chance_percent(c->r, 85))
 		off &= ~15;
+	/* SP wraps; not where a handler needs more of the stack than words */
+	if (c->mode->bits == 16 && (c->mode->cpl == 3 || c->mode->real) && chance_percent(c->r, 15))
+		off = (chance_below(c->r, 12) - 6) * 2 & 0xffff;
 	code_load(c, RSP, c->mode->bits == 16 ? off : code_linear_at(c, off, AT_STACK));
 }
 
@@ -581,7 +593,7 @@ static void by_counter(struct code *c)
 	for (unsigned n = c->mode->bits == 16 ? sizeof jump16 : sizeof jump32; n--;)
 		code_byte(c, *jump++);
 	if (c->mode->bits != 64)
-		code_value(c, c->mode->bits == 16 ? TABLE : AT_CODE + TABLE, c->mode->bits / 8);
+		code_value(c, c->mode->bits == 16 ? TABLE : c->p->high + AT_CODE + TABLE, c->mode->bits / 8);
 }
 
 static void epilogue(struct code *c)
@@ -595,7 +607,7 @@ static void epilogue(struct code *c)
 	else if (kind < 9)
 		through_table(c, false);
 	else { /* RET to a unit */
-		push(c, unit_offset(c, chance_below(c->r, UNITS)));
+		push(c, c->p->high + unit_offset(c, chance_below(c->r, UNITS)));
 		code_byte(c, 0xc3);
 	}
 }
@@ -640,13 +652,15 @@ static void unit(struct code *c, unsigned n, u32 *function)
 void program_make(struct program *p, u64 seed, const struct mode *mode, u32 units)
 {
 	static const u64 highs[] = {0, 0x55ull << 39, 0xffull << 39, 0xffffull << 48 | 0x1ffull << 39};
+	static const u32 bases[] = {BASE_WRAPS, BASE_LIMITED, BASE_DOWN};
 	struct chance r = {seed};
 	struct code c = {.r = &r, .p = p, .mode = mode};
 
 	memset(p, 0, sizeof *p);
 	p->seed = seed;
 	p->mode = mode;
-	p->high = mode->bits == 64 ? highs[chance_below(&r, mode->cpl ? 3 : 4)] : 0;
+	p->high = mode->bits == 64 ? highs[chance_below(&r, mode->cpl ? 3 : 4)] :
+	          mode->based ? -bases[chance_below(&r, ARRAY_LEN(bases))] : 0;
 	u32 bias = chance_below(&r, UNIT);
 	p->start = (mode->bits == 16 ? 0 : AT_CODE) + bias;
 	p->iopl = mode->v86 ? (chance_percent(&r, 75) ? 3 : 0) : chance_percent(&r, 30) ? 3 : 0;
