@@ -653,7 +653,7 @@ void program_make(struct program *p, u64 seed, const struct mode *mode, u32 unit
 {
 	static const u64 highs[] = {0, 0x55ull << 39, 0xffull << 39, 0xffffull << 48 | 0x1ffull << 39};
 	static const u32 bases[] = {BASE_WRAPS, BASE_LIMITED, BASE_DOWN};
-	struct chance r = {seed};
+	struct chance r = {seed * 64 + (mode - modes)};
 	struct code c = {.r = &r, .p = p, .mode = mode};
 
 	memset(p, 0, sizeof *p);
