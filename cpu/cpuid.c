@@ -17,6 +17,8 @@
 #define BUS_MHZ 100u
 #define HYPERVISOR_BASE 0x40000000u
 #define HYPERVISOR_LAST 0x40000010u
+#define KVM_BASE 0x40000100u
+#define KVM_FEATURES 0x40000101u
 
 static bool is_amd(const struct cpu *cpu)
 {
@@ -190,6 +192,17 @@ static struct cpuid_regs basic(const struct cpu *cpu, u32 leaf, u32 subleaf, u32
 	return r;
 }
 
+/* A second hypervisor, for guests that do some things under KVM and VMware only: Linux's driver of the absolute pointer. Of KVM's
+ * own interfaces there is none, and the one feature told is that ports need no delay. */
+static struct cpuid_regs kvm(const struct cpu *cpu, u32 leaf)
+{
+	static const char signature[12] = "KVMKVMKVM";
+
+	if (leaf == KVM_BASE)
+		return (struct cpuid_regs){KVM_FEATURES, load32(signature), load32(signature + 4), load32(signature + 8)};
+	return features(cpu, leaf, 0);
+}
+
 static struct cpuid_regs hypervisor(const struct cpu *cpu, u32 leaf)
 {
 	struct cpuid_regs r = {0};
@@ -277,6 +290,8 @@ struct cpuid_regs model_cpuid(const struct cpu *cpu, u32 leaf, u32 subleaf)
 		return basic(cpu, leaf, subleaf, level);
 	if (leaf >= HYPERVISOR_BASE && leaf <= HYPERVISOR_BASE + 0xff && cpu_has(cpu, FEAT_HYPERVISOR))
 		return hypervisor(cpu, leaf);
+	if ((leaf == KVM_BASE || leaf == KVM_FEATURES) && cpu_has(cpu, FEAT_HYPERVISOR) && cpu_has(cpu, FEAT_KVM))
+		return kvm(cpu, leaf);
 	if (leaf >= 0x80000000 && leaf <= cpu->model->xlevel)
 		return extended(cpu, leaf);
 	if (is_amd(cpu))

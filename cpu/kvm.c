@@ -33,6 +33,29 @@
 /* False: the engine cannot go on; vcpu->why says so. */
 typedef bool exit_fn(struct kvm_vcpu *vcpu, enum engine_stop *stop);
 
+/* The port of VMware's calls, whose arguments and answers are in registers; KVM itself sets RAX when the IN is finished. */
+enum { REGISTER_PORT = 0x5658 };
+
+static u32 register_call(struct kvm_vcpu *vcpu, unsigned size)
+{
+	struct cpu *cpu = vcpu->cpu;
+	struct kvm_regs regs;
+
+	if (ioctl(vcpu->fd, KVM_GET_REGS, &regs))
+		return ~0u;
+	__u64 *const there[] = {[RAX] = &regs.rax, [RCX] = &regs.rcx, [RDX] = &regs.rdx, [RBX] = &regs.rbx, [RSP] = NULL, [RBP] = NULL,
+	                        [RSI] = &regs.rsi, [RDI] = &regs.rdi};
+	for (unsigned i = 0; i < ARRAY_LEN(there); i++)
+		if (there[i])
+			cpu->gpr[i] = *there[i];
+	u32 value = bus_in(cpu->bus, REGISTER_PORT, size);
+	for (unsigned i = 0; i < ARRAY_LEN(there); i++)
+		if (there[i])
+			*there[i] = cpu->gpr[i];
+	ioctl(vcpu->fd, KVM_SET_REGS, &regs);
+	return value;
+}
+
 static bool exit_io(struct kvm_vcpu *vcpu, enum engine_stop *stop)
 {
 	struct kvm_run *run = vcpu->run;
@@ -47,7 +70,8 @@ static bool exit_io(struct kvm_vcpu *vcpu, enum engine_stop *stop)
 			memcpy(&value, data, size);
 			bus_out(vcpu->cpu->bus, run->io.port, value, size);
 		} else {
-			value = bus_in(vcpu->cpu->bus, run->io.port, size);
+			value = run->io.port == REGISTER_PORT && run->io.count == 1 ? register_call(vcpu, size) :
+			                                                              bus_in(vcpu->cpu->bus, run->io.port, size);
 			memcpy(data, &value, size);
 		}
 	}

@@ -233,7 +233,7 @@ static bool ours(unsigned feature, bool msr_filter)
 {
 	switch (feature) {
 	case FEAT_APIC: case FEAT_HYPERVISOR: case FEAT_HT: case FEAT_SS: case FEAT_ARAT: case FEAT_MTRR: case FEAT_MCE: case FEAT_MCA:
-	case FEAT_X2APIC: case FEAT_INVTSC:
+	case FEAT_X2APIC: case FEAT_INVTSC: case FEAT_KVM:
 		return true;
 	case FEAT_TSC_DEADLINE: case FEAT_ARCH_CAPABILITIES: case FEAT_SPEC_CTRL: case FEAT_STIBP: case FEAT_BHI_CTRL:
 		return msr_filter;

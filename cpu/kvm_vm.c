@@ -45,6 +45,8 @@ bool kvm_vm_cpuid(struct kvm_vcpu *vcpu, struct err *err)
 	add_range(c, cpu, 0, cpu->model->level);
 	if (cpu_has(cpu, FEAT_HYPERVISOR))
 		add_range(c, cpu, 0x40000000, 0x40000010);
+	if (cpu_has(cpu, FEAT_HYPERVISOR) && cpu_has(cpu, FEAT_KVM))
+		add_range(c, cpu, 0x40000100, 0x40000101);
 	add_range(c, cpu, 0x80000000, cpu->model->xlevel);
 	bool ok = ioctl(vcpu->fd, KVM_SET_CPUID2, c) == 0;
 	free(c);

@@ -83,6 +83,7 @@ const struct cpu_feature_info model_features[FEAT_COUNT] = {
 	[FEAT_SPEC_CTRL] = {"spec-ctrl", 7, 0, REG_EDX, 26, YES},
 	[FEAT_STIBP] = {"stibp", 7, 0, REG_EDX, 27, YES},
 	[FEAT_BHI_CTRL] = {"bhi-ctrl", 7, 2, REG_EDX, 4, YES},
+	[FEAT_KVM] = {"kvm", 0x40000101, 0, REG_EAX, 1, OPT},
 	[FEAT_ARCH_CAPABILITIES] = {"arch-capabilities", 7, 0, REG_EDX, 29, YES},
 	[FEAT_LAHF_LM] = {"lahf-lm", 0x80000001, 0, REG_ECX, 0, YES},
 	[FEAT_LZCNT] = {"abm", 0x80000001, 0, REG_ECX, 5, NO},

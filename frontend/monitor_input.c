@@ -112,10 +112,24 @@ void monitor_mouse_move(struct monitor *m, char *args)
 		monitor_say(m, "mouse_move DX DY [DZ]: numbers from -32768 to 32767\n");
 		return;
 	}
-	if (!input_absolute(machine, (unsigned)MAX(dx, 0), (unsigned)MAX(dy, 0), dz, m->buttons))
-		input_pointer(machine, dx, dy, dz, m->buttons);
-	m->x = MAX(dx, 0);
-	m->y = MAX(dy, 0);
+	input_pointer(machine, dx, dy, dz, m->buttons);
+	m->placed = false;
+}
+
+void monitor_mouse_to(struct monitor *m, char *args)
+{
+	char *x = monitor_word(&args), *y = monitor_word(&args), *z = monitor_word(&args);
+	int to_x, to_y, dz = 0;
+
+	if (!parse_signed(x, &to_x) || !parse_signed(y, &to_y) || to_x < 0 || to_y < 0 || (z && !parse_signed(z, &dz))) {
+		monitor_say(m, "mouse_to X Y [DZ]: places from 0 to %u, left to right and top to bottom\n", INPUT_ABSOLUTE_MAX);
+		return;
+	}
+	m->x = (unsigned)to_x;
+	m->y = (unsigned)to_y;
+	m->placed = input_absolute(board_machine(m->board), m->x, m->y, dz, m->buttons);
+	if (!m->placed)
+		monitor_say(m, "the guest has no driver for an absolute pointer running; mouse_move moves its mouse\n");
 }
 
 void monitor_mouse_button(struct monitor *m, char *args)
@@ -129,7 +143,7 @@ void monitor_mouse_button(struct monitor *m, char *args)
 		return;
 	}
 	m->buttons = (state & 1 ? INPUT_LEFT : 0) | (state & 2 ? INPUT_RIGHT : 0) | (state & 4 ? INPUT_MIDDLE : 0);
-	if (!input_absolute(machine, (unsigned)m->x, (unsigned)m->y, 0, m->buttons))
+	if (!m->placed || !input_absolute(machine, m->x, m->y, 0, m->buttons))
 		input_pointer(machine, 0, 0, 0, m->buttons);
 }
 

@@ -25,7 +25,8 @@ struct monitor {
 	struct timer stroke_timer;
 	bool stroke_waits;
 	unsigned buttons;
-	int x, y; /* where mouse_move has put an absolute pointer */
+	unsigned x, y; /* where mouse_to has put an absolute pointer */
+	bool placed;   /* it was moved by that last */
 };
 
 /* args: what follows the command's name, without leading blanks; may be changed. */
@@ -39,7 +40,7 @@ monitor_fn monitor_info_registers, monitor_info_version, monitor_info_status, mo
 	monitor_info_perf,
 	monitor_info_mtree, monitor_info_qtree, monitor_info_pci, monitor_info_irq, monitor_info_mice;
 monitor_fn monitor_x, monitor_xp, monitor_gva2gpa;
-monitor_fn monitor_sendkey, monitor_mouse_move, monitor_mouse_button, monitor_screendump;
+monitor_fn monitor_sendkey, monitor_mouse_move, monitor_mouse_to, monitor_mouse_button, monitor_screendump;
 monitor_fn monitor_info_block, monitor_eject, monitor_change;
 monitor_fn monitor_engine, monitor_info_engine;
 void monitor_input_init(struct monitor *m);

@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@
 #define BLANK_WIDTH 640
 #define BLANK_HEIGHT 480
 #define CLIENT_WAIT_MS 5000  /* how long a client may keep the others waiting in the middle of a message */
+#define FIRST_WAIT_MS 100    /* how long for its first bytes */
 #define LISTENERS 4
 #define CLIENTS 32
 #define PASSWORD_MAX 8       /* what the protocol's authentication can take */
@@ -348,18 +350,69 @@ static void tell_size(rfbScreenInfoPtr screen)
 
 /* ---- the thread ---- */
 
+/* The library looks whether a new client begins with the four bytes of a WebSocket, and never stops looking at one, two or three
+ * bytes. Who has sent that and nothing else in the time that the library gives is none of our protocol. */
+static bool begins_well(int fd)
+{
+	int enough = 4;
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	u8 first[4];
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &enough, sizeof enough);
+	for (unsigned tries = 0; tries < 2; tries++) {
+		ssize_t n = recv(fd, first, sizeof first, MSG_PEEK | MSG_DONTWAIT);
+		if (n < 0 || n == (ssize_t)sizeof first)
+			return true;
+		if (!n || tries)
+			return false;
+		poll(&p, 1, FIRST_WAIT_MS);
+	}
+	return false;
+}
+
+/* The same may arrive while the library looks: then the connection is taken from under it. */
+struct guard {
+	int fd, done[2]; /* a pipe, closed when it is done */
+	pthread_t thread;
+};
+
+static void *guard_thread(void *opaque)
+{
+	struct guard *g = opaque;
+	struct pollfd p = {.fd = g->done[0], .events = POLLIN};
+	int dead;
+
+	if (!poll(&p, 1, CLIENT_WAIT_MS) && (dead = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) >= 0) {
+		shutdown(dead, SHUT_RDWR);
+		dup3(dead, g->fd, O_CLOEXEC);
+		close(dead);
+	}
+	return NULL;
+}
+
 static void accept_client(struct vnc *v, int listener)
 {
-	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	struct guard guard = {.fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)};
+	int one = 1;
 
-	if (fd < 0)
+	if (guard.fd < 0)
 		return;
-	if (fd >= FD_SETSIZE) { /* the library selects */
-		close(fd);
+	/* the library selects */
+	if (guard.fd >= FD_SETSIZE || !begins_well(guard.fd) || pipe2(guard.done, O_CLOEXEC)) {
+		close(guard.fd);
 		return;
 	}
+	bool guarded = !pthread_create(&guard.thread, NULL, guard_thread, &guard);
 	look(v); /* so that the client begins with the size that is */
-	rfbNewClientConnection(v->screen, fd);
+	rfbClientPtr client = guarded ? rfbNewClient(v->screen, guard.fd) : NULL;
+	close(guard.done[1]);
+	if (guarded)
+		pthread_join(guard.thread, NULL);
+	else
+		close(guard.fd);
+	close(guard.done[0]);
+	if (client)
+		setsockopt(guard.fd, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof one);
 }
 
 static unsigned fill_poll(struct vnc *v, struct pollfd *fds)

@@ -46,6 +46,9 @@ struct chardev {
 enum machine_request { MACHINE_RESET, MACHINE_POWER_OFF, MACHINE_SUSPEND, MACHINE_DEBUG_EXIT };
 struct machine_ops {
 	void (*request)(void *opaque, enum machine_request what, int value /* exit status for MACHINE_DEBUG_EXIT */);
+	/* EAX, EBX, ECX, EDX, ESI, EDI of the CPU whose IN this is, for calls with arguments in registers. set: give it all but EAX,
+	 * which is what the port reads as. False, or NULL: no CPU reads. */
+	bool (*registers)(void *opaque, u32 *six, bool set);
 	void *opaque;
 };
 

@@ -200,6 +200,20 @@ static void request(void *opaque, enum machine_request what, int value)
 	}
 }
 
+static bool registers(void *opaque, u32 *six, bool set)
+{
+	static const enum gpr order[] = {RAX, RBX, RCX, RDX, RSI, RDI};
+	struct cpu *cpu = vcpu_running();
+
+	(void)opaque;
+	for (unsigned i = set; cpu && i < ARRAY_LEN(order); i++)
+		if (!set)
+			six[i] = (u32)cpu->gpr[order[i]];
+		else if ((u32)cpu->gpr[order[i]] != six[i])
+			cpu->gpr[order[i]] = six[i];
+	return cpu;
+}
+
 static const char *fault_name(unsigned vector)
 {
 	static const char *const names[] = {"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "?",
@@ -402,7 +416,7 @@ struct board *board_new(const struct board_config *config, struct clock *clock, 
 	board->paused = 1;
 	bus_init(&board->bus, loop);
 	board->machine = (struct machine){.bus = &board->bus, .clock = clock, .loop = loop, .cpus = config->cpus,
-	                                  .ops = {.request = request, .opaque = board}};
+	                                  .ops = {.request = request, .registers = registers, .opaque = board}};
 	if (config->count_instructions)
 		loop_entropy_seed(loop, config->seed);
 	clock_set_calendar(clock, config->calendar);

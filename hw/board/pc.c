@@ -19,6 +19,7 @@ const struct pc_device pc_devices[] = {
 	{"pit",          "pit",     NULL,       0, {{"irq0", "hpet", 0}}},
 	{"rtc",          "rtc",     NULL,       0, {{"irq8", "hpet", 1}}},
 	{"i8042",        "i8042",   NULL,       0, {{"irq1", "gsi", 1}, {"irq12", "gsi", 12}, {"a20", "port92", 0}}},
+	{"vmport",       "vmport",  NULL,       0, {{"mouse", "i8042", 0}}},
 	{"dma",          "dma",     NULL,       0, {{0}}},
 	{"isa-fdc",      "fdc",     NULL,       0, {{"irq6", "gsi", 6}}, PC_FLOPPY},
 	{"fw_cfg",       "fw_cfg",  NULL,       0, {{0}}},

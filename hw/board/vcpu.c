@@ -42,6 +42,21 @@ static u64 budget(struct vcpu *vcpu)
 	return instructions;
 }
 
+static _Thread_local struct cpu *running;
+
+struct cpu *vcpu_running(void)
+{
+	return running;
+}
+
+static enum engine_stop run_engine(struct cpu *cpu, const struct engine *engine, u64 instructions)
+{
+	running = cpu;
+	enum engine_stop stop = engine_run(engine, cpu, instructions);
+	running = NULL;
+	return stop;
+}
+
 /* Run one CPU for that many instructions, or as many as it has before it is to be stopped. True: it is idle. */
 static bool run_cpu(struct vcpu *vcpu, const struct engine *engine, u64 instructions)
 {
@@ -51,7 +66,7 @@ static bool run_cpu(struct vcpu *vcpu, const struct engine *engine, u64 instruct
 		u64 left = vcpu->count_at > cpu->instructions ? vcpu->count_at - cpu->instructions : 1;
 		instructions = instructions ? MIN(instructions, left) : left;
 	}
-	enum engine_stop stop = engine_run(engine, cpu, instructions);
+	enum engine_stop stop = run_engine(cpu, engine, instructions);
 	if (unlikely(stop == ENGINE_UNABLE))
 		vcpu->stopped(vcpu->opaque, vcpu, true);
 	else if (unlikely(cpu->instructions >= vcpu->count_at))
@@ -141,7 +156,7 @@ static bool take_turn(struct vcpu *vcpu)
 /* Some instructions of a CPU that stands still. */
 static bool step(struct vcpu *vcpu)
 {
-	bool halted = engine_run(vcpu->engine, vcpu->cpu, vcpu->steps) == ENGINE_HALTED;
+	bool halted = run_engine(vcpu->cpu, vcpu->engine, vcpu->steps) == ENGINE_HALTED;
 
 	pthread_mutex_lock(&vcpu->lock);
 	vcpu->steps = 0;

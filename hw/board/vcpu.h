@@ -43,6 +43,8 @@ void vcpu_wait_parked(struct vcpu *vcpu);
 void vcpu_unpark(struct vcpu *vcpu);
 /* Parked: execute so many instructions and stand still again; without the machine lock. */
 void vcpu_step(struct vcpu *vcpu, u64 count);
+/* The CPU that the calling thread is running just now; NULL: it is not a CPU's thread, or is between two runs. */
+struct cpu *vcpu_running(void);
 /* End the thread and join it. */
 void vcpu_quit(struct vcpu *vcpu);
 

@@ -7,7 +7,8 @@
  * expect; the controller's own answers are there at once. After power-on the controller is as firmware leaves it: translation
  * on, keyboard and its interrupt enabled, mouse disabled.
  *
- * Output pins "irq1", "irq12" (levels: a byte waits) and "a20". Invariant: load_at is when the next device byte arrives,
+ * Output pins "irq1", "irq12" (levels: a byte waits) and "a20".
+ * Input pin 0: the mouse reports, though nothing moved. Invariant: load_at is when the next device byte arrives,
  * CLOCK_NEVER while the output buffer is full or no device that may send has one. */
 #include "hw/input/i8042.h"
 
@@ -360,6 +361,13 @@ u8 i8042_leds(struct device *device)
 	return ((struct i8042 *)device)->state.kbd.leds;
 }
 
+static void i8042_input_pin(struct device *device, unsigned n, bool level)
+{
+	(void)n;
+	if (level)
+		ps2mouse_nudge(&((struct i8042 *)device)->mouse);
+}
+
 /* ---- the device ---- */
 static bool i8042_init(struct device *device, struct err *err)
 {
@@ -447,6 +455,7 @@ DEVICE(i8042) = {
 	.pins = i8042_pins,
 	.init = i8042_init,
 	.reset = i8042_reset,
+	.input = i8042_input_pin,
 	.loaded = i8042_loaded,
 	.destroy = i8042_destroy,
 };

@@ -55,6 +55,12 @@ void input_key(const struct machine *machine, unsigned code, bool down)
 
 void input_pointer(const struct machine *machine, int dx, int dy, int wheel, unsigned buttons)
 {
+	struct input *listening = absolute_taker(machine);
+
+	if (listening && listening->pointer) {
+		listening->pointer(listening->opaque, dx, dy, wheel, buttons);
+		return;
+	}
 	for (unsigned i = 0; i < ARRAY_LEN(machine->input) && machine->input[i]; i++)
 		if (machine->input[i]->pointer) {
 			machine->input[i]->pointer(machine->input[i]->opaque, dx, dy, wheel, buttons);

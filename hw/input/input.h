@@ -26,7 +26,7 @@ struct machine;
 bool input_register(struct machine *machine, struct input *input);
 void input_unregister(struct machine *machine, struct input *input);
 /* To the device that is to have it: keys to the newest keyboard, absolute positions to the newest device that wants them, motion to
- * the first mouse. input_absolute: false if nobody wants it; nothing was sent then. */
+ * that too if it can tell it, else to the first mouse. input_absolute: false if nobody wants it; nothing was sent then. */
 void input_key(const struct machine *machine, unsigned code, bool down);
 void input_pointer(const struct machine *machine, int dx, int dy, int wheel, unsigned buttons);
 bool input_wants_absolute(const struct machine *machine);

@@ -86,7 +86,8 @@ struct ps2mouse_state {
 	u8 reporting, remote, wrap, double_scale;
 	u8 rates[2];     /* the last two rates set: the knock for types 3 and 4 */
 	u8 last;
-	u8 pad[3];
+	u8 nudged;       /* one more report when the present one was fetched */
+	u8 pad[2];
 };
 struct ps2mouse {
 	struct ps2mouse_state *state;
@@ -101,6 +102,8 @@ void ps2mouse_loaded(struct ps2mouse *mouse);
 void ps2mouse_write(struct ps2mouse *mouse, u8 byte);
 bool ps2mouse_has(const struct ps2mouse *mouse);
 u8 ps2mouse_fetch(struct ps2mouse *mouse);
+/* Report, though nothing moved; after the one that waits. */
+void ps2mouse_nudge(struct ps2mouse *mouse);
 void ps2mouse_move(struct ps2mouse *mouse, int dx, int dy, int wheel, unsigned buttons);
 
 #endif

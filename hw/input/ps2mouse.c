@@ -104,6 +104,17 @@ void ps2mouse_move(struct ps2mouse *m, int dx, int dy, int wheel, unsigned butto
 	stream(m, moved);
 }
 
+void ps2mouse_nudge(struct ps2mouse *m)
+{
+	struct ps2mouse_state *s = m->state;
+
+	s->nudged = s->reporting && !s->remote && !s->wrap && s->packets.count;
+	if (!s->reporting || s->remote || s->wrap || s->packets.count)
+		return;
+	report(m, &s->packets, true);
+	m->ready(m->opaque);
+}
+
 /* ---- commands ---- */
 static void answer(struct ps2mouse *m, u8 byte)
 {
@@ -251,6 +262,8 @@ u8 ps2mouse_fetch(struct ps2mouse *m)
 	s->last = ps2_get(s->answers.count ? &s->answers : &s->packets);
 	if (!s->packets.count)
 		stream(m, false);
+	if (!s->packets.count && s->nudged)
+		ps2mouse_nudge(m);
 	return s->last;
 }
 
@@ -299,6 +312,7 @@ const struct field ps2mouse_fields[] = {
 	FIELD(struct ps2mouse_state, double_scale, "2:1 scaling"),
 	FIELD_ARRAY(struct ps2mouse_state, rates, "the last two sample rates"),
 	FIELD(struct ps2mouse_state, last, "byte sent last"),
+	FIELD(struct ps2mouse_state, nudged, "one more report is due"),
 	FIELD_ARRAY(struct ps2mouse_state, pad, ""),
 	FIELD_END,
 };

@@ -331,6 +331,29 @@ static void garbage(void **state)
 	stop();
 }
 
+/* One, two, three bytes, and then nothing or the end: nobody else has to wait for that. */
+static void stammer(void **state)
+{
+	int silent[8];
+
+	(void)state;
+	f = fake_new(64, 64);
+	start("");
+	for (unsigned i = 0; i < ARRAY_LEN(silent); i++) {
+		dial();
+		put("RFB", i / 2);
+		if (i & 1)
+			shutdown(fd, SHUT_WR);
+		silent[i] = fd;
+	}
+	handshake();
+	initialise();
+	follow();
+	for (unsigned i = 0; i < ARRAY_LEN(silent); i++)
+		close(silent[i]);
+	stop();
+}
+
 static void refused(void **state)
 {
 	static const char *const bad[] = {"1",
@@ -371,7 +394,7 @@ const char *__lsan_default_suppressions(void)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(pixels), cmocka_unit_test(input), cmocka_unit_test(password),
-	                                   cmocka_unit_test(garbage), cmocka_unit_test(refused)};
+	                                   cmocka_unit_test(garbage), cmocka_unit_test(stammer), cmocka_unit_test(refused)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
