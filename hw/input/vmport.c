@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* VMware's port 5658h, as far as it is a pointer that knows where it is: drivers of Linux (psmouse), X.Org and Windows find it, and
- * the pointers of a window or of a VNC viewer and of the guest match. The interface is that of Open Virtual Machine Tools' headers
- * and Linux's drivers/input/mouse/vmmouse.c, which looks for it under KVM and VMware only: -cpu max,+kvm.
+ * the pointers of a window or of a VNC viewer and of the guest match. The interface is that of Open Virtual Machine
+ * Tools' headers and Linux's drivers/input/mouse/vmmouse.c, which looks for it under KVM and VMware only: -cpu max,+kvm.
  * Not implemented: the port's other calls (clipboard, time, configuration); which privilege may call (command 86).
  *
  * A call is IN EAX,DX with a magic number in EAX, the command in CX and its argument in EBX; answers come in EAX, EBX, ECX, EDX,

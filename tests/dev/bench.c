@@ -30,7 +30,7 @@ struct bench *bench_new(void)
 	b->ram_region = (struct region){.name = "ram", .size = 2 << 20, .ram = b->ram};
 	bus_map(&b->bus, &b->ram_region, 0, MAP_RAM);
 	b->machine = (struct machine){
-		.bus = &b->bus, .clock = b->clock, .loop = b->loop, .ops = {note_request, b}, .ram = b->ram,
+		.bus = &b->bus, .clock = b->clock, .loop = b->loop, .ops = {.request = note_request, .opaque = b}, .ram = b->ram,
 		.ram_size = 2 << 20, .ram_below_4g = 2 << 20, .cpus = 1,
 	};
 	return b;
