@@ -5,8 +5,8 @@
  * Not implemented: the port's other calls (clipboard, time, configuration); which privilege may call (command 86).
  *
  * A call is IN EAX,DX with a magic number in EAX, the command in CX and its argument in EBX; answers come in EAX, EBX, ECX, EDX,
- * ESI and EDI. What the pointer does waits in a queue of doublewords, four to a packet; an empty packet of the PS/2 mouse, asked for at
- * pin "mouse", makes the driver look there.
+ * ESI and EDI. What the pointer does waits in a queue of doublewords, four to a packet; an empty packet of the PS/2 mouse, asked
+ * for at pin "mouse", makes the driver look there.
  * Invariant: while the pointer is enabled, and its version was fetched, the queue holds whole packets. */
 #include "hw/device.h"
 #include "hw/input/input.h"
