@@ -424,15 +424,14 @@ bool bus_dma_read(struct bus *bus, u64 gpa, void *buf, u64 len)
 	return all;
 }
 
-/* Copy to memory that one range covers, page by page for the watch bytes. */
-static void copy_in(struct bus *bus, u8 *hva, u8 *watch, const u8 *from, u64 len)
+/* Memory that one range covers was written: page by page for the watch bytes. */
+static void wrote(struct bus *bus, u8 *hva, u8 *watch, u64 len)
 {
 	u64 n;
 
-	for (; len; len -= n, hva += n, from += n, watch++) {
+	dirty_fence();
+	for (; len; len -= n, hva += n, watch++) {
 		n = MIN(len, PAGE_SIZE - ((uintptr_t)hva & PAGE_OFFSET));
-		memcpy(hva, from, n);
-		dirty_fence();
 		if (__atomic_load_n(watch, __ATOMIC_RELAXED))
 			dirty_write(bus, hva, watch, (unsigned)n);
 	}
@@ -450,12 +449,29 @@ static bool dma_write(struct bus *bus, u64 gpa, const void *buf, u64 len, bool r
 		struct place place = look(bus, &bus->mem, gpa);
 
 		n = step(&place, len);
-		if (place.hva && (rom || memory_writable(place.region)))
-			copy_in(bus, place.hva, place.watch, from, n);
-		else
+		if (place.hva && (rom || memory_writable(place.region))) {
+			memcpy(place.hva, from, n);
+			wrote(bus, place.hva, place.watch, n);
+		} else {
 			all = false;
+		}
 	}
 	return all;
+}
+
+bool bus_dma_map(struct bus *bus, u64 gpa, u64 len, bool write, struct bus_piece *piece)
+{
+	struct place place = look(bus, &bus->mem, gpa);
+
+	if (!place.hva || (write && !memory_writable(place.region)))
+		return false;
+	*piece = (struct bus_piece){place.hva, place.watch, step(&place, cut_to_space(gpa, len))};
+	return true;
+}
+
+void bus_dma_wrote(struct bus *bus, const struct bus_piece *piece)
+{
+	wrote(bus, piece->hva, piece->watch, piece->len);
 }
 
 bool bus_dma_write(struct bus *bus, u64 gpa, const void *buf, u64 len)

@@ -50,6 +50,13 @@ struct bus_span {
 	bool writable;
 };
 
+/* Memory that a device's transfer goes to or comes from. */
+struct bus_piece {
+	u8 *hva;
+	u8 *watch; /* of the first page */
+	u64 len;
+};
+
 void bus_init(struct bus *bus, struct loop *loop);
 void bus_free(struct bus *bus);
 void bus_listen(struct bus *bus, struct bus_listener *listener);
@@ -82,6 +89,11 @@ void bus_out(struct bus *bus, u16 port, u32 value, unsigned size);
  * not memory. */
 bool bus_dma_read(struct bus *bus, u64 gpa, void *buf, u64 len);
 bool bus_dma_write(struct bus *bus, u64 gpa, const void *buf, u64 len);
+/* The same for a transfer that the host's kernel makes: the memory from gpa on, as much of len as lies together. False: there is
+ * none, or none that can be written. It stays what it is while the machine lives. Once something was written, and before the
+ * guest is told: bus_dma_wrote(). */
+bool bus_dma_map(struct bus *bus, u64 gpa, u64 len, bool write, struct bus_piece *piece);
+void bus_dma_wrote(struct bus *bus, const struct bus_piece *piece);
 /* Like bus_dma_write, but writes ROM as well (firmware loaders, before the guest runs). */
 bool bus_load(struct bus *bus, u64 gpa, const void *buf, u64 len);
 

@@ -317,3 +317,8 @@ bool pci_dma_write(struct pci_function *f, u64 gpa, const void *buf, u64 len)
 {
 	return masters(f) && bus_dma_write(f->bus->machine->bus, gpa, buf, len);
 }
+
+bool pci_dma_map(struct pci_function *f, u64 gpa, u64 len, bool write, struct bus_piece *piece)
+{
+	return masters(f) && bus_dma_map(f->bus->machine->bus, gpa, len, write, piece);
+}

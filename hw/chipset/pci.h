@@ -51,6 +51,7 @@ void pci_irq(struct pci_function *function, bool level);
 /* Is bus mastering on? DMA through these obeys it. */
 bool pci_dma_read(struct pci_function *function, u64 gpa, void *buf, u64 len);
 bool pci_dma_write(struct pci_function *function, u64 gpa, const void *buf, u64 len);
+bool pci_dma_map(struct pci_function *function, u64 gpa, u64 len, bool write, struct bus_piece *piece); /* bus_dma_map() */
 /* Configuration access by mechanism 1 (the host bridge's ports): addr is CONFIG_ADDRESS without the enable bit. */
 u32 pci_config_read(struct pci_bus *bus, u32 addr, unsigned size);
 void pci_config_write(struct pci_bus *bus, u32 addr, u32 value, unsigned size);

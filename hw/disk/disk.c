@@ -40,11 +40,14 @@ static const char *const op_names[] = {"read", "write", "flush", "discard", "zer
 /* ---- jobs ---- */
 static int carry_out(struct image *image, const struct disk_request *r)
 {
+	const struct iovec whole = {r->buf, r->len};
+	struct pieces memory = {r->pieces ? r->pieces : &whole, 0};
+
 	switch (r->op) {
 	case DISK_READ:
-		return image_read(image, r->offset, r->buf, r->len);
+		return image_read_pieces(image, r->offset, &memory, r->len);
 	case DISK_WRITE:
-		return image_write(image, r->offset, r->buf, r->len);
+		return image_write_pieces(image, r->offset, &memory, r->len);
 	case DISK_FLUSH:
 		return image_flush(image);
 	case DISK_DISCARD:

@@ -10,6 +10,7 @@
 #include "base/types.h"
 
 struct disk;
+struct iovec; /* <sys/uio.h> */
 
 enum disk_op { DISK_READ, DISK_WRITE, DISK_FLUSH, DISK_DISCARD, DISK_ZERO };
 
@@ -19,6 +20,7 @@ struct disk_request {
 	enum disk_op op;
 	u64 offset, len;  /* bytes; any alignment; beyond the end: EIO */
 	u8 *buf;          /* len bytes, for DISK_READ and DISK_WRITE */
+	const struct iovec *pieces; /* or these instead, one behind the other; NULL: buf */
 	void (*done)(struct disk_request *request);
 	void *opaque;     /* the device's */
 	int error;        /* set before done: 0 or an errno (EIO, ENOSPC, EROFS, ENOMEDIUM) */

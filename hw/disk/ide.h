@@ -9,6 +9,8 @@
 #ifndef HW_DISK_IDE_H
 #define HW_DISK_IDE_H
 
+#include <sys/uio.h>
+
 #include "hw/chipset/pci.h"
 #include "hw/disk/disk.h"
 
@@ -17,6 +19,7 @@
 #define IDE_DATA 8192u            /* 16 sectors: the largest DRQ block of READ MULTIPLE */
 #define IDE_MULTIPLE (IDE_DATA / 512)
 #define IDE_BULK (2u << 20)       /* bytes of the medium that move at once */
+#define IDE_PIECES 512u           /* of memory, in one request */
 #define IDE_SECTOR 512u
 #define CD_SECTOR 2048u
 #define CD_RAW 2352u
@@ -93,6 +96,10 @@ struct ide_unit {
 	u8 index;
 	u8 *bulk;                  /* IDE_BULK bytes */
 	u64 ahead, ahead_len;      /* bytes of the medium that bulk holds for PIO; never needed, only fast */
+	struct bus_piece memory[IDE_PIECES]; /* of the guest, that the request on its way is for; if pieces is not 0 */
+	struct iovec vector[IDE_PIECES];     /* the same, as the disk wants it */
+	unsigned pieces;
+	struct ide_cursor behind;  /* where the bus master is when it is back */
 	struct disk_request request;
 	bool in_flight;
 	bool forget;               /* its result is of no interest any more */
@@ -132,6 +139,11 @@ void ide_dma_write(void *opaque, u64 offset, u64 value, unsigned size);
 void ide_dma_loaded(struct ide_channel *c);
 /* ide_xfer.c */
 void ide_submit(struct ide_unit *u, enum disk_op op, u64 offset, u64 len, u8 *buf, void (*then)(struct ide_unit *, int error));
+/* The same to or from the guest's memory as it is in memory[] and vector[]. */
+void ide_submit_pieces(struct ide_unit *u, enum disk_op op, u64 offset, u64 len, unsigned pieces,
+                       void (*then)(struct ide_unit *, int error));
+/* Waits for a request that the disk carries out in the guest's memory, so that none comes later. */
+void ide_let_go(struct ide_unit *u);
 void ide_data_in(struct ide_unit *u, bool dma);  /* from data[0..end), then from the medium */
 void ide_data_out(struct ide_unit *u, bool dma); /* to data[0..end) when block is 0, else to the medium */
 void ide_next_block(struct ide_unit *u);         /* fill data[] from the medium, then go on */

@@ -3,11 +3,14 @@
  * datasheet (290550-002), 2.7; the function of "Programming Interface for Bus Master IDE Controller", revision 1.0.
  * Not implemented: simplex mode; the limit of a region to one 64 KiB page (it goes on into the next).
  *
- * As much as the table describes moves in one request of the disk, up to IDE_BULK bytes: a read is copied to memory when it is
- * back, a write is collected from memory before it leaves. A table that ends before the transfer does leaves the unit waiting
+ * As much as the table describes moves in one request of the disk, up to IDE_BULK bytes. The disk reads and writes the guest's
+ * memory itself; where that is more than IDE_PIECES pieces, or something else than memory, or where memory may change only at an
+ * instant that comes again (deterministic mode), a read is copied to memory when it is back and a write is collected from memory
+ * before it leaves. A table that ends before the transfer does leaves the unit waiting
  * (the guest may start the bus master again); a region that is not memory stops it with the error bit.
- * Invariant: what a request that left under an earlier start brings back is not copied; the unit then starts anew from where
- * it was. */
+ * Invariants: a bus master that was stopped, or whose unit was reset, moves nothing any more: what the disk does in memory is
+ * waited for, and what a request that left under an earlier start brings back is not copied; the unit then starts anew from
+ * where it was. */
 #include "hw/disk/ide.h"
 
 enum { BM_COMMAND, BM_STATUS = 2, BM_TABLE = 4 };
@@ -71,6 +74,26 @@ static u64 walk(struct ide_channel *c, struct ide_cursor *cursor, u8 *buf, u64 l
 	return done;
 }
 
+/* The next len bytes along the table as pieces of memory; 0: they have to be copied. */
+static unsigned collect(struct ide_channel *c, struct ide_unit *u, struct ide_cursor *cursor, u64 len, bool write)
+{
+	unsigned count = 0;
+
+	if (clock_counts(u->ide->device.machine->clock))
+		return 0;
+	for (u64 done = 0; done < len; done += u->memory[count++].len) {
+		struct bus_piece *piece = &u->memory[count];
+
+		if (count == IDE_PIECES || (!cursor->left && !next_region(c, cursor)) ||
+		    !pci_dma_map(&c->ide->function, cursor->at, MIN(cursor->left, len - done), write, piece))
+			return 0;
+		u->vector[count] = (struct iovec){piece->hva, piece->len};
+		cursor->at += piece->len;
+		cursor->left -= piece->len;
+	}
+	return count;
+}
+
 static void stop(struct ide_channel *c)
 {
 	TRACE(ev_stop, "channel %u status %02x", c->index, c->s->bm_status);
@@ -114,6 +137,11 @@ static void read_done(struct ide_unit *u, int error)
 		ide_dma_run(c);
 		return;
 	}
+	if (u->pieces) {
+		c->s->cursor = u->behind;
+		advance(c, u, len);
+		return;
+	}
 	n = walk(c, &c->s->cursor, u->bulk, len, TO_MEMORY);
 	if (n < len) {
 		u->s->pos += n;
@@ -134,11 +162,16 @@ static void write_done(struct ide_unit *u, int error)
 		ide_dma_run(u->channel);
 }
 
-static void submit(struct ide_channel *c, struct ide_unit *u, u64 len, enum disk_op op, void (*then)(struct ide_unit *, int))
+/* Pieces 0: through bulk. */
+static void submit(struct ide_channel *c, struct ide_unit *u, u64 len, unsigned pieces, enum disk_op op,
+                   void (*then)(struct ide_unit *, int))
 {
 	u->epoch = c->epoch;
 	u->ahead_len = 0;
-	ide_submit(u, op, u->s->pos, len, u->bulk, then);
+	if (pieces)
+		ide_submit_pieces(u, op, u->s->pos, len, pieces, then);
+	else
+		ide_submit(u, op, u->s->pos, len, u->bulk, then);
 }
 
 /* data[at..end) against memory; false: the table has ended before. */
@@ -162,9 +195,10 @@ static void run_in(struct ide_channel *c, struct ide_unit *u)
 	} else {
 		struct ide_cursor ahead = c->s->cursor;
 
+		u->behind = c->s->cursor;
 		n = walk(c, &ahead, NULL, MIN(s->left, IDE_BULK), MEASURE);
 		if (n)
-			submit(c, u, n, DISK_READ, read_done);
+			submit(c, u, n, collect(c, u, &u->behind, n, true), DISK_READ, read_done);
 		else
 			stop(c);
 	}
@@ -174,6 +208,7 @@ static void run_out(struct ide_channel *c, struct ide_unit *u)
 {
 	struct ide_unit_state *s = u->s;
 	u64 n, want = MIN(s->left, IDE_BULK);
+	unsigned pieces;
 
 	if (!s->block) {
 		if (!move_data(c, s, FROM_MEMORY)) {
@@ -185,9 +220,13 @@ static void run_out(struct ide_channel *c, struct ide_unit *u)
 		ide_arrived(u);
 		return;
 	}
-	n = walk(c, &c->s->cursor, u->bulk, want, FROM_MEMORY);
+	u->behind = c->s->cursor;
+	pieces = collect(c, u, &u->behind, want, false);
+	if (pieces)
+		c->s->cursor = u->behind;
+	n = pieces ? want : walk(c, &c->s->cursor, u->bulk, want, FROM_MEMORY);
 	if (n && !(c->s->bm_status & BMS_ERROR))
-		submit(c, u, n, DISK_WRITE, write_done);
+		submit(c, u, n, pieces, DISK_WRITE, write_done);
 	else
 		stop(c);
 }
@@ -215,6 +254,9 @@ static void write_bm_command(struct ide_channel *c, u8 value)
 	struct ide_channel_state *s = c->s;
 	u8 old = s->bm_command;
 
+	if (old & ~value & BM_START)
+		for (unsigned i = 0; i < 2; i++)
+			ide_let_go(&c->unit[i]);
 	s->bm_command = value & (BM_START | BM_TO_MEMORY);
 	if (!((old ^ value) & BM_START))
 		return;

@@ -19,6 +19,8 @@ static void request_done(struct disk_request *request)
 	struct ide_unit *u = request->opaque;
 
 	u->in_flight = false;
+	for (unsigned i = 0; i < u->pieces && request->op == DISK_READ; i++)
+		bus_dma_wrote(u->ide->device.machine->bus, &u->memory[i]);
 	if (!u->forget) {
 		if (request->error)
 			TRACE(ev_error, "unit %u: %s", u->index, strerror(request->error));
@@ -30,13 +32,16 @@ static void request_done(struct disk_request *request)
 		ide_signature(u);
 }
 
-void ide_submit(struct ide_unit *u, enum disk_op op, u64 offset, u64 len, u8 *buf, void (*then)(struct ide_unit *, int error))
+static void submit(struct ide_unit *u, struct disk_request request, void (*then)(struct ide_unit *, int error))
 {
 	if (u->in_flight)
 		bug("unit %u: a second request", u->index);
-	TRACE(ev_request, "unit %u op %d offset %llx length %llx", u->index, op, (unsigned long long)offset, (unsigned long long)len);
+	TRACE(ev_request, "unit %u op %d offset %llx length %llx", u->index, request.op, (unsigned long long)request.offset,
+	      (unsigned long long)request.len);
 	u->s->status = (u->s->status & ~ST_DRQ) | ST_BUSY;
-	u->request = (struct disk_request){.op = op, .offset = offset, .len = len, .buf = buf, .done = request_done, .opaque = u};
+	u->request = request;
+	u->request.done = request_done;
+	u->request.opaque = u;
 	if (!u->drive->disk) { /* taken out in the middle of a command */
 		then(u, ENOMEDIUM);
 		return;
@@ -46,9 +51,29 @@ void ide_submit(struct ide_unit *u, enum disk_op op, u64 offset, u64 len, u8 *bu
 	drive_submit(u->drive, u->ide->device.machine->loop, &u->request);
 }
 
+void ide_submit(struct ide_unit *u, enum disk_op op, u64 offset, u64 len, u8 *buf, void (*then)(struct ide_unit *, int error))
+{
+	u->pieces = 0;
+	submit(u, (struct disk_request){.op = op, .offset = offset, .len = len, .buf = buf}, then);
+}
+
+void ide_submit_pieces(struct ide_unit *u, enum disk_op op, u64 offset, u64 len, unsigned pieces,
+                       void (*then)(struct ide_unit *, int error))
+{
+	u->pieces = pieces;
+	submit(u, (struct disk_request){.op = op, .offset = offset, .len = len, .pieces = u->vector}, then);
+}
+
+void ide_let_go(struct ide_unit *u)
+{
+	if (u->in_flight && u->pieces)
+		disk_drain(u->drive->disk);
+}
+
 void ide_forget(struct ide_unit *u)
 {
 	u->forget = u->in_flight;
+	ide_let_go(u);
 	u->ahead_len = 0;
 	u->s->phase = IDE_IDLE;
 	u->s->at = u->s->stop = u->s->end = 0;

@@ -238,16 +238,23 @@ static int outcome(struct image *image, int error, const char *what)
 	return error;
 }
 
-int image_read(struct image *image, u64 offset, void *buf, size_t len)
+int image_read_pieces(struct image *image, u64 offset, struct pieces *to, size_t len)
 {
 	if (!inside(image, offset, len))
 		return EIO;
-	return outcome(image, image->driver->read(image, offset, buf, len), "reading");
+	return outcome(image, image->driver->read(image, offset, to, len), "reading");
+}
+
+int image_read(struct image *image, u64 offset, void *buf, size_t len)
+{
+	const struct iovec v = {buf, len};
+
+	return image_read_pieces(image, offset, &(struct pieces){&v, 0}, len);
 }
 
 /* A guest that writes the header of another format, naming any file of the host as its backing file, would find that file in its
  * disk the next time that the format is guessed. */
-static bool would_be_mistaken(struct image *image, u64 offset, const u8 *buf, size_t len)
+static bool would_be_mistaken(struct image *image, u64 offset, struct pieces from, size_t len)
 {
 	u8 head[512];
 	size_t n;
@@ -255,7 +262,7 @@ static bool would_be_mistaken(struct image *image, u64 offset, const u8 *buf, si
 	if (!image->guessed || offset >= sizeof head || image_file_read(image->fd, 0, head, sizeof head))
 		return false;
 	n = MIN(len, sizeof head - (size_t)offset);
-	memcpy(head + offset, buf, n);
+	pieces_get(&from, head + offset, n);
 	for (size_t i = 0; i < ARRAY_LEN(drivers); i++)
 		if (drivers[i]->probe && drivers[i]->probe(head, sizeof head))
 			return true;
@@ -267,18 +274,25 @@ int image_sync(const struct image *image)
 	return image->temporary ? 0 : image_file_sync(image->fd);
 }
 
-int image_write(struct image *image, u64 offset, const void *buf, size_t len)
+int image_write_pieces(struct image *image, u64 offset, struct pieces *from, size_t len)
 {
 	if (image->read_only)
 		return EROFS;
 	if (!inside(image, offset, len))
 		return EIO;
-	if (would_be_mistaken(image, offset, buf, len)) {
+	if (would_be_mistaken(image, offset, *from, len)) {
 		image_report(image, EPERM, "the guest may not write an image header to a disk whose format is guessed; name the "
 		             "format (format=raw) to allow it");
 		return EIO;
 	}
-	return outcome(image, image->driver->write(image, offset, buf, len), "writing");
+	return outcome(image, image->driver->write(image, offset, from, len), "writing");
+}
+
+int image_write(struct image *image, u64 offset, const void *buf, size_t len)
+{
+	const struct iovec v = {(void *)buf, len};
+
+	return image_write_pieces(image, offset, &(struct pieces){&v, 0}, len);
 }
 
 int image_zero(struct image *image, u64 offset, u64 len)

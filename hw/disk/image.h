@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/types.h"
+#include "hw/disk/pieces.h"
 
 struct image;
 
@@ -71,8 +72,8 @@ struct image_driver {
 	bool (*open)(struct image *image, unsigned flags, struct err *err);
 	bool (*create)(const struct image_create *options, int fd, struct err *err);
 	void (*close)(struct image *image);
-	int (*read)(struct image *image, u64 offset, u8 *buf, size_t len);
-	int (*write)(struct image *image, u64 offset, const u8 *buf, size_t len);
+	int (*read)(struct image *image, u64 offset, struct pieces *to, size_t len);
+	int (*write)(struct image *image, u64 offset, struct pieces *from, size_t len);
 	int (*zero)(struct image *image, u64 offset, u64 len);
 	int (*discard)(struct image *image, u64 offset, u64 len);
 	int (*flush)(struct image *image);
@@ -111,6 +112,8 @@ bool image_create(const struct image_create *options, struct err *err);
 /* Any alignment; beyond the end EIO, on a read-only image EROFS. */
 int image_read(struct image *image, u64 offset, void *buf, size_t len);
 int image_write(struct image *image, u64 offset, const void *buf, size_t len);
+int image_read_pieces(struct image *image, u64 offset, struct pieces *to, size_t len); /* they move on, not on errors */
+int image_write_pieces(struct image *image, u64 offset, struct pieces *from, size_t len);
 int image_zero(struct image *image, u64 offset, u64 len);
 int image_discard(struct image *image, u64 offset, u64 len); /* a hint; what it drops reads as zeros or as before */
 int image_flush(struct image *image);
@@ -138,6 +141,8 @@ int image_report(struct image *image, int error, const char *fmt, ...) __attribu
 /* image_file.c: whole transfers, short ones and signals taken care of. Reading behind the end gives zeros. */
 int image_file_read(int fd, u64 offset, void *buf, size_t len);
 int image_file_write(int fd, u64 offset, const void *buf, size_t len);
+int image_file_read_pieces(int fd, u64 offset, struct pieces *to, size_t len);
+int image_file_write_pieces(int fd, u64 offset, struct pieces *from, size_t len);
 int image_file_zero(int fd, u64 offset, u64 len);  /* allocated or not: the host decides */
 int image_file_punch(int fd, u64 offset, u64 len); /* gives the room back where the host can; zeros or as before */
 int image_file_sync(int fd);

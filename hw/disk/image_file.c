@@ -5,7 +5,7 @@
  * that both programs see each other: byte 100 + n is held by whoever uses right n, byte 200 + n by whoever does not want others
  * to use it. All are read locks, taken first and tested afterwards: of two that race at least one is refused.
  * Rights: 0 read, 1 write, 3 resize. Nobody here shares writing; readers share with readers. */
-#define _GNU_SOURCE /* F_OFD_SETLK, fallocate, O_TMPFILE */
+#define _GNU_SOURCE /* F_OFD_SETLK, fallocate, O_TMPFILE, preadv */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -21,43 +21,64 @@
 enum { RIGHT_READ, RIGHT_WRITE, RIGHT_RESIZE = 3, RIGHTS };
 
 #define CHUNK (1u << 30) /* Linux moves no more than 2 GiB at once */
+#define LIST 256         /* pieces at once; Linux takes 1,024 */
 
-int image_file_read(int fd, u64 offset, void *buf, size_t len)
+int image_file_read_pieces(int fd, u64 offset, struct pieces *to, size_t len)
 {
-	u8 *to = buf;
+	struct iovec v[LIST];
 
 	while (len) {
-		ssize_t n = pread(fd, to, MIN(len, (size_t)CHUNK), (off_t)offset);
+		size_t bytes;
+		unsigned count = pieces_list(to, MIN(len, (size_t)CHUNK), v, LIST, &bytes);
+		ssize_t n = preadv(fd, v, (int)count, (off_t)offset);
+
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return errno;
 		if (n == 0) {
-			memset(to, 0, len);
+			pieces_zero(to, len);
 			return 0;
 		}
-		to += n;
+		pieces_skip(to, (size_t)n);
 		offset += (u64)n;
 		len -= (size_t)n;
 	}
 	return 0;
 }
 
-int image_file_write(int fd, u64 offset, const void *buf, size_t len)
+int image_file_write_pieces(int fd, u64 offset, struct pieces *from, size_t len)
 {
-	const u8 *from = buf;
+	struct iovec v[LIST];
 
 	while (len) {
-		ssize_t n = pwrite(fd, from, MIN(len, (size_t)CHUNK), (off_t)offset);
+		size_t bytes;
+		unsigned count = pieces_list(from, MIN(len, (size_t)CHUNK), v, LIST, &bytes);
+		ssize_t n = pwritev(fd, v, (int)count, (off_t)offset);
+
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			return n ? errno : EIO;
-		from += n;
+		pieces_skip(from, (size_t)n);
 		offset += (u64)n;
 		len -= (size_t)n;
 	}
 	return 0;
+}
+
+int image_file_read(int fd, u64 offset, void *buf, size_t len)
+{
+	const struct iovec v = {buf, len};
+
+	return image_file_read_pieces(fd, offset, &(struct pieces){&v, 0}, len);
+}
+
+int image_file_write(int fd, u64 offset, const void *buf, size_t len)
+{
+	const struct iovec v = {(void *)buf, len};
+
+	return image_file_write_pieces(fd, offset, &(struct pieces){&v, 0}, len);
 }
 
 static int write_zeros(int fd, u64 offset, u64 len)

@@ -172,8 +172,8 @@ enum qcow2_kind image_qcow2_kind(const struct qcow2 *q, u64 entry);
 int image_qcow2_l2_for_write(struct qcow2 *q, u64 guest, struct qcow2_table **table);
 void image_qcow2_set_entry(struct qcow2 *q, struct qcow2_table *table, unsigned index, u64 entry);
 int image_qcow2_lookup(struct qcow2 *q, u64 guest, struct qcow2_table **table, unsigned *index);
-int image_qcow2_read(struct image *image, u64 offset, u8 *buf, size_t len);
-int image_qcow2_write(struct image *image, u64 offset, const u8 *buf, size_t len);
+int image_qcow2_read(struct image *image, u64 offset, struct pieces *to, size_t len);
+int image_qcow2_write(struct image *image, u64 offset, struct pieces *from, size_t len);
 int image_qcow2_zero(struct image *image, u64 offset, u64 len);
 int image_qcow2_discard(struct image *image, u64 offset, u64 len);
 int image_qcow2_flush(struct image *image);
@@ -184,7 +184,7 @@ int image_qcow2_preallocate(struct qcow2 *q, u64 from, u64 to);
 /* image_qcow2_compress.c */
 /* Where a compressed entry's bytes are. */
 void image_qcow2_packed(const struct qcow2 *q, u64 entry, u64 *offset, u32 *bytes);
-int image_qcow2_unpack(struct qcow2 *q, u64 entry, u32 from, u8 *buf, u32 len); /* without the mutex, too */
+int image_qcow2_unpack(struct qcow2 *q, u64 entry, u32 from, struct pieces *to, u32 len); /* without the mutex, too */
 int image_qcow2_write_compressed(struct image *image, u64 offset, const u8 *buf, size_t len);
 
 /* image_qcow2_check.c */

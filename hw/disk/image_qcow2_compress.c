@@ -91,7 +91,7 @@ static int unpack(struct qcow2 *q, u64 entry, u8 *to)
 	return error;
 }
 
-int image_qcow2_unpack(struct qcow2 *q, u64 entry, u32 from, u8 *buf, u32 len)
+int image_qcow2_unpack(struct qcow2 *q, u64 entry, u32 from, struct pieces *to, u32 len)
 {
 	int error = 0;
 
@@ -105,7 +105,7 @@ int image_qcow2_unpack(struct qcow2 *q, u64 entry, u32 from, u8 *buf, u32 len)
 			q->unpacked_entry = entry;
 	}
 	if (!error)
-		memcpy(buf, q->unpacked + from, len);
+		pieces_put(to, q->unpacked + from, len);
 	pthread_mutex_unlock(&q->unpack_mutex);
 	return error;
 }
@@ -153,6 +153,7 @@ int image_qcow2_write_compressed(struct image *image, u64 offset, const u8 *buf,
 {
 	struct qcow2 *q = (struct qcow2 *)image;
 	u8 *whole = err_alloc(q->cluster_size), *packed = err_alloc(q->cluster_size);
+	const struct iovec v = {(void *)buf, len};
 	size_t bytes;
 	int error;
 
@@ -164,7 +165,7 @@ int image_qcow2_write_compressed(struct image *image, u64 offset, const u8 *buf,
 		error = put_packed(q, offset >> q->cluster_bits, packed, (u32)bytes);
 		pthread_mutex_unlock(&q->mutex);
 	} else {
-		error = image_qcow2_write(image, offset, buf, len);
+		error = image_qcow2_write(image, offset, &(struct pieces){&v, 0}, len);
 	}
 	free(packed);
 	free(whole);

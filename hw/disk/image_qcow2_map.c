@@ -81,32 +81,33 @@ static void leave(struct qcow2 *q, unsigned e)
 }
 
 /* ---- reading ---- */
-static int read_backing(struct qcow2 *q, u64 offset, u8 *buf, size_t len)
+static int read_backing(struct qcow2 *q, u64 offset, struct pieces *to, size_t len)
 {
 	struct image *below = q->image.backing;
 	size_t n = !below || offset >= below->size ? 0 : (size_t)MIN((u64)len, below->size - offset);
-	int error = n ? image_read(below, offset, buf, n) : 0;
+	int error = n ? image_read_pieces(below, offset, to, n) : 0;
 
-	memset(buf + n, 0, len - n);
+	if (!error)
+		pieces_zero(to, len - n);
 	return error;
 }
 
 /* Part of one cluster, by its entry. */
-static int read_entry(struct qcow2 *q, u64 offset, u64 entry, u8 *buf, size_t len)
+static int read_entry(struct qcow2 *q, u64 offset, u64 entry, struct pieces *to, size_t len)
 {
 	u32 within = (u32)offset & (q->cluster_size - 1);
 	int error;
 
 	switch (image_qcow2_kind(q, entry)) {
 	case QCOW2_UNALLOCATED:
-		return read_backing(q, offset, buf, len);
+		return read_backing(q, offset, to, len);
 	case QCOW2_NORMAL:
 		error = check_host(q, offset >> q->cluster_bits, entry);
-		return error ? error : image_file_read(q->image.fd, (entry & QCOW2_OFFSET) + within, buf, len);
+		return error ? error : image_file_read_pieces(q->image.fd, (entry & QCOW2_OFFSET) + within, to, len);
 	case QCOW2_PACKED:
-		return image_qcow2_unpack(q, entry, within, buf, (u32)len);
+		return image_qcow2_unpack(q, entry, within, to, (u32)len);
 	default:
-		memset(buf, 0, len);
+		pieces_zero(to, len);
 		return 0;
 	}
 }
@@ -127,7 +128,7 @@ static size_t run_length(struct qcow2 *q, const struct qcow2_table *table, unsig
 	return (size_t)MIN(run, (u64)len);
 }
 
-static int read_run(struct qcow2 *q, u64 offset, u8 *buf, size_t len, size_t *done)
+static int read_run(struct qcow2 *q, u64 offset, struct pieces *to, size_t len, size_t *done)
 {
 	struct qcow2_table *table;
 	unsigned index, e;
@@ -147,15 +148,15 @@ static int read_run(struct qcow2 *q, u64 offset, u8 *buf, size_t len, size_t *do
 	e = enter(q);
 	pthread_mutex_unlock(&q->mutex);
 	if (!error)
-		error = read_entry(q, offset, entry, buf, *done);
+		error = read_entry(q, offset, entry, to, *done);
 	leave(q, e);
 	return error;
 }
 
-int image_qcow2_read(struct image *image, u64 offset, u8 *buf, size_t len)
+int image_qcow2_read(struct image *image, u64 offset, struct pieces *to, size_t len)
 {
-	for (size_t n; len; offset += n, buf += n, len -= n) {
-		int error = read_run(self(image), offset, buf, len, &n);
+	for (size_t n; len; offset += n, len -= n) {
+		int error = read_run(self(image), offset, to, len, &n);
 		if (error)
 			return error;
 	}
@@ -272,12 +273,12 @@ static int copy_old(struct qcow2 *q, u64 offset, u64 entry, u64 host, size_t len
 	if (kind == QCOW2_ZERO_PLAIN || kind == QCOW2_ZERO_ALLOC ||
 	    (kind == QCOW2_UNALLOCATED && (!below || offset >= below->size)))
 		return fill_zero(q, host, len);
-	error = read_entry(q, offset, entry, buf, len);
+	error = read_entry(q, offset, entry, &(struct pieces){&(struct iovec){buf, len}, 0}, len);
 	return error ? error : image_file_write(q->image.fd, host, buf, len);
 }
 
 /* New clusters for what lies in [offset, offset + len): the data, and the rest of the first and the last cluster. */
-static int fill_new(struct qcow2 *q, u64 host, u64 offset, const u8 *buf, size_t len, u64 first_entry, u64 last_entry)
+static int fill_new(struct qcow2 *q, u64 host, u64 offset, struct pieces *from, size_t len, u64 first_entry, u64 last_entry)
 {
 	u32 mask = q->cluster_size - 1, head = (u32)offset & mask, tail = (u32)(0 - (offset + len)) & mask;
 	u8 *old = head || tail ? err_alloc(q->cluster_size) : NULL;
@@ -285,7 +286,7 @@ static int fill_new(struct qcow2 *q, u64 host, u64 offset, const u8 *buf, size_t
 	int error = copy_old(q, offset - head, first_entry, host, head, old);
 
 	if (!error)
-		error = image_file_write(q->image.fd, host + head, buf, len);
+		error = image_file_write_pieces(q->image.fd, host + head, from, len);
 	if (!error)
 		error = copy_old(q, offset + len, last_entry, host + head + len, tail, old);
 	q->host_end = MAX(q->host_end, host + head + len + tail); /* whatever failed may have written part */
@@ -309,7 +310,7 @@ static u64 new_run(const struct qcow2 *q, const struct qcow2_table *table, unsig
 }
 
 /* Under the mutex. A cluster that is reserved and reads as zeros is filled where it is; all others get new places. */
-static int write_new(struct qcow2 *q, u64 offset, const u8 *buf, size_t len, size_t *done)
+static int write_new(struct qcow2 *q, u64 offset, struct pieces *from, size_t len, size_t *done)
 {
 	u64 guest = offset >> q->cluster_bits, count = qcow2_clusters(q, (offset & (q->cluster_size - 1)) + len), cluster, first;
 	struct qcow2_table *table;
@@ -335,7 +336,7 @@ static int write_new(struct qcow2 *q, u64 offset, const u8 *buf, size_t len, siz
 	if (error)
 		return error;
 	*done = (size_t)MIN((u64)len, (count << q->cluster_bits) - (offset & (q->cluster_size - 1)));
-	error = fill_new(q, cluster << q->cluster_bits, offset, buf, *done, first, entry_at(table, index + (unsigned)count - 1));
+	error = fill_new(q, cluster << q->cluster_bits, offset, from, *done, first, entry_at(table, index + (unsigned)count - 1));
 	if (error) {
 		if (!reserved)
 			image_qcow2_unalloc(q, cluster, count);
@@ -350,7 +351,7 @@ static int write_new(struct qcow2 *q, u64 offset, const u8 *buf, size_t len, siz
 	return 0;
 }
 
-static int write_run(struct qcow2 *q, u64 offset, const u8 *buf, size_t len, size_t *done)
+static int write_run(struct qcow2 *q, u64 offset, struct pieces *from, size_t len, size_t *done)
 {
 	struct qcow2_table *table;
 	u64 entry = 0, host;
@@ -366,7 +367,7 @@ static int write_run(struct qcow2 *q, u64 offset, const u8 *buf, size_t len, siz
 	entry = entry_at(table, index);
 	if (!(q->l1[offset >> q->cluster_bits >> q->l2_bits] & QCOW2_COPIED) || !(entry & QCOW2_COPIED) ||
 	    image_qcow2_kind(q, entry) != QCOW2_NORMAL) {
-		error = write_new(q, offset, buf, len, done);
+		error = write_new(q, offset, from, len, done);
 		goto out;
 	}
 	*done = run_length(q, table, index, offset, len, QCOW2_COPIED);
@@ -380,7 +381,7 @@ static int write_run(struct qcow2 *q, u64 offset, const u8 *buf, size_t len, siz
 	q->host_end = MAX(q->host_end, host + *done);
 	e = enter(q);
 	pthread_mutex_unlock(&q->mutex);
-	error = image_file_write(q->image.fd, host, buf, *done);
+	error = image_file_write_pieces(q->image.fd, host, from, *done);
 	leave(q, e);
 	return error;
 out:
@@ -388,10 +389,10 @@ out:
 	return error;
 }
 
-int image_qcow2_write(struct image *image, u64 offset, const u8 *buf, size_t len)
+int image_qcow2_write(struct image *image, u64 offset, struct pieces *from, size_t len)
 {
-	for (size_t n = 0; len; offset += n, buf += n, len -= n) {
-		int error = write_run(self(image), offset, buf, len, &n);
+	for (size_t n = 0; len; offset += n, len -= n) {
+		int error = write_run(self(image), offset, from, len, &n);
 		if (error)
 			return error;
 	}
@@ -488,7 +489,7 @@ static int write_zeros(struct image *image, u64 offset, u64 len)
 		skip = !error && reads_zero(q, entry_at(table, index));
 		pthread_mutex_unlock(&q->mutex);
 		if (!error && !skip)
-			error = image_qcow2_write(image, offset, zeros, (size_t)n);
+			error = image_qcow2_write(image, offset, &(struct pieces){&(struct iovec){zeros, (size_t)n}, 0}, (size_t)n);
 	}
 	free(zeros);
 	return error;

@@ -27,14 +27,14 @@ static void raw_close(struct image *image)
 	(void)image;
 }
 
-static int raw_read(struct image *image, u64 offset, u8 *buf, size_t len)
+static int raw_read(struct image *image, u64 offset, struct pieces *to, size_t len)
 {
-	return image_file_read(image->fd, offset, buf, len);
+	return image_file_read_pieces(image->fd, offset, to, len);
 }
 
-static int raw_write(struct image *image, u64 offset, const u8 *buf, size_t len)
+static int raw_write(struct image *image, u64 offset, struct pieces *from, size_t len)
 {
-	return image_file_write(image->fd, offset, buf, len);
+	return image_file_write_pieces(image->fd, offset, from, len);
 }
 
 static int raw_zero(struct image *image, u64 offset, u64 len)

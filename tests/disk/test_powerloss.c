@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The host loses power: of what was written since the last fdatasync any sectors may have reached the medium, in any order. At no
  * moment may that leave an image whose counts are too low, or lose what a flush had acknowledged.
- * The linker puts our functions in the place of pwrite, fallocate and fdatasync (CMakeLists.txt). */
+ * The linker puts our functions in the place of pwritev, fallocate and fdatasync (CMakeLists.txt). */
 #define _GNU_SOURCE /* fallocate */
 #include "tests/disk/images.h"
 
@@ -9,8 +9,8 @@
 #define SLOTS 6000u
 #define ROOM (12u << 20)
 
-ssize_t __real_pwrite(int fd, const void *buf, size_t len, off_t offset);
-ssize_t __wrap_pwrite(int fd, const void *buf, size_t len, off_t offset);
+ssize_t __real_pwritev(int fd, const struct iovec *v, int count, off_t offset);
+ssize_t __wrap_pwritev(int fd, const struct iovec *v, int count, off_t offset);
 int __real_fallocate(int fd, int mode, off_t offset, off_t len);
 int __wrap_fallocate(int fd, int mode, off_t offset, off_t len);
 int __wrap_fdatasync(int fd);
@@ -49,9 +49,9 @@ static void changed(int fd, u64 offset, u64 len)
 	}
 }
 
-ssize_t __wrap_pwrite(int fd, const void *buf, size_t len, off_t offset)
+ssize_t __wrap_pwritev(int fd, const struct iovec *v, int count, off_t offset)
 {
-	ssize_t n = __real_pwrite(fd, buf, len, offset);
+	ssize_t n = __real_pwritev(fd, v, count, offset);
 
 	if (fd == watched && n > 0)
 		changed(fd, (u64)offset, (u64)n);
