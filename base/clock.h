@@ -27,6 +27,11 @@ void clock_free(struct clock *clock);
 
 /* Virtual ns since power-on. Callable from any thread, without the lock. */
 u64 clock_now(struct clock *clock);
+/* Whole periods of a frequency (up to 18 GHz) in that time: (ns * hz) / NS_PER_S, without a division of 128 bits. */
+static inline u64 clock_ticks(u64 ns, u64 hz)
+{
+	return ns / NS_PER_S * hz + ns % NS_PER_S * hz / NS_PER_S;
+}
 /* Stop and continue virtual time (a stopped machine). A new clock is stopped. */
 void clock_stop(struct clock *clock);
 void clock_start(struct clock *clock);

@@ -297,7 +297,7 @@ void cpu_state_changed(struct cpu *cpu)
 
 u64 cpu_tsc(struct cpu *cpu)
 {
-	return (u64)((u128)clock_now(cpu->clock) * cpu->tsc_hz / NS_PER_S) + cpu->tsc_offset;
+	return clock_ticks(clock_now(cpu->clock), cpu->tsc_hz) + cpu->tsc_offset;
 }
 
 /* ---- for people ---- */

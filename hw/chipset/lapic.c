@@ -377,7 +377,7 @@ static u32 current_count(struct lapic *l)
 
 static u64 tsc(struct lapic *l)
 {
-	return (u64)((u128)clock_now(l->timer.clock) * l->tsc_hz / NS_PER_S);
+	return clock_ticks(clock_now(l->timer.clock), l->tsc_hz);
 }
 
 static void schedule_deadline(struct lapic *l)

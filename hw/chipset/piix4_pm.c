@@ -58,7 +58,7 @@ TRACE_EVENT(ev_smbus, "pm.smbus");
 /* ---- the PM timer ---- */
 static u64 ticks(struct pm *pm)
 {
-	return (u128)clock_now(pm->timer.clock) * PM_TIMER_HZ / NS_PER_S;
+	return clock_ticks(clock_now(pm->timer.clock), PM_TIMER_HZ);
 }
 
 static unsigned half_bits(const struct pm *pm)

@@ -54,7 +54,7 @@ TRACE_EVENT(ev_count, "pit.count");
 /* ---- time ---- */
 static u64 now_ticks(struct pit *pit)
 {
-	return (u128)clock_now(pit->timer.clock) * PIT_HZ / NS_PER_S;
+	return clock_ticks(clock_now(pit->timer.clock), PIT_HZ);
 }
 
 /* The first ns of an input period. */

@@ -215,7 +215,7 @@ static u64 period(const struct rtc_state *s)
 
 static u64 now_tick(struct rtc *rtc)
 {
-	return (u128)clock_now(rtc->timer.clock) * CRYSTAL_HZ / NS_PER_S;
+	return clock_ticks(clock_now(rtc->timer.clock), CRYSTAL_HZ);
 }
 
 /* Put into register C what has happened since it was looked at last. */

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "hw/disk/pieces.h"
+
 void __wrap_drive_submit(struct drive *drive, struct loop *loop, struct disk_request *request);
 u64 __wrap_disk_size(const struct disk *disk);
 bool __wrap_disk_read_only(const struct disk *disk);
@@ -47,12 +49,26 @@ void fakedisk_peek(const struct disk *disk, u64 offset, void *buf, u64 len)
 
 static void keep(struct disk *disk, const struct disk_request *r)
 {
+	const struct iovec whole = {r->buf, r->len};
+	struct pieces from = {r->pieces ? r->pieces : &whole, 0};
+
 	if (disk->written_count == ARRAY_LEN(disk->written)) /* enough for every test; a fuzzer may lose old ones */
 		free(disk->written[--disk->written_count].data);
 	disk->written[disk->written_count].offset = r->offset;
 	disk->written[disk->written_count].len = r->len;
 	disk->written[disk->written_count].data = err_alloc(r->len);
-	memcpy(disk->written[disk->written_count++].data, r->buf, r->len);
+	pieces_get(&from, disk->written[disk->written_count++].data, r->len);
+}
+
+static void read_out(const struct disk *disk, const struct disk_request *r)
+{
+	const struct iovec whole = {r->buf, r->len};
+	struct pieces to = {r->pieces ? r->pieces : &whole, 0};
+	u8 *data = err_alloc(r->len);
+
+	fakedisk_peek(disk, r->offset, data, r->len);
+	pieces_put(&to, data, r->len);
+	free(data);
 }
 
 static int carry_out(struct disk *disk, struct disk_request *r)
@@ -69,7 +85,8 @@ static int carry_out(struct disk *disk, struct disk_request *r)
 	switch (r->op) {
 	case DISK_READ:
 		disk->reads++;
-		fakedisk_peek(disk, r->offset, r->buf, r->len);
+		disk->direct += r->pieces != NULL;
+		read_out(disk, r);
 		break;
 	case DISK_WRITE:
 		disk->writes++;
@@ -119,3 +136,11 @@ void __wrap_drive_submit(struct drive *drive, struct loop *loop, struct disk_req
 u64 __wrap_disk_size(const struct disk *disk) { return disk->size; }
 bool __wrap_disk_read_only(const struct disk *disk) { return disk->read_only; }
 void __wrap_disk_drain(struct disk *disk) { fakedisk_run(disk); }
+
+bool fakedisk_copied;
+bool __wrap_clock_counts(const struct clock *clock);
+bool __wrap_clock_counts(const struct clock *clock)
+{
+	(void)clock;
+	return fakedisk_copied;
+}

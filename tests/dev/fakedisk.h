@@ -15,6 +15,7 @@ struct disk {
 	struct { u64 offset, len; u8 *data; } written[512];
 	unsigned written_count;
 	unsigned reads, writes, flushes, discards;
+	unsigned direct;           /* reads in pieces */
 	u64 longest;               /* bytes of the longest request */
 	u64 last_discard, last_discard_len;
 };
@@ -26,5 +27,8 @@ void fakedisk_peek(const struct disk *disk, u64 offset, void *buf, u64 len);
 /* Complete the oldest request / all, with those that follow from them. False: there was none. */
 bool fakedisk_step(struct disk *disk);
 void fakedisk_run(struct disk *disk);
+
+/* What devices are told of the clock: it counts instructions, so that nothing may change memory but at an exact instant. */
+extern bool fakedisk_copied;
 
 #endif

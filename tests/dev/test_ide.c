@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "mem/dirty.h"
 #include "tests/dev/ide_bench.h"
 
 #define MIB (1ull << 20)
@@ -354,6 +355,53 @@ static void dma_large(void **state)
 	ide_close();
 }
 
+static u8 *code_page;
+static unsigned code_writes;
+
+static void code_written(void *opaque, u8 *hva, unsigned len)
+{
+	(void)opaque;
+	assert_true(hva >= code_page && hva + len <= code_page + PAGE_SIZE);
+	assert_false(irq[0].level); /* translations go before the guest is told */
+	code_writes++;
+}
+
+static void dma_over_code(void **state)
+{
+	struct bus_listener listener = {.code_written = code_written};
+	u8 *watch;
+
+	(void)state;
+	start(64 * MIB);
+	code_page = b->ram->hva + 0x41000;
+	watch = b->ram->watch + 0x41;
+	code_writes = 0;
+	bus_listen(&b->bus, &listener);
+	dirty_hold_code(&b->bus, code_page, watch);
+	ide_prd(0, 0x40000, 0x3000, true);
+	ide_regs(0, 0, 24, 300, 0xe0);
+	ide_command(0, 0xc8);
+	ide_bm_start(0, true);
+	ide_pump();
+	assert_true(irq[0].level);
+	assert_int_equal(code_writes, 1);
+	expect_ram(0x40000, 300 * 512, 0x3000);
+	assert_int_equal(drives[0].disk->direct, fakedisk_copied ? 0 : 1);
+	dirty_release_code(&b->bus, code_page, watch);
+	bus_unlisten(&b->bus, &listener);
+	ide_bm_stop(0);
+	/* after a reset nothing comes any more */
+	ide_regs(0, 0, 24, 600, 0xe0);
+	ide_command(0, 0xc8);
+	ide_bm_start(0, true);
+	out8(b, 0x3f6, 4);
+	memset(b->ram->hva + 0x40000, 0x5a, 0x3000);
+	ide_pump();
+	for (unsigned i = 0; i < 0x3000; i++)
+		assert_int_equal(b->ram->hva[0x40000 + i], 0x5a);
+	ide_close();
+}
+
 static void dma_garbage(void **state)
 {
 	(void)state;
@@ -398,14 +446,18 @@ static void dma_garbage(void **state)
 	assert_int_equal(ide_bm_status(0), 2);
 	ide_bm_stop(0);
 	cfg_write(b, IDE_DEVFN, 4, 5, 2);
-	/* stopped while the disk works, and started anew */
+	/* stopped while the disk works, and started anew; or the disk was waited for */
 	ide_bm_start(0, true);
 	ide_bm_stop(0);
-	ide_prd(0, 0x60000, 512, true);
-	ide_bm_start(0, true);
-	ide_pump();
+	if (fakedisk_copied) {
+		ide_prd(0, 0x60000, 512, true);
+		ide_bm_start(0, true);
+		ide_pump();
+		expect_ram(0x60000, 50 * 512, 512);
+	} else {
+		expect_ram(0x40000, 50 * 512, 512);
+	}
 	assert_int_equal(ide_bm_status(0), 4);
-	expect_ram(0x60000, 50 * 512, 512);
 	/* a table of nothing but small regions and no end */
 	for (unsigned i = 0; i < 0xf000 / 8; i++)
 		ide_prd(i, 0x80000 + i * 2, 2, false);
@@ -715,10 +767,13 @@ int main(void)
 		cmocka_unit_test(pci),          cmocka_unit_test(identify_content), cmocka_unit_test(pio_read),
 		cmocka_unit_test(pio_read_long), cmocka_unit_test(pio_write),       cmocka_unit_test(chs),
 		cmocka_unit_test(lba48),        cmocka_unit_test(dma_read),         cmocka_unit_test(dma_write),
-		cmocka_unit_test(dma_large),    cmocka_unit_test(dma_garbage),      cmocka_unit_test(errors),
+		cmocka_unit_test(dma_large),    cmocka_unit_test(dma_over_code),    cmocka_unit_test(dma_garbage),      cmocka_unit_test(errors),
 		cmocka_unit_test(small_commands), cmocka_unit_test(trim),           cmocka_unit_test(resets),
 		cmocka_unit_test(absent),       cmocka_unit_test(two_units),        cmocka_unit_test(loaded_garbage),
 	};
 
-	return cmocka_run_group_tests_name("dev.ide", tests, NULL, NULL);
+	fakedisk_copied = true;
+	int failed = cmocka_run_group_tests_name("dev.ide, copied", tests, NULL, NULL);
+	fakedisk_copied = false;
+	return failed + cmocka_run_group_tests_name("dev.ide, direct", tests, NULL, NULL);
 }

@@ -46,6 +46,20 @@ static void test_stop_start(void **state)
 	clock_free(clock);
 }
 
+static void test_ticks(void **state)
+{
+	static const u64 hz[] = {1, 32768, 1193182, 3579545, 2000000000, 2999999999, 18000000000};
+	u64 ns = 1;
+
+	(void)state;
+	for (unsigned i = 0; i < 200000; i++) {
+		u64 f = hz[i % ARRAY_LEN(hz)];
+
+		ns = ns * 6364136223846793005u + 1442695040888963407u;
+		assert_int_equal(clock_ticks(ns >> i % 64, f), (u64)((u128)(ns >> i % 64) * f / NS_PER_S));
+	}
+}
+
 static void test_calendar(void **state)
 {
 	struct clock *clock = clock_new();
@@ -341,6 +355,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stop_start),
+		cmocka_unit_test(test_ticks),
 		cmocka_unit_test(test_calendar),
 		cmocka_unit_test(test_counting),
 		cmocka_unit_test(test_order),
