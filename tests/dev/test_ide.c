@@ -767,8 +767,8 @@ int main(void)
 		cmocka_unit_test(pci),          cmocka_unit_test(identify_content), cmocka_unit_test(pio_read),
 		cmocka_unit_test(pio_read_long), cmocka_unit_test(pio_write),       cmocka_unit_test(chs),
 		cmocka_unit_test(lba48),        cmocka_unit_test(dma_read),         cmocka_unit_test(dma_write),
-		cmocka_unit_test(dma_large),    cmocka_unit_test(dma_over_code),    cmocka_unit_test(dma_garbage),      cmocka_unit_test(errors),
-		cmocka_unit_test(small_commands), cmocka_unit_test(trim),           cmocka_unit_test(resets),
+		cmocka_unit_test(dma_large),    cmocka_unit_test(dma_over_code), cmocka_unit_test(dma_garbage),
+		cmocka_unit_test(errors),       cmocka_unit_test(small_commands), cmocka_unit_test(trim),           cmocka_unit_test(resets),
 		cmocka_unit_test(absent),       cmocka_unit_test(two_units),        cmocka_unit_test(loaded_garbage),
 	};
 
