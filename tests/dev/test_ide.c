@@ -768,8 +768,9 @@ int main(void)
 		cmocka_unit_test(pio_read_long), cmocka_unit_test(pio_write),       cmocka_unit_test(chs),
 		cmocka_unit_test(lba48),        cmocka_unit_test(dma_read),         cmocka_unit_test(dma_write),
 		cmocka_unit_test(dma_large),    cmocka_unit_test(dma_over_code), cmocka_unit_test(dma_garbage),
-		cmocka_unit_test(errors),       cmocka_unit_test(small_commands), cmocka_unit_test(trim),           cmocka_unit_test(resets),
-		cmocka_unit_test(absent),       cmocka_unit_test(two_units),        cmocka_unit_test(loaded_garbage),
+		cmocka_unit_test(errors),         cmocka_unit_test(small_commands),   cmocka_unit_test(trim),
+		cmocka_unit_test(resets),           cmocka_unit_test(absent),           cmocka_unit_test(two_units),
+		cmocka_unit_test(loaded_garbage),
 	};
 
 	fakedisk_copied = true;
