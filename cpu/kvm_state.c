@@ -350,7 +350,7 @@ bool kvm_state_push(struct kvm_vcpu *vcpu)
 bool kvm_state_pull(struct kvm_vcpu *vcpu)
 {
 	struct cpu *cpu = vcpu->cpu;
-	struct undelivered undelivered;
+	struct undelivered undelivered = {0};
 
 	if (!(pull_sregs(vcpu) && pull_regs(vcpu) && pull_xcr0(vcpu) && kvm_fpu_pull(vcpu) && pull_debugregs(vcpu) && pull_tsc(vcpu) &&
 	      kvm_msr_pull(vcpu) && pull_events(vcpu, &undelivered)))
