@@ -105,7 +105,7 @@ bool engine_events(struct cpu *cpu)
 	}
 	if (cpu->activity == CPU_WAIT_SIPI) {
 		request = atomic_load(&cpu->request);
-		if (!(request & CPU_REQ_SIPI))
+		if ((request & (CPU_REQ_SIPI | CPU_REQ_INIT)) != CPU_REQ_SIPI) /* both may have come since: INIT first */
 			return false;
 		cpu_unrequest(cpu, CPU_REQ_SIPI | CPU_REQ_SIPI_VECTOR);
 		start_up(cpu, request >> 24);

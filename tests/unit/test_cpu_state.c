@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* cpu/cpu: the table covers the state, a random state survives save and load, RESET and INIT leave what the manual says. */
+#include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 
+#include "cpu/engine.h"
 #include "cpu/msr.h"
+#include "cpu/quiet.h"
 #include "tests/unit/cpu_unit.h"
 
 static void covers(void **state)
@@ -145,6 +149,67 @@ static void secondary(void **state)
 	cpu_unit_free(u);
 }
 
+/* INIT and SIPI come while a CPU that waits for them is between its first look at what is requested and its second. */
+struct start {
+	struct cpu *first, *second;
+	_Atomic int go, alone, end;
+};
+
+static void wait_for(const _Atomic int *flag)
+{
+	while (!atomic_load(flag))
+		sched_yield();
+}
+
+static void *be_alone(void *opaque)
+{
+	struct start *s = opaque;
+	bool inside = quiet_alone_begin(s->first);
+
+	atomic_store(&s->alone, 1);
+	wait_for(&s->end);
+	quiet_alone_end(s->first, inside);
+	return NULL;
+}
+
+static void *look_for_events(void *opaque)
+{
+	struct start *s = opaque;
+
+	quiet_adopt(s->second);
+	quiet_enter(s->second, true);
+	atomic_store(&s->go, 1);
+	while (!(atomic_load(&s->second->request) & CPU_REQ_PASS))
+		sched_yield();
+	for (unsigned i = 0; i < 3; i++)
+		engine_events(s->second); /* the first waits for who is alone */
+	quiet_leave(s->second);
+	return NULL;
+}
+
+static void started(void **state)
+{
+	struct cpu_unit *u = cpu_unit_new("max");
+	struct start s = {.first = u->cpu, .second = cpu_new(&u->model, &u->bus, u->clock, 1, 2)};
+	pthread_t alone, looks;
+
+	(void)state;
+	assert_int_equal(pthread_create(&looks, NULL, look_for_events, &s), 0);
+	wait_for(&s.go);
+	assert_int_equal(pthread_create(&alone, NULL, be_alone, &s), 0);
+	wait_for(&s.alone);
+	engine_init(s.second);
+	engine_sipi(s.second, 0x12);
+	atomic_store(&s.end, 1);
+	pthread_join(alone, NULL);
+	pthread_join(looks, NULL);
+	assert_int_equal(s.second->activity, CPU_RUNNING);
+	assert_int_equal(s.second->seg[SEG_CS].base, 0x12000);
+	assert_int_equal(atomic_load(&s.second->request), 0);
+	cpu_free(s.second);
+	cpu_unit_free(u);
+}
+
 static void tsc(void **state)
 {
 	struct cpu_unit *u = cpu_unit_new("max");
@@ -187,7 +252,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(covers), cmocka_unit_test(round_trip), cmocka_unit_test(pending_events),
-		cmocka_unit_test(reset), cmocka_unit_test(secondary), cmocka_unit_test(tsc), cmocka_unit_test(remap),
+		cmocka_unit_test(reset), cmocka_unit_test(secondary), cmocka_unit_test(started),
+		cmocka_unit_test(tsc), cmocka_unit_test(remap),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
