@@ -415,5 +415,5 @@ bool rewrite(struct context *c)
 {
 	if (c->legacy)
 		return legacy_rewrite(c) || plain(c) || special_rewrite(c) || x87_rewrite(c);
-	return plain(c) || special_rewrite(c) || stack_rewrite(c) || system_rewrite(c) || flow_rewrite(c) || x87_rewrite(c);
+	return plain(c) || special_rewrite(c) || stack_rewrite(c) || system_rewrite(c) || x87_rewrite(c) || flow_rewrite(c);
 }
