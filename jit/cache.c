@@ -211,6 +211,21 @@ static void begin_spaces(struct cpu *cpu, struct jit *jit)
 					unbind(jit, &t->exit[k]);
 }
 
+/* Any of SPACE_WAYS places may hold it; else where the oldest is. Two spaces that alternate, as a program and its kernel do, must
+ * not drive each other out: all that is bound to a space is lost with its number. */
+static struct jit_space *find_space(struct jit *jit, u64 version, u64 base, u8 key)
+{
+	struct jit_space *set = &jit->space[(version ^ base >> 4 ^ base >> 10 ^ base >> 16 ^ key) % SPACE_SETS * SPACE_WAYS], *oldest = set;
+
+	for (struct jit_space *s = set; s < set + SPACE_WAYS; s++) {
+		if (s->number && s->version == version && s->base == base && s->key == key)
+			return s;
+		if (s->number < oldest->number)
+			oldest = s;
+	}
+	return oldest;
+}
+
 void cache_space(struct cpu *cpu)
 {
 	struct jit *jit = cpu->jit.state;
@@ -219,7 +234,7 @@ void cache_space(struct cpu *cpu)
 	/* outside 64-bit code a RIP leads elsewhere with every base of CS */
 	u64 base = legacy ? cpu->seg[SEG_CS].base : 0;
 	u8 key = (legacy ? cpu->block_key : CODE64) | user << 7;
-	struct jit_space *s = &jit->space[(version ^ base >> 4 ^ base >> 10 ^ base >> 16 ^ key ^ user) % SPACES];
+	struct jit_space *s = find_space(jit, version, base, key);
 
 	if (!s->number || s->version != version || s->base != base || s->key != key) {
 		if (jit->spaces == 0x7fff) /* half of 16 bits: the key of no canonical RIP equals that of one that is not */

@@ -129,7 +129,8 @@ struct code_region {
 	size_t hot_used, cold_used; /* for `info jit`, while another one is being filled */
 };
 
-#define SPACES 64
+#define SPACE_SETS 32
+#define SPACE_WAYS 4
 struct jit {
 	u8 *code;          /* where it is written */
 	i64 exec;          /* to where it runs */
@@ -147,7 +148,7 @@ struct jit {
 	struct jit_space { /* by all that what a RIP leads to depends on */
 		u64 version, base, number; /* number 0: none */
 		u8 key;          /* the block key, bit 7: user mode */
-	} space[SPACES];
+	} space[SPACE_SETS * SPACE_WAYS];
 	struct check *check; /* what check.c goes by, or NULL */
 	u64 spaces;          /* numbers given out */
 	/* counted for `info jit` */
