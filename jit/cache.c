@@ -215,7 +215,8 @@ static void begin_spaces(struct cpu *cpu, struct jit *jit)
  * not drive each other out: all that is bound to a space is lost with its number. */
 static struct jit_space *find_space(struct jit *jit, u64 version, u64 base, u8 key)
 {
-	struct jit_space *set = &jit->space[(version ^ base >> 4 ^ base >> 10 ^ base >> 16 ^ key) % SPACE_SETS * SPACE_WAYS], *oldest = set;
+	u64 hash = version ^ base >> 4 ^ base >> 10 ^ base >> 16 ^ key;
+	struct jit_space *set = &jit->space[hash % SPACE_SETS * SPACE_WAYS], *oldest = set;
 
 	for (struct jit_space *s = set; s < set + SPACE_WAYS; s++) {
 		if (s->number && s->version == version && s->base == base && s->key == key)
