@@ -107,6 +107,14 @@ static bool open_backing(struct image *image, unsigned flags, const struct link 
 	return !self->up && err_prefix(err, "backing file of %s", image->file); /* every link of the chain would say too much */
 }
 
+static bool new_in_chain(const char *file, const struct stat *st, const struct link *up, struct err *err)
+{
+	for (const struct link *l = up; l; l = l->up)
+		if (l->dev == st->st_dev && l->ino == st->st_ino)
+			return err_set(err, EXIT_FILE, "%s is its own backing file", file);
+	return true;
+}
+
 static bool identify(struct image *image, const struct link *up, struct link *self, struct err *err)
 {
 	struct stat st;
@@ -114,9 +122,8 @@ static bool identify(struct image *image, const struct link *up, struct link *se
 	if (fstat(image->fd, &st) < 0)
 		return err_set(err, EXIT_FILE, "cannot look at %s: %s", image->file, strerror(errno));
 	*self = (struct link){.dev = st.st_dev, .ino = st.st_ino, .up = up, .depth = up ? up->depth + 1 : 0};
-	for (const struct link *l = up; l; l = l->up)
-		if (l->dev == st.st_dev && l->ino == st.st_ino)
-			return err_set(err, EXIT_FILE, "%s is its own backing file", image->file);
+	if (!new_in_chain(image->file, &st, up, err))
+		return false;
 	if (self->depth >= IMAGE_DEPTH)
 		return err_set(err, EXIT_FILE, "more than %d images on top of each other", IMAGE_DEPTH);
 	return true;
@@ -127,6 +134,7 @@ static struct image *open_link(const char *file, const char *format, unsigned fl
 	const struct image_driver *driver = NULL;
 	struct image *image;
 	struct link self;
+	struct stat st;
 	bool read_only;
 	int fd;
 
@@ -134,6 +142,9 @@ static struct image *open_link(const char *file, const char *format, unsigned fl
 		err_set(err, EXIT_USAGE, "%s: unknown image format '%s'", file, format);
 		return NULL;
 	}
+	/* before our own lock on it is in the way */
+	if (up && stat(file, &st) == 0 && !new_in_chain(file, &st, up, err))
+		return NULL;
 	fd = image_file_open(file, flags, &read_only, err);
 	if (fd < 0)
 		return NULL;

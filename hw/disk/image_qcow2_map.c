@@ -64,6 +64,17 @@ static int check_host(struct qcow2 *q, u64 guest, u64 entry)
 	                           (unsigned long long)guest << q->cluster_bits, (unsigned long long)(entry & QCOW2_OFFSET));
 }
 
+/* The clusters of a run from this entry on are where data can be. The last one of a file may end early. */
+static int check_there(struct qcow2 *q, u64 offset, u64 entry, size_t len)
+{
+	u64 host = entry & QCOW2_OFFSET, last = host + (((offset & (q->cluster_size - 1)) + len - 1) & ~(u64)(q->cluster_size - 1));
+	int error = check_host(q, offset >> q->cluster_bits, entry);
+
+	if (!error && last >= q->host_end)
+		error = image_report(&q->image, EIO, "the data at %llx lie behind the end of the file", (unsigned long long)host);
+	return error;
+}
+
 static unsigned enter(struct qcow2 *q)
 {
 	unsigned e = q->epoch & 1;
@@ -144,7 +155,7 @@ static int read_run(struct qcow2 *q, u64 offset, struct pieces *to, size_t len, 
 	entry = entry_at(table, index);
 	*done = run_length(q, table, index, offset, len, 0);
 	if (image_qcow2_kind(q, entry) == QCOW2_NORMAL)
-		error = check_host(q, offset >> q->cluster_bits, entry);
+		error = check_there(q, offset, entry, *done);
 	e = enter(q);
 	pthread_mutex_unlock(&q->mutex);
 	if (!error)

@@ -59,6 +59,41 @@ static void make_below(const struct config *c, u8 *model)
 	fill_below("below", model, size, c->below == BELOW_PACKED);
 }
 
+/* A file that was cut off: what is left reads as it was, what is gone is an error and no zeros. */
+static void test_cut(void **state)
+{
+	enum { CLUSTERS = 20, CLUSTER_ = 65536 };
+	struct err err = {0};
+	struct image *image;
+	struct stat st;
+	u8 *buf = malloc(CLUSTER_);
+
+	(void)state;
+	images_create((struct image_create){.file = "cut", .size = 64 * CLUSTER_});
+	image = image_open("cut", "qcow2", 0, &err);
+	for (unsigned i = 0; i < CLUSTERS; i++) {
+		memset(buf, 'a' + i, CLUSTER_);
+		assert_int_equal(image_write(image, i * CLUSTER_, buf, CLUSTER_), 0);
+	}
+	image_close(image);
+	assert_int_equal(stat("cut", &st), 0);
+	assert_int_equal(truncate("cut", st.st_size - 3 * CLUSTER_ - 1000), 0);
+	image = image_open("cut", "qcow2", 0, &err);
+	assert_non_null(image);
+	for (unsigned i = 0; i < CLUSTERS; i++) {
+		int error = image_read(image, i * CLUSTER_ + 100, buf, 1000);
+		assert_int_equal(error, i < CLUSTERS - 3 ? 0 : EIO);
+		assert_true(error || buf[0] == 'a' + i);
+	}
+	assert_int_equal(image_read(image, (CLUSTERS - 5) * CLUSTER_ + 65000, buf, CLUSTER_), 0);
+	assert_int_equal(image_read(image, (CLUSTERS - 4) * CLUSTER_ + 65000, buf, 1000), EIO);
+	/* it can be written again */
+	assert_int_equal(image_write(image, (CLUSTERS - 1) * CLUSTER_, buf, CLUSTER_), 0);
+	assert_int_equal(image_read(image, (CLUSTERS - 1) * CLUSTER_, buf, CLUSTER_), 0);
+	image_close(image);
+	free(buf);
+}
+
 static void one_operation(struct image *image, u8 *model, size_t size, u8 *buf, u64 *random)
 {
 	u64 kind = unit_random(random) % 16, offset = unit_random(random) % size, most = MIN(size - offset, (u64)200000), len;
@@ -196,6 +231,7 @@ static void test_chains(void **state)
 	images_create((struct image_create){.file = "b", .size = 65536, .backing_file = "a", .backing_format = "qcow2"});
 	images_refused("a", IMAGE_READ_ONLY, "its own backing file");
 	images_refused("b", IMAGE_NO_LOCK, "its own backing file");
+	images_refused("a", 0, "its own backing file");
 	images_create((struct image_create){.file = "c", .size = 65536, .backing_file = "gone", .backing_format = "raw"});
 	images_refused("c", 0, "cannot open gone");
 	image_close(images_open("c", IMAGE_NO_BACKING));
@@ -527,6 +563,7 @@ static void test_killed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_random),     cmocka_unit_test(test_chains), cmocka_unit_test(test_snapshot),
 		cmocka_unit_test(test_compressed), cmocka_unit_test(test_full),   cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_killed),     cmocka_unit_test(test_guessed), cmocka_unit_test(test_many_tables),
