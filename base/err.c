@@ -183,6 +183,7 @@ void err_install_handlers(void)
 		if (old_actions[i].sa_handler != SIG_IGN) /* nohup, background jobs of a shell */
 			sigaction(fatal_signals[i], &action, NULL);
 	}
+	signal(SIGXFSZ, SIG_IGN); /* a file over its limit is a full disk: a write that fails, EFBIG, and no reason to die */
 }
 
 /* ---- memory ---- */

@@ -40,7 +40,8 @@ void err_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void err_bug(const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Run fn at every way out that we control (exit, bug, fatal signal); fn must be async-signal-safe. */
 void err_at_exit(void (*fn)(void));
-/* Called once by main: fatal signals run the hooks, then take their default course. Ignored signals stay ignored. */
+/* Called once by main: fatal signals run the hooks, then take their default course. Ignored signals stay ignored, and a file that
+ * reaches its limit (SIGXFSZ) is a write that fails. */
 void err_install_handlers(void);
 
 /* Memory: never returns NULL; a host out of memory ends the run with EXIT_HOST. err_alloc gives zeroes. */

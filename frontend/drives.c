@@ -325,6 +325,16 @@ static struct disk *open_disk(const struct drives_options *o, const struct drive
 	return disk_open(&config, loop, err);
 }
 
+void drives_check_medium(const struct drive *drive)
+{
+	enum { CD_SECTOR = 2048 };
+	u64 size = drive->disk ? disk_size(drive->disk) : 0;
+
+	if (drive->media == DRIVE_CDROM && size % CD_SECTOR)
+		err_note("%s ends within a sector of 2048 bytes (is it whole?): the guest sees %llu sectors, the rest cannot be read",
+		         disk_file(drive->disk), (unsigned long long)(size / CD_SECTOR));
+}
+
 bool drives_open(const struct drives_options *o, struct loop *loop, struct board_config *board, struct err *err)
 {
 	struct drive **tail = &drives;
@@ -342,6 +352,7 @@ bool drives_open(const struct drives_options *o, struct loop *loop, struct board
 			drive->disk = open_disk(o, item, loop, err);
 			if (!drive->disk)
 				return false;
+			drives_check_medium(drive);
 		}
 		places[item->index] = drive;
 	}

@@ -48,6 +48,8 @@ void drives_free_options(struct drives_options *o);
 /* ---- the run ---- */
 /* Opens the images and puts the drives into the board's configuration. */
 bool drives_open(const struct drives_options *o, struct loop *loop, struct board_config *board, struct err *err);
+/* A line on stderr about a medium that can be used, but not all of it. */
+void drives_check_medium(const struct drive *drive);
 /* After the board has gone: everything is written and closed. */
 void drives_close(struct loop *loop);
 struct drive *drives_first(void);

@@ -78,8 +78,10 @@ void monitor_change(struct monitor *m, char *args)
 	struct disk *disk = drive->media == DRIVE_DISK ? NULL : disk_open(&config, board_machine(m->board)->loop, &err);
 	if (drive->media == DRIVE_DISK)
 		err_set(&err, EXIT_USAGE, "%s: a hard disk cannot be changed while the machine runs", name);
-	if (disk && drive_insert(drive, disk, &err))
+	if (disk && drive_insert(drive, disk, &err)) {
+		drives_check_medium(drive);
 		return;
+	}
 	if (disk)
 		disk_close(disk);
 	monitor_say(m, "%s\n", err.text);
