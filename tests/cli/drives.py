@@ -39,7 +39,7 @@ def main():
                 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
             if user:
                 os.setuid(user)
-        p = subprocess.run([paisano, '-accel', 'interp', '-m', '64M', '-display', 'none', '-monitor', 'none', '-serial', 'none',
+        p = subprocess.run([paisano, '-accel', 'jit', '-m', '64M', '-display', 'none', '-monitor', 'none', '-serial', 'none',
                             '-device', 'isa-debug-exit', '-timeout', '60', *arguments], stdin=subprocess.DEVNULL,
                            capture_output=True, text=True, timeout=120, preexec_fn=prepare)
         lines = p.stderr.splitlines()
