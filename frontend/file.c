@@ -11,16 +11,19 @@
 
 #define FILE_MAX (2ull << 30)
 
-bool file_read(const char *path, const char *what, struct board_file *file, struct err *err)
+static int read_open(const char *path, const char *what, struct board_file *file, struct err *err)
 {
 	struct stat st;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	if (fd < 0)
-		return err_set(err, EXIT_FILE, "%s %s: %s", what, path, strerror(errno));
+	if (fd < 0) {
+		err_set(err, EXIT_FILE, "%s %s: %s", what, path, strerror(errno));
+		return -1;
+	}
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || (u64)st.st_size > FILE_MAX) {
 		close(fd);
-		return err_set(err, EXIT_FILE, "%s %s: not a regular file of at most 2 GiB", what, path);
+		err_set(err, EXIT_FILE, "%s %s: not a regular file of at most 2 GiB", what, path);
+		return -1;
 	}
 	file->name = path;
 	file->size = st.st_size;
@@ -31,10 +34,28 @@ bool file_read(const char *path, const char *what, struct board_file *file, stru
 			continue;
 		if (n <= 0) {
 			close(fd);
-			return err_set(err, EXIT_FILE, "%s %s: %s", what, path, n ? strerror(errno) : "became shorter while it was read");
+			err_set(err, EXIT_FILE, "%s %s: %s", what, path, n ? strerror(errno) : "became shorter while it was read");
+			return -1;
 		}
 		done += n;
 	}
-	close(fd);
-	return true;
+	return fd;
+}
+
+bool file_read(const char *path, const char *what, struct board_file *file, struct err *err)
+{
+	int fd = read_open(path, what, file, err);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+bool file_read_again(const char *path, const char *what, struct board_file *file, struct err *err)
+{
+	int fd = read_open(path, what, file, err);
+
+	if (fd > 0)
+		file->fd = fd;
+	return fd >= 0;
 }

@@ -23,7 +23,7 @@ static bool read_modules(const struct config *config, struct board_config *board
 		return true;
 	if (boot_kind(board->kernel.data, board->kernel.size) != BOOT_MULTIBOOT) {
 		board->modules = 1;
-		return file_read(config->initrd, "-initrd", &board->module[0], err);
+		return file_read_again(config->initrd, "-initrd", &board->module[0], err);
 	}
 	for (char *save = NULL, *word = strtok_r(config->initrd, ",", &save); word; word = strtok_r(NULL, ",", &save)) {
 		if (board->modules == ARRAY_LEN(board->module))
@@ -31,7 +31,7 @@ static bool read_modules(const struct config *config, struct board_config *board
 		char *space = strchr(word, ' ');
 		if (space)
 			*space++ = 0;
-		if (!file_read(word, "-initrd", &board->module[board->modules], err))
+		if (!file_read_again(word, "-initrd", &board->module[board->modules], err))
 			return false;
 		board->module[board->modules++].args = space;
 	}
@@ -48,7 +48,7 @@ static bool read_kernel(const struct config *config, struct board_config *board,
 		return firmware_given(config) || drives_bootable(&config->drives) ||
 		       err_set(err, EXIT_USAGE, "nothing to boot: give a disk, CD or kernel (paisano FILE, -hda FILE, -cdrom FILE, "
 		                                "-kernel FILE) or -bios FILE");
-	if (!file_read(path, config->kernel ? "-kernel" : "file", &board->kernel, err))
+	if (!file_read_again(path, config->kernel ? "-kernel" : "file", &board->kernel, err))
 		return false;
 	board->cmdline = config->append;
 	return read_modules(config, board, err);

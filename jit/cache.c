@@ -302,6 +302,15 @@ void cache_keep(struct jit *jit, struct translation *t)
 	jit->translations++;
 }
 
+static void unmap_written(u8 *from, u8 *to)
+{
+	u8 *first = (u8 *)(((uintptr_t)from + PAGE_OFFSET) & ~(uintptr_t)PAGE_OFFSET);
+
+	to -= (uintptr_t)to & PAGE_OFFSET;
+	if (first < to)
+		madvise(first, to - first, MADV_DONTNEED);
+}
+
 void cache_advance(struct cpu *cpu)
 {
 	struct jit *jit = cpu->jit.state;
@@ -309,6 +318,9 @@ void cache_advance(struct cpu *cpu)
 
 	r->hot_used = jit->emit.p - r->hot;
 	r->cold_used = jit->cold.p - r->cold;
+	/* it is hardly written any more: the pages stay, where they run, but are no longer mapped twice */
+	unmap_written(r->hot, r->hot_end);
+	unmap_written(r->cold, r->cold_end);
 	enter_region(jit, (jit->current + 1) % REGIONS);
 	r = &jit->region[jit->current];
 	if (r->all)

@@ -121,7 +121,7 @@ static bool reference(struct cpu *cpu, struct check *k, const struct translation
 			const struct single *s = &t->single[done];
 			cpu->shadow = SHADOW_NONE;
 			cpu->block = jit->scratch;
-			const struct insn *in = s->insn.exec(cpu, &s->insn);
+			const struct insn *in = s->insn.exec(cpu, stubs_alone(jit, s));
 #ifndef INSN_THREADED
 			if (in)
 				in->exec(cpu, in);

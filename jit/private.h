@@ -47,8 +47,8 @@ struct exit_record {
 #define EXIT_NEVER 1 /* a guard that fails: no page has this RIP */
 #define EXIT_PATIENCE 100
 
-struct single { /* an instruction alone, for the interpreter's function; the end goes on behind it */
-	struct insn insn, end;
+struct single { /* an instruction alone, for the interpreter's function: see jit.alone */
+	struct insn insn;
 	bool ends; /* the instruction ends its block */
 	bool x87;  /* it may look at x87 or MMX registers */
 	bool rewritten; /* it comes here only where that does not do */
@@ -142,6 +142,9 @@ struct jit {
 	struct stubs stubs;
 	struct fpu_image *fpu; /* NULL: x87 instructions are not rewritten */
 	struct block *scratch; /* cpu->block while the interpreter runs one instruction */
+	struct { /* which is here then: its end must follow it, and would be much in each struct single */
+		struct insn insn, end;
+	} alone;
 	FILE *perfmap; /* NULL: nobody wants it */
 	bool full;
 	bool counting;       /* translations count instructions, and stop at cpu->stop_at */
@@ -202,6 +205,8 @@ bool legacy_fits(const struct cpu *cpu, const struct translation *t);
 struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct block *block);
 
 /* x64/stubs.c */
+/* The instruction as the interpreter's function takes it, until the next call. */
+const struct insn *stubs_alone(struct jit *jit, const struct single *single);
 void stubs_build(struct jit *jit);
 /* Emit: go on at the RIP in S0; flags in RAX, EFLAGS are clobbered. */
 void stubs_dispatch(struct jit *jit, struct emit *e);

@@ -16,16 +16,9 @@ static bool ends_block(const struct insn *in)
 	return decode_form(in->form, NULL)->flags & FORM_END;
 }
 
-static const struct insn *op_single_end(struct cpu *cpu, const struct insn *in)
-{
-	cpu->rip = insn_rip(cpu, in);
-	return NULL;
-}
-
 static void fill_single(struct single *s, const struct insn *in, bool bad)
 {
 	s->insn = *in;
-	s->end = (struct insn){.exec = op_single_end, .off = in->off + in->len};
 	s->ends = bad || ends_block(in);
 }
 

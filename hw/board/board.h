@@ -21,6 +21,8 @@ struct board_file { /* a file that the guest boots from; kept for the next reset
 	const char *name, *args;
 	u8 *data;
 	size_t size;
+	/* Open to be read again: then data is freed once it is in the guest's memory, and comes back with a reset. 0: data stays. */
+	int fd;
 };
 struct board_flash { /* a flash chip with firmware or its variables */
 	struct board_file file; /* the contents; a multiple of 4 KiB */
@@ -41,7 +43,7 @@ struct board_config {
 	const struct engine *engine;                /* the one to begin with */
 	const struct engine *fallback[ENGINES_MAX]; /* those that may take over, in order of preference; NULL-ended */
 	u64 tsc_hz; /* 0: the default; an engine may be bound to one (KVM where the hardware does not scale it) */
-	/* direct boot; kernel.data NULL: none */
+	/* direct boot; kernel.name NULL: none */
 	struct board_file kernel, module[16];
 	unsigned modules;
 	const char *cmdline;

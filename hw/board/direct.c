@@ -3,6 +3,10 @@
  * ACPI tables from the wiring, the kernel in memory, the boot CPU in the state the protocol asks for. */
 #include "hw/board/direct.h"
 
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "bios/acpi.h"
 #include "bios/boot.h"
 #include "hw/board/private.h"
@@ -108,17 +112,41 @@ static void enter(struct board *board, const struct boot_entry *entry)
 	cpu_state_changed(cpu);
 }
 
-bool direct_boot(struct board *board, struct err *err)
+static bool fetch(struct board_file *f, struct err *err)
 {
-	const struct board_config *c = &board->config;
-	struct e820_entry map[8];
-	struct boot_entry entry;
-
-	if (!c->kernel.data)
+	if (f->data)
 		return true;
-	set_up_chipset(board);
-	if (board->machine.display)
-		direct_screen(board);
+	f->data = err_alloc(f->size + 1);
+	for (size_t done = 0; done < f->size;) {
+		ssize_t n = pread(f->fd, f->data + done, f->size - done, (off_t)done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return err_set(err, EXIT_FILE, "%s: cannot be read again: %s", f->name, n ? strerror(errno) : "it became shorter");
+		done += (size_t)n;
+	}
+	return true;
+}
+
+static void let_go(struct board_file *f)
+{
+	if (f->fd <= 0)
+		return;
+	free(f->data);
+	f->data = NULL;
+}
+
+static bool load(struct board *board, struct boot_entry *entry, struct err *err)
+{
+	struct board_config *c = &board->config;
+	struct e820_entry map[8];
+
+	for (unsigned i = 0; i < c->modules; i++)
+		if (!fetch(&c->module[i], err))
+			return false;
+	if (!fetch(&c->kernel, err))
+		return false;
 	struct boot_request request = {
 		.kernel = {c->kernel.name, c->kernel.data, c->kernel.size, NULL},
 		.modules = c->modules,
@@ -131,8 +159,24 @@ bool direct_boot(struct board *board, struct err *err)
 	};
 	for (unsigned i = 0; i < c->modules; i++)
 		request.module[i] = (struct boot_file){c->module[i].name, c->module[i].data, c->module[i].size, c->module[i].args};
-	if (!acpi_tables(board, err) || !boot_load(&board->bus, &request, &entry, err))
-		return false;
-	enter(board, &entry);
-	return true;
+	return boot_load(&board->bus, &request, entry, err);
+}
+
+bool direct_boot(struct board *board, struct err *err)
+{
+	struct board_config *c = &board->config;
+	struct boot_entry entry;
+
+	if (!c->kernel.name)
+		return true;
+	set_up_chipset(board);
+	if (board->machine.display)
+		direct_screen(board);
+	bool ok = acpi_tables(board, err) && load(board, &entry, err);
+	let_go(&c->kernel);
+	for (unsigned i = 0; i < c->modules; i++)
+		let_go(&c->module[i]);
+	if (ok)
+		enter(board, &entry);
+	return ok;
 }

@@ -281,6 +281,20 @@ static bool goes_on(const struct cpu *cpu, const struct jit *jit)
 	       !jit->full;
 }
 
+static const struct insn *op_single_end(struct cpu *cpu, const struct insn *in)
+{
+	cpu->rip = insn_rip(cpu, in);
+	return NULL;
+}
+
+const struct insn *stubs_alone(struct jit *jit, const struct single *single)
+{
+	jit->alone.insn = single->insn;
+	jit->alone.end.exec = op_single_end;
+	jit->alone.end.off = single->insn.off + single->insn.len;
+	return &jit->alone.insn;
+}
+
 /* The interpreter's turn, for one instruction. But for AFTER_BLOCK RIP is set. */
 static enum after one(struct cpu *cpu, struct single *single)
 {
@@ -297,7 +311,7 @@ static enum after one(struct cpu *cpu, struct single *single)
 	if (!jit->counting)
 		cpu->instructions += left;
 	jit->interpreted[single->rewritten][single->insn.mnemonic]++;
-	const struct insn *in = single->insn.exec(cpu, &single->insn);
+	const struct insn *in = single->insn.exec(cpu, stubs_alone(jit, single));
 #ifndef INSN_THREADED
 	if (in)
 		in->exec(cpu, in);
