@@ -204,6 +204,17 @@ void *err_alloc(size_t size)
 	return p;
 }
 
+void *err_alloc_apart(size_t size)
+{
+	enum { LINES = 128 }; /* they are fetched in pairs */
+	const size_t whole = (MAX(size, (size_t)1) + LINES - 1) & ~(size_t)(LINES - 1);
+	void *p = aligned_alloc(LINES, whole);
+
+	if (!p)
+		out_of_memory(size);
+	return memset(p, 0, whole);
+}
+
 void *err_realloc(void *p, size_t size)
 {
 	void *q = realloc(p, MAX(size, (size_t)1));

@@ -44,8 +44,10 @@ void err_at_exit(void (*fn)(void));
  * reaches its limit (SIGXFSZ) is a write that fails. */
 void err_install_handlers(void);
 
-/* Memory: never returns NULL; a host out of memory ends the run with EXIT_HOST. err_alloc gives zeroes. */
+/* Memory: never returns NULL; a host out of memory ends the run with EXIT_HOST. err_alloc gives zeroes, and so does
+ * err_alloc_apart, in cache lines of its own: for what one thread writes all the time and lies beside another's. For free(). */
 void *err_alloc(size_t size);
+void *err_alloc_apart(size_t size);
 void *err_realloc(void *p, size_t size);
 char *err_strdup(const char *s);
 

@@ -147,7 +147,7 @@ static void written(void *opaque, u8 *hva, unsigned len)
 
 struct cpu *cpu_new(const struct cpu_model *model, struct bus *bus, struct clock *clock, unsigned index, unsigned count)
 {
-	struct cpu *cpu = err_alloc(sizeof *cpu);
+	struct cpu *cpu = err_alloc_apart(sizeof *cpu);
 
 	cpu->model = model;
 	cpu->bus = bus;

@@ -60,7 +60,7 @@ static u8 *map_aligned(int fd, size_t size, int prot)
 
 struct jit *cache_new(struct err *err)
 {
-	struct jit *jit = err_alloc(sizeof *jit);
+	struct jit *jit = err_alloc_apart(sizeof *jit);
 	const size_t size = (jit_options.cache + PAGE_OFFSET) & ~(u64)PAGE_OFFSET;
 	int fd = memfd_create("translations", MFD_CLOEXEC);
 	void *code = MAP_FAILED, *run = MAP_FAILED;

@@ -72,6 +72,14 @@ static void test_memory(void **state)
 	p = err_alloc(0);
 	assert_non_null(p);
 	free(p);
+	u8 *apart[] = {err_alloc_apart(1), err_alloc_apart(0), err_alloc_apart(129), err_alloc_apart(256)};
+	for (unsigned i = 0; i < ARRAY_LEN(apart); i++) {
+		assert_int_equal((uintptr_t)apart[i] % 128, 0);
+		for (unsigned at = 0; at < (i < 2 ? 128 : 256); at++) /* to the end of the line */
+			assert_int_equal(apart[i][at], 0);
+	}
+	for (unsigned i = 0; i < ARRAY_LEN(apart); i++)
+		free(apart[i]);
 	s = err_strdup("abc");
 	assert_string_equal(s, "abc");
 	free(s);
