@@ -109,7 +109,7 @@ u64 control_cr4_bits(const struct cpu *cpu)
 	u64 bits = 0;
 
 	for (unsigned i = 0; i < ARRAY_LEN(table); i++)
-		if (cpu_has(cpu, table[i].feature))
+		if (cpu_does(cpu, table[i].feature))
 			bits |= table[i].bits;
 	return bits;
 }

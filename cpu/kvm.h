@@ -26,6 +26,7 @@ struct kvm_report {
 	bool hardware;     /* the host's CPU has VMX or SVM: KVM is no emulator of its own */
 	bool smm, xsave, msr_filter;
 	bool paging32, v86, tsc_moves; /* paging without long mode; virtual 8086 mode; a guest's TSC may be set */
+	bool own_cpuid;    /* a guest sees other features than the CPUID that was set has */
 	unsigned max_cpus;
 };
 /* Another node than /dev/kvm, for all that follows; kept. NULL: that one. */

@@ -64,6 +64,8 @@ bool kvm_msr_push(struct kvm_vcpu *vcpu)
 	if (done == (int)batch.head.nmsrs)
 		return true;
 	char what[48];
+	if (done >= 0)
+		errno = EINVAL;
 	snprintf(what, sizeof what, "MSR %#x", done < 0 ? 0 : batch.entry[done].index);
 	return kvm_state_refused(vcpu, what);
 }
@@ -94,7 +96,8 @@ void kvm_msr_setup(struct kvm_vm *vm, int vcpu)
 {
 	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
 		struct batch batch = {.head.nmsrs = 1, .entry[0].index = rows[i].first};
-		if (!rows[i].in_sregs && ioctl(vcpu, KVM_GET_MSRS, &batch) == 1)
+		/* what can be read but not written, not even with what was read, is not there */
+		if (!rows[i].in_sregs && ioctl(vcpu, KVM_GET_MSRS, &batch) == 1 && ioctl(vcpu, KVM_SET_MSRS, &batch) == 1)
 			vm->msr[vm->msrs++] = &rows[i];
 	}
 }

@@ -9,6 +9,7 @@
 #include <grp.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -93,6 +94,46 @@ static void try_states(int vcpu, struct kvm_report *r)
 	r->tsc_moves = ioctl(vcpu, KVM_SET_MSRS, &tsc) == 1 && ioctl(vcpu, KVM_GET_MSRS, &tsc) == 1 && tsc.entry.data >= BIT(60);
 }
 
+static bool set_cpuid(int vcpu, u32 features)
+{
+	struct kvm_cpuid2 *c = err_alloc(sizeof *c + 2 * sizeof c->entries[0]);
+
+	c->nent = 2;
+	c->entries[0] = (struct kvm_cpuid_entry2){.function = 0, .eax = 1};
+	c->entries[1] = (struct kvm_cpuid_entry2){.function = 1, .ecx = features};
+	bool ok = ioctl(vcpu, KVM_SET_CPUID2, c) == 0;
+	free(c);
+	return ok;
+}
+
+/* Does a guest see the CPUID that was set? It is asked, in real mode. */
+static void try_cpuid(int fd, int vm, int vcpu, struct kvm_report *r)
+{
+	enum { PAGE = 4096, FROM_STATE = BIT(27) | BIT(3) /* OSXSAVE is CR4's, MONITOR IA32_MISC_ENABLE's */ };
+	static const u8 code[] = {0x66, 0xb8, 1, 0, 0, 0, 0x0f, 0xa2, 0xf4}; /* mov $1, %eax; cpuid; hlt */
+	const u32 features = (u32)BIT(31);
+	const int run_size = ioctl(fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	void *memory = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *run = run_size > 0 ? mmap(NULL, run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0) : MAP_FAILED;
+	struct kvm_userspace_memory_region slot = {.memory_size = PAGE, .userspace_addr = (uintptr_t)memory};
+	struct kvm_regs regs = {.rflags = FLAG_1};
+	struct kvm_sregs s;
+
+	if (memory != MAP_FAILED && run != MAP_FAILED && ioctl(vcpu, KVM_GET_SREGS, &s) == 0) {
+		memcpy(memory, code, sizeof code);
+		s.cs.selector = 0;
+		s.cs.base = 0;
+		if (ioctl(vm, KVM_SET_USER_MEMORY_REGION, &slot) == 0 && set_cpuid(vcpu, features) &&
+		    ioctl(vcpu, KVM_SET_SREGS, &s) == 0 && ioctl(vcpu, KVM_SET_REGS, &regs) == 0 && ioctl(vcpu, KVM_RUN, 0) == 0 &&
+		    ioctl(vcpu, KVM_GET_REGS, &regs) == 0 && regs.rip == sizeof code)
+			r->own_cpuid = (regs.rcx & ~(u64)FROM_STATE) != features;
+	}
+	if (run != MAP_FAILED)
+		munmap(run, run_size);
+	if (memory != MAP_FAILED)
+		munmap(memory, PAGE);
+}
+
 /* A machine with a CPU, as a proof. */
 static bool try_machine(int fd, struct kvm_report *r)
 {
@@ -102,6 +143,7 @@ static bool try_machine(int fd, struct kvm_report *r)
 	if (vcpu >= 0) {
 		int khz = ioctl(vcpu, KVM_GET_TSC_KHZ, 0);
 		r->tsc_hz = khz > 0 ? khz * 1000ull : 0;
+		try_cpuid(fd, vm, vcpu, r);
 		try_states(vcpu, r);
 		close(vcpu);
 	}

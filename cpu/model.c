@@ -80,6 +80,7 @@ const struct cpu_feature_info model_features[FEAT_COUNT] = {
 	[FEAT_UMIP] = {"umip", 7, 0, REG_ECX, 2, YES},
 	[FEAT_RDPID] = {"rdpid", 7, 0, REG_ECX, 22, YES},
 	[FEAT_FSRM] = {"fsrm", 7, 0, REG_EDX, 4, YES},
+	[FEAT_SERIALIZE] = {"serialize", 7, 0, REG_EDX, 14, YES},
 	[FEAT_SPEC_CTRL] = {"spec-ctrl", 7, 0, REG_EDX, 26, YES},
 	[FEAT_STIBP] = {"stibp", 7, 0, REG_EDX, 27, YES},
 	[FEAT_BHI_CTRL] = {"bhi-ctrl", 7, 2, REG_EDX, 4, YES},

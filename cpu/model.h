@@ -14,7 +14,7 @@ enum cpu_feature {
 	FEAT_HT, FEAT_SSE3, FEAT_PCLMULQDQ, FEAT_MONITOR, FEAT_SSSE3, FEAT_FMA, FEAT_CX16, FEAT_PCID, FEAT_SSE41, FEAT_SSE42,
 	FEAT_X2APIC, FEAT_MOVBE, FEAT_POPCNT, FEAT_TSC_DEADLINE, FEAT_AES, FEAT_XSAVE, FEAT_AVX, FEAT_F16C, FEAT_RDRAND,
 	FEAT_HYPERVISOR, FEAT_FSGSBASE, FEAT_TSC_ADJUST, FEAT_BMI1, FEAT_AVX2, FEAT_SMEP, FEAT_BMI2, FEAT_ERMS, FEAT_INVPCID,
-	FEAT_RDSEED, FEAT_ADX, FEAT_SMAP, FEAT_CLFLUSHOPT, FEAT_CLWB, FEAT_SHA, FEAT_UMIP, FEAT_RDPID, FEAT_FSRM,
+	FEAT_RDSEED, FEAT_ADX, FEAT_SMAP, FEAT_CLFLUSHOPT, FEAT_CLWB, FEAT_SHA, FEAT_UMIP, FEAT_RDPID, FEAT_FSRM, FEAT_SERIALIZE,
 	FEAT_LAHF_LM, FEAT_LZCNT, FEAT_PREFETCHW, FEAT_SYSCALL, FEAT_NX, FEAT_FFXSR, FEAT_PDPE1GB, FEAT_RDTSCP, FEAT_LM,
 	FEAT_XSAVEOPT, FEAT_XSAVEC, FEAT_XGETBV1, FEAT_XSAVES, FEAT_ARAT, FEAT_INVTSC, FEAT_ARCH_CAPABILITIES,
 	FEAT_SPEC_CTRL, FEAT_STIBP, FEAT_BHI_CTRL, FEAT_KVM,
@@ -29,6 +29,7 @@ struct cpu_model {
 	u32 xlevel, level; /* highest extended and basic leaf */
 	u32 phys_bits, linear_bits;
 	u64 features[(FEAT_COUNT + 63) / 64];
+	u64 hidden[(FEAT_COUNT + 63) / 64]; /* work although CPUID does not show them */
 };
 
 static inline bool model_has(const struct cpu_model *model, enum cpu_feature feature)
@@ -38,6 +39,11 @@ static inline bool model_has(const struct cpu_model *model, enum cpu_feature fea
 static inline bool cpu_has(const struct cpu *cpu, enum cpu_feature feature)
 {
 	return model_has(cpu->model, feature);
+}
+/* Instructions and bits of CR4, whether CPUID shows them or not. */
+static inline bool cpu_does(const struct cpu *cpu, enum cpu_feature feature)
+{
+	return cpu_has(cpu, feature) || (cpu->model->hidden[feature / 64] >> (feature % 64) & 1);
 }
 
 /* Where CPUID shows a feature and how QEMU calls it. Table in model.c, indexed by enum cpu_feature. */

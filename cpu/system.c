@@ -180,6 +180,13 @@ static void set_ac(struct cpu *cpu, u64 ac)
 	mode_flags_changed(cpu);
 }
 
+/* Code that others wrote is looked at where a block ends; SDM 3A 9.3. */
+OP(serialize)
+{
+	(void)cpu, (void)in;
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
 OP(clac)
 {
 	set_ac(cpu, 0);
@@ -223,6 +230,7 @@ static const struct form table[] = {
 	{M(RDSEED), {O_R16}, 0, FEAT_RDSEED, rdrand},
 	{M(CLAC), {0}, 0, FEAT_SMAP, clac},
 	{M(STAC), {0}, 0, FEAT_SMAP, stac},
+	{M(SERIALIZE), {0}, FORM_END, FEAT_SERIALIZE, serialize},
 	{M(RSM), {0}, FORM_END, 0, rsm},
 };
 const struct form_table system_forms = {table, ARRAY_LEN(table)};

@@ -165,6 +165,12 @@ static bool pays(const struct kvm_report *report, const struct cpu_model *model,
 		snprintf(why, size, "this host's KVM%s is no faithful CPU: %s", kind(report), kvm.wrong);
 		return false;
 	}
+#ifdef ENGINE_KVM
+	if (report->own_cpuid) {
+		snprintf(why, size, "this host's KVM%s shows guests another CPU than the model", kind(report));
+		return false;
+	}
+#endif
 	if (!accel_speed(next, model, report->tsc_hz, false, &other, &err))
 		return true;
 	bool faster = speed_mixed(&kvm) > speed_mixed(&other);
@@ -253,7 +259,7 @@ static const char *slower(const struct engine *engine)
 }
 
 /* The models of all engines of the list, and one that only KVM has. */
-static void fit_model(struct accel *accel, struct cpu_model *model, bool explicit)
+static void fit_model(struct accel *accel, const struct kvm_report *report, struct cpu_model *model, bool explicit)
 {
 #ifdef ENGINE_KVM
 	char text[512];
@@ -266,8 +272,14 @@ static void fit_model(struct accel *accel, struct cpu_model *model, bool explici
 			err_note("-cpu host: the same as max, without KVM");
 		return;
 	}
+	const struct cpu_model whole = *model;
 	if (!kvm_limit_model(model, true, text, sizeof text) && explicit)
 		err_note("-cpu %s: KVM gives guests no %s here, the model goes without", model->name, text);
+	if (!host && report->own_cpuid && is_kvm(accel->engine[0]) && accel->engines > 1)
+		err_note("this host's KVM%s shows guests another CPU than the model: one that uses what only that has fails when it is moved "
+		         "to another engine", kind(report));
+	for (unsigned i = 0; i < ARRAY_LEN(model->features) && report->own_cpuid; i++)
+		model->hidden[i] = whole.features[i] & ~model->features[i]; /* so that less fails */
 	if (!host)
 		return;
 	kvm_host_model(model, text, sizeof text);
@@ -276,7 +288,7 @@ static void fit_model(struct accel *accel, struct cpu_model *model, bool explici
 		accel->engines = 1;
 	}
 #else
-	(void)accel, (void)model, (void)explicit;
+	(void)accel, (void)report, (void)model, (void)explicit;
 #endif
 }
 
@@ -302,6 +314,6 @@ bool accel_resolve(struct accel *accel, struct cpu_model *model, bool explicit, 
 	for (unsigned i = 0; i < accel->engines; i++)
 		if (is_kvm(accel->engine[i]))
 			accel->tsc_hz = c.report.tsc_hz;
-	fit_model(accel, model, explicit);
+	fit_model(accel, &c.report, model, explicit);
 	return true;
 }

@@ -167,9 +167,19 @@ static void kvm(FILE *to, const struct kvm_report *r)
 	        r->tsc_scaling ? ", scaled" : ", not scaled", r->max_cpus,
 	        r->smm ? "" : ", no SMM of its own (the interpreter runs that)",
 	        r->xsave ? "" : ", no XSAVE", r->msr_filter ? "" : ", no MSR filter (it answers for many MSRs itself)");
-	if (!r->paging32 || !r->v86 || !r->tsc_moves)
-		fprintf(to, "           it does not do:%s%s%s\n", r->paging32 ? "" : " 32-bit paging;", r->v86 ? "" : " virtual 8086 mode;",
-		        r->tsc_moves ? "" : " a TSC of the guest's own;");
+	const struct {
+		bool lacks;
+		const char *what;
+	} state[] = {{!r->paging32, "32-bit paging"}, {!r->v86, "virtual 8086 mode"}, {!r->tsc_moves, "a TSC of the guest's own"},
+	             {r->own_cpuid, "a CPUID of the guest's own (it sees the host's CPU)"}};
+	const char *before = "           it does not do: ";
+	for (unsigned i = 0; i < ARRAY_LEN(state); i++)
+		if (state[i].lacks) {
+			fprintf(to, "%s%s", before, state[i].what);
+			before = ", ";
+		}
+	if (*before == ',')
+		fputc('\n', to);
 	if (model_parse(&model, "max", &err) && !kvm_limit_model(&model, false, text, sizeof text))
 		fprintf(to, "           guests do without: %s\n", text);
 }

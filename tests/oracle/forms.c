@@ -23,7 +23,7 @@ static const u16 supported[] = {
 	ZYDIS_ISA_SET_CLFSH, ZYDIS_ISA_SET_FAT_NOP, ZYDIS_ISA_SET_PAUSE, ZYDIS_ISA_SET_PREFETCH_NOP, ZYDIS_ISA_SET_X87,
 	ZYDIS_ISA_SET_XSAVE, ZYDIS_ISA_SET_XSAVEOPT, ZYDIS_ISA_SET_XSAVEC, ZYDIS_ISA_SET_XSAVES, ZYDIS_ISA_SET_RDTSCP,
 	ZYDIS_ISA_SET_RDWRFSGS, ZYDIS_ISA_SET_RDPMC, ZYDIS_ISA_SET_RDRAND, ZYDIS_ISA_SET_RDSEED, ZYDIS_ISA_SET_AMD,
-	ZYDIS_ISA_SET_INVPCID, ZYDIS_ISA_SET_SMAP,
+	ZYDIS_ISA_SET_INVPCID, ZYDIS_ISA_SET_SMAP, ZYDIS_ISA_SET_SERIALIZE,
 };
 
 /* In the set, but not to be run on the host, or not comparable there. first_operand: register that makes it so, or 0. */
@@ -57,7 +57,7 @@ static const struct {
 };
 
 /* Never defined on the machines we are, so #UD both sides; nothing to learn and the bytes may mean something to a later host. */
-static const char *const reason_not_offered = "not offered: outside x86-64-v2 + AES, PCLMULQDQ, SHA, MOVBE, ADX, CLFLUSHOPT";
+static const char *const reason_not_offered = "not offered: outside x86-64-v2 + AES, PCLMULQDQ, SHA, MOVBE, ADX, CLFLUSHOPT, SERIALIZE";
 
 static ZydisDecoder decoders[MODES];
 

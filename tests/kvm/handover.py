@@ -1,0 +1,35 @@
+#!/usr/bin/env python3
+"""Linux's boot begins under KVM and is handed to the translator, after some time or because KVM cannot go on: it reaches the shell,
+without a complaint of the kernel's, and works.
+usage: handover.py PAISANO KERNEL INITRD MILLISECONDS... (never: when KVM cannot go on)"""
+import os, sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'guest'))
+from guest import Console, check
+
+SKIP = 77
+
+
+def main():
+    paisano, kernel, initrd, *times = sys.argv[1:]
+    try:
+        os.close(os.open('/dev/kvm', os.O_RDWR))
+    except OSError as error:
+        print(f'skipped: /dev/kvm: {error.strerror}')
+        sys.exit(SKIP)
+    for ms in times:
+        when = [] if ms == 'never' else ['-switch', f'jit,ms={ms}']
+        console = Console([paisano, '-m', '512M', '-nographic', '-accel', 'kvm:jit', *when, '-kernel', kernel, '-initrd', initrd,
+                           '-append', 'console=ttyS0 earlyprintk=serial'])
+        print(f'after {ms} ms:', console.expect('engine: kvm -> jit: .*\n')[0].strip())
+        boot = console.expect('(?s).*GUEST-READY')[0]
+        console.expect('guest:.*# ')
+        for word in ('unexpected', 'WARNING:', 'BUG:', 'Oops', 'Call Trace', 'Kernel panic'):
+            check(word not in boot, f'no {word!r} in the boot messages')
+        console.run('dd if=/dev/zero bs=1M count=8 2>/dev/null | md5sum', r'96995b58d4cbf6aaa9041b4f00c7f6ae')
+        console.run('sleep 1; echo sl""ept', r'\nslept\n')
+        console.type('poweroff')
+        check(console.process.wait(60) == 0, 'handed over, it reaches the shell, works and powers off')
+
+
+main()
