@@ -276,8 +276,8 @@ static void fit_model(struct accel *accel, const struct kvm_report *report, stru
 	if (!kvm_limit_model(model, true, text, sizeof text) && explicit)
 		err_note("-cpu %s: KVM gives guests no %s here, the model goes without", model->name, text);
 	if (!host && report->own_cpuid && is_kvm(accel->engine[0]) && accel->engines > 1)
-		err_note("this host's KVM%s shows guests another CPU than the model: one that uses what only that has fails when it is moved "
-		         "to another engine", kind(report));
+		err_note("this host's KVM%s shows guests another CPU than the model: one that uses what only that has fails when it is "
+		         "moved to another engine", kind(report));
 	for (unsigned i = 0; i < ARRAY_LEN(model->features) && report->own_cpuid; i++)
 		model->hidden[i] = whole.features[i] & ~model->features[i]; /* so that less fails */
 	if (!host)

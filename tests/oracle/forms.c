@@ -57,7 +57,8 @@ static const struct {
 };
 
 /* Never defined on the machines we are, so #UD both sides; nothing to learn and the bytes may mean something to a later host. */
-static const char *const reason_not_offered = "not offered: outside x86-64-v2 + AES, PCLMULQDQ, SHA, MOVBE, ADX, CLFLUSHOPT, SERIALIZE";
+static const char *const reason_not_offered =
+	"not offered: outside x86-64-v2 + AES, PCLMULQDQ, SHA, MOVBE, ADX, CLFLUSHOPT, SERIALIZE";
 
 static ZydisDecoder decoders[MODES];
 
