@@ -31,12 +31,7 @@ static bool barrier(int command)
 
 void fence_heavy(void)
 {
-#ifdef __SANITIZE_THREAD__ /* its atomic operations order as much as a fence does */
-	static u8 word;
-	__atomic_fetch_or(&word, 0, __ATOMIC_SEQ_CST);
-#else
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-#endif
+	fence_full();
 	if (fence_asymmetric && !barrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED))
 		bug("membarrier failed, which it cannot once it has worked");
 }

@@ -6,6 +6,8 @@
 
 #include "cpu/sse.h"
 
+#include "base/fence.h"
+
 const struct insn *sse_refuse(struct cpu *cpu, const struct insn *in)
 {
 	cpu->cur = in;
@@ -136,18 +138,8 @@ OP(stmxcsr)
 	sse_check(cpu);
 	mem_write32(cpu, in, cpu->mxcsr);
 }
-/* The thread sanitizer knows no fences. */
-static always_inline void full_fence(void)
-{
-#ifdef __SANITIZE_THREAD__
-	__asm__ volatile("" ::: "memory");
-#else
-	atomic_thread_fence(memory_order_seq_cst);
-#endif
-}
-
 /* Loads and stores of one CPU are seen in order by itself; among several the fence must order the host's. */
-OP_FAST(fence) { full_fence(); }
+OP_FAST(fence) { fence_full(); }
 
 #define ROWS_MOVE(mnemonic, fn, feature)                                                                               \
 	SSE_ROW(mnemonic, O_X, O_X, feature, mov_x_x), SSE_ROW(mnemonic, O_X, O_B, feature, fn##_load_b),                  \

@@ -7,6 +7,7 @@
 #include <Zydis/Mnemonic.h>
 #include <Zydis/SharedTypes.h>
 
+#include "base/fence.h"
 #include "cpu/access.h"
 #include "cpu/control.h"
 #include "cpu/exception.h"
@@ -184,7 +185,7 @@ static void set_ac(struct cpu *cpu, u64 ac)
 OP(serialize)
 {
 	(void)cpu, (void)in;
-	atomic_thread_fence(memory_order_seq_cst);
+	fence_full();
 }
 
 OP(clac)

@@ -12,6 +12,7 @@
  * between the two, by a reader who saw the old bytes. */
 #include "mem/bus.h"
 
+#include "base/fence.h"
 #include "mem/dirty.h"
 
 #define MEM_LAST (BIT(52) - 1)
@@ -314,7 +315,7 @@ static void memory_write(struct bus *bus, const struct place *place, u64 value, 
 	if (unlikely(__atomic_load_n(place->watch, __ATOMIC_RELAXED)))
 		dirty_write(bus, place->hva, place->watch, size);
 	store_sized(place->hva, value, size);
-	dirty_fence();
+	fence_full();
 	if (unlikely(__atomic_load_n(place->watch, __ATOMIC_RELAXED)))
 		dirty_write(bus, place->hva, place->watch, size);
 }
@@ -429,7 +430,7 @@ static void wrote(struct bus *bus, u8 *hva, u8 *watch, u64 len)
 {
 	u64 n;
 
-	dirty_fence();
+	fence_full();
 	for (; len; len -= n, hva += n, watch++) {
 		n = MIN(len, PAGE_SIZE - ((uintptr_t)hva & PAGE_OFFSET));
 		if (__atomic_load_n(watch, __ATOMIC_RELAXED))

@@ -6,10 +6,12 @@
  * arms the page again after, so that a write in between is either marked or seen by whoever reads the page after the
  * test.
  *
- * Invariant: a watcher sets its bit, then fast write paths are dropped, then (dirty_fence) it reads the page; a writer
- * stores, then (dirty_fence) reads the watch byte. One of them sees the other. Watchers come one after the other, so that one who
+ * Invariant: a watcher sets its bit, then fast write paths are dropped, then (fence_full) it reads the page; a writer
+ * stores, then (fence_full) reads the watch byte. One of them sees the other. Watchers come one after the other, so that one who
  * finds the bit set need not wait for what another has begun. */
 #include "mem/dirty.h"
+
+#include "base/fence.h"
 
 static void protect(struct bus *bus, u8 *hva_page)
 {
@@ -24,7 +26,7 @@ static void set(struct bus *bus, u8 *hva_page, u8 *watch, enum ram_watch why)
 
 	if (!(before & why))
 		protect(bus, hva_page);
-	dirty_fence();
+	fence_full();
 }
 
 void dirty_watch(struct bus *bus, u8 *hva_page, u8 *watch, enum ram_watch why)

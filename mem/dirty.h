@@ -6,17 +6,6 @@
 
 #include "mem/bus.h"
 
-/* Between a store to memory and the look at its page's watch byte, and between setting a watch and reading the page. */
-static inline void dirty_fence(void)
-{
-#ifdef __SANITIZE_THREAD__ /* knows no fences; its atomic operations order as much */
-	static u8 word;
-	__atomic_fetch_or(&word, 0, __ATOMIC_SEQ_CST);
-#else
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-#endif
-}
-
 /* Put a page under watch / release it. Setting tells the bus's listeners to drop fast write paths, and returns when they have:
  * a CPU must call it where quiet.h lets it count as outside, and so must whoever may be waited for. */
 void dirty_watch(struct bus *bus, u8 *hva_page, u8 *watch, enum ram_watch why);
