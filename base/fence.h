@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Fences that the thread sanitizer understands, and an asymmetric pair of them: between a store and a load of one thread stands
- * fence_light(), between a store and a load of another stands fence_heavy(); at least one of them sees what the other has stored,
- * as if both were full fences. The light one is for what happens all the time and costs nothing where the host's kernel can have all
- * threads of a process pass a full fence (membarrier(2), Linux 4.14); elsewhere both are full fences. */
+ * fence_light(), between a store and a load of another stands fence_heavy(); at least one of them sees what the other has
+ * stored, as if both were full fences. The light one is for what happens all the time and costs nothing where the host's kernel
+ * can have all threads of a process pass a full fence (membarrier(2), Linux 4.14); elsewhere both are full fences. */
 #ifndef BASE_FENCE_H
 #define BASE_FENCE_H
 

@@ -4,9 +4,8 @@
 #include <Zydis/Mnemonic.h>
 #include <Zydis/SharedTypes.h>
 
-#include "cpu/sse.h"
-
 #include "base/fence.h"
+#include "cpu/sse.h"
 
 const struct insn *sse_refuse(struct cpu *cpu, const struct insn *in)
 {
