@@ -111,12 +111,27 @@ static void line_to_stderr(const char *label, const char *fmt, va_list ap)
 	funlockfile(stderr);
 }
 
+static void (*_Atomic notes_to)(const char *line);
+
+void err_notes_to(void (*fn)(const char *line))
+{
+	notes_to = fn;
+}
+
 void err_note(const char *fmt, ...)
 {
+	void (*to)(const char *line) = notes_to;
+	char text[600], line[640];
 	va_list ap;
 
 	va_start(ap, fmt);
-	line_to_stderr("", fmt, ap);
+	if (to) {
+		vsnprintf(text, sizeof text, fmt, ap);
+		snprintf(line, sizeof line, "paisano: %s\n", text);
+		to(line);
+	} else {
+		line_to_stderr("", fmt, ap);
+	}
 	va_end(ap);
 }
 

@@ -34,6 +34,8 @@ const char *err_exit_name(int code);
 
 /* One line to the user that is no error ("paisano: ..." on stderr). */
 void err_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* While stderr would write across a picture: fn gets the notes, as whole lines, on whatever thread. NULL: stderr again. */
+void err_notes_to(void (*fn)(const char *line));
 
 /* An internal error that must be caught in release builds too: prints, restores the terminal (err_at_exit), exits. */
 #define bug(...) err_bug(__FILE__, __LINE__, __VA_ARGS__)

@@ -4,12 +4,14 @@
  * Not implemented: the mouse; keys that terminals do not send (Print, releases of any key); other code pages than 437.
  *
  * One at a time: ncurses' state is the process's. Invariant: while it is open, `terminal.open` is set and the terminal's own
- * settings are in `terminal.saved`, so that every way out can restore them. */
+ * settings are in `terminal.saved`, so that every way out can restore them. Notes to the user are kept until then where they would
+ * write across the screen; the last one shows below it if there is a line left. */
 #define _GNU_SOURCE
 #define _XOPEN_SOURCE_EXTENDED 1
 #include <curses.h>
 #include <locale.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +37,35 @@ static struct {
 	volatile sig_atomic_t open;
 } terminal;
 
+static struct {
+	pthread_mutex_t lock;
+	char text[4096]; /* whole lines */
+	size_t len, last; /* where the last one begins */
+	bool fresh;
+} notes = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void take_note(const char *line)
+{
+	size_t len = strlen(line);
+
+	pthread_mutex_lock(&notes.lock);
+	if (notes.len + len < sizeof notes.text) {
+		memcpy(notes.text + notes.len, line, len + 1);
+		notes.last = notes.len;
+		notes.len += len;
+		notes.fresh = true;
+	}
+	pthread_mutex_unlock(&notes.lock);
+}
+
+/* Without the lock: on the way out. */
+static void give_notes(void)
+{
+	if (notes.len && write(STDERR_FILENO, notes.text, notes.len) < 0)
+		return;
+	notes.len = 0;
+}
+
 static void restore(void)
 {
 	static const char leave[] = "\033[0m\033[?25h\033[?1049l\033[?1l\r\n";
@@ -45,6 +76,7 @@ static void restore(void)
 	tcsetattr(STDIN_FILENO, TCSANOW, &terminal.saved);
 	if (write(STDOUT_FILENO, leave, sizeof leave - 1) < 0)
 		return;
+	give_notes();
 }
 
 /* ---- the screen ---- */
@@ -94,6 +126,24 @@ static void make_pairs(struct text_ui *t)
 			init_pair((short)(1 + back * fores + fore), terminal_colour(fore), terminal_colour(back));
 }
 
+static void draw_note(int below)
+{
+	attr_set(0, 0, NULL);
+	pthread_mutex_lock(&notes.lock);
+	if (notes.len && LINES > below)
+		mvaddnstr(LINES - 1, 0, notes.text + notes.last, MIN(COLS, (int)(notes.len - notes.last) - 1));
+	notes.fresh = false;
+	pthread_mutex_unlock(&notes.lock);
+}
+
+static bool noted(void)
+{
+	pthread_mutex_lock(&notes.lock);
+	bool fresh = notes.fresh;
+	pthread_mutex_unlock(&notes.lock);
+	return fresh;
+}
+
 static void draw_text(struct text_ui *t)
 {
 	const struct text_screen *s = &t->now;
@@ -112,6 +162,7 @@ static void draw_text(struct text_ui *t)
 			mvaddwstr(y, x, text);
 		}
 	}
+	draw_note(rows);
 	bool visible = s->cursor_row >= top && s->cursor_row < top + rows && s->cursor_column >= left &&
 	               s->cursor_column < left + columns;
 	curs_set(visible);
@@ -133,6 +184,7 @@ static void draw_message(const char *fmt, ...)
 	erase();
 	curs_set(0);
 	mvaddstr(LINES / 2, MAX((COLS - len) / 2, 0), text);
+	draw_note(LINES / 2 + 1);
 	refresh();
 }
 
@@ -147,6 +199,7 @@ static bool look(struct text_ui *t)
 	const struct picture *p = &t->ui.picture;
 	bool text = ui_text(&t->ui, &t->now) && (size_t)t->now.columns * t->now.rows <= ARRAY_LEN(t->now.cell);
 
+	t->redraw |= noted();
 	if (text) {
 		bool changed = t->redraw || !t->shown_text || !same_text(&t->now, &t->shown);
 		if (changed)
@@ -261,6 +314,8 @@ static void curses_close(struct ui *ui)
 	terminal.open = 0;
 	tcsetattr(STDIN_FILENO, TCSANOW, &terminal.saved);
 	delscreen(t->screen);
+	err_notes_to(NULL);
+	give_notes();
 }
 
 static bool curses_open(struct ui *ui, struct err *err)
@@ -277,6 +332,8 @@ static bool curses_open(struct ui *ui, struct err *err)
 		return err_set(err, EXIT_HOST, "-display curses: the terminal's type (TERM) is not known");
 	terminal.open = 1;
 	err_at_exit(restore);
+	if (isatty(STDERR_FILENO))
+		err_notes_to(take_note);
 	raw();
 	noecho();
 	nonl();

@@ -12,7 +12,7 @@
 
 static struct fake *f;
 static struct ui *ui;
-static int master, slave, saved[2];
+static int master, slave, saved[3], lines = 25, outputs = 2; /* outputs: 3: stderr is the terminal as well */
 static char output[1 << 20];
 static size_t len;
 
@@ -24,7 +24,7 @@ static void put_text(unsigned column, unsigned row, const char *text, u8 attribu
 
 static void start(void)
 {
-	struct winsize size = {.ws_col = 80, .ws_row = 25};
+	struct winsize size = {.ws_col = 80, .ws_row = (unsigned short)lines};
 	struct err err = {0};
 
 	f = fake_new(720, 400);
@@ -41,7 +41,7 @@ static void start(void)
 	fcntl(master, F_SETFL, O_NONBLOCK);
 	setenv("TERM", "xterm-256color", 1);
 	fflush(stdout);
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < outputs; i++) {
 		saved[i] = dup(i);
 		dup2(slave, i);
 	}
@@ -67,7 +67,8 @@ static void stop(void)
 {
 	ui_stop(ui);
 	fflush(stdout);
-	for (int i = 0; i < 2; i++) {
+	read_output(10);
+	for (int i = 0; i < outputs; i++) {
 		dup2(saved[i], i);
 		close(saved[i]);
 	}
@@ -142,9 +143,33 @@ static void keys(void **state)
 	assert_true(quit);
 }
 
+/* They are not written across the screen, but below it if it leaves room, and at the end. */
+static void notes(void **state)
+{
+	for (lines = 25; lines <= 26; lines++) {
+		outputs = 3;
+		start();
+		wait_for("bottom");
+		err_note("a %s", "remark");
+		bool seen = lines == 26 && wait_for("paisano: a remark");
+		read_output(100);
+		bool across = strstr(output, "remark\r\n");
+		bool early = !seen && strstr(output, "remark");
+		stop();
+		bool at_end = strstr(output, "paisano: a remark\r\n");
+		outputs = 2;
+		assert_false(across);
+		assert_false(early);
+		assert_true(at_end);
+		assert_int_equal(seen, lines == 26);
+	}
+	lines = 25;
+	(void)state;
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(shows), cmocka_unit_test(keys)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(shows), cmocka_unit_test(keys), cmocka_unit_test(notes)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Boots a Debian kernel under Paisano, types into its serial console and checks what comes back.
 usage: guest.py PAISANO KERNEL INITRD [OPTION...]"""
-import os, pty, re, select, subprocess, sys, termios, time
+import atexit, os, pty, re, select, subprocess, sys, termios, time
 
 LIMIT = 300  # seconds without progress before a step counts as failed
 
@@ -14,6 +14,7 @@ class Console:
         self.before = termios.tcgetattr(slave)
         self.slave = slave
         self.process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave)
+        atexit.register(self.process.kill)  # a test that fails leaves nothing running
         self.text = ''
 
     def expect(self, pattern, limit=LIMIT):
