@@ -157,6 +157,7 @@ static bool exit_internal_error(struct kvm_vcpu *vcpu, enum engine_stop *stop)
 		snprintf(vcpu->why, sizeof vcpu->why, "KVM reports internal error %u", run->internal.suberror);
 		return false;
 	}
+	vcpu->gave_up = true;
 	if (run->emulation_failure.ndata >= 3 && (run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES))
 		for (unsigned i = 0; i < MIN(run->emulation_failure.insn_size, 15u); i++)
 			snprintf(bytes + i * 3, sizeof bytes - i * 3, " %02x", run->emulation_failure.insn_bytes[i]);

@@ -55,6 +55,7 @@ struct kvm_vcpu {
 	bool tsc_set;     /* the TSC was written once */
 	bool ready;       /* an interrupt can be injected now */
 	bool held;        /* a vector was acknowledged and not injected */
+	bool gave_up;     /* on an instruction that it could not emulate, which raises nothing by that */
 	u8 held_vector;
 	u64 version;      /* of the state in struct cpu that KVM has as well */
 	u64 decoded, filled; /* statistics of when the caches were last empty */

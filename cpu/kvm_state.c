@@ -254,8 +254,11 @@ static bool pull_events(struct kvm_vcpu *vcpu, struct undelivered *u)
 	if (e.nmi.pending || e.nmi.injected)
 		cpu_request(cpu, CPU_REQ_NMI);
 	bool soft_exception = e.exception.nr == EXC_BP || e.exception.nr == EXC_OF;
+	/* an instruction that KVM gives up on has a #UD queued with it, unless it was asked not to (kvm_vm.c) */
+	bool given_up = vcpu->gave_up && e.exception.nr == EXC_UD;
+	vcpu->gave_up = false;
 	*u = (struct undelivered){0};
-	if (e.exception.injected && !soft_exception)
+	if (e.exception.injected && !soft_exception && !given_up)
 		*u = (struct undelivered){true, false, e.exception.has_error_code, e.exception.nr, e.exception.error_code};
 	else if (e.interrupt.injected && !e.interrupt.soft)
 		*u = (struct undelivered){true, true, false, e.interrupt.nr, 0};

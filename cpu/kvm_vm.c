@@ -109,6 +109,10 @@ static struct kvm_vm *new_vm(struct bus *bus, struct err *err)
 		err_set(err, EXIT_ACCEL, "no KVM: no machine can be made: %m");
 		goto bad;
 	}
+	/* what it cannot emulate is another engine's to run, in user code as well: no #UD then (Linux 5.19) */
+	struct kvm_enable_cap give_up = {.cap = KVM_CAP_EXIT_ON_EMULATION_FAILURE, .args[0] = 1};
+	if (kvm_check(vm->device, give_up.cap) > 0)
+		ioctl(vm->fd, KVM_ENABLE_CAP, &give_up);
 	vm->supported = kvm_supported_cpuid(vm->device);
 	if (!vm->supported) {
 		err_set(err, EXIT_ACCEL, "KVM does not say what CPU it has: %m");
