@@ -47,7 +47,7 @@ bool elf_segment(const u8 *data, size_t size, unsigned i, struct elf_segment *s)
 	return s->offset <= size && s->file_size <= size - s->offset;
 }
 
-bool elf_load(struct bus *bus, const struct boot_request *request, u64 *end, struct err *err)
+bool elf_load(const struct boot_request *request, u64 *end, struct err *err)
 {
 	const struct boot_file *f = &request->kernel;
 	struct elf_segment s;
@@ -61,8 +61,8 @@ bool elf_load(struct bus *bus, const struct boot_request *request, u64 *end, str
 			continue;
 		if (s.mem_size < s.file_size)
 			return err_set(err, EXIT_FILE, "%s: segment %u is larger in the file than in memory", f->name, i);
-		if (!boot_copy(bus, request, s.paddr, f->data + s.offset, s.file_size, err) ||
-		    !boot_zero(bus, request, s.paddr + s.file_size, s.mem_size - s.file_size, err))
+		if (!boot_copy(request, s.paddr, f->data + s.offset, s.file_size, err) ||
+		    !boot_zero(request, s.paddr + s.file_size, s.mem_size - s.file_size, err))
 			return false;
 		*end = MAX(*end, s.paddr + s.mem_size);
 		any = true;

@@ -16,7 +16,7 @@ unsigned elf_segments(const u8 *data);
 /* Segment i; false if the table or the segment's bytes run past the end of the file. */
 bool elf_segment(const u8 *data, size_t size, unsigned i, struct elf_segment *segment);
 /* Copy all PT_LOAD segments to their physical addresses; *end is the first byte behind them. */
-bool elf_load(struct bus *bus, const struct boot_request *request, u64 *end, struct err *err);
+bool elf_load(const struct boot_request *request, u64 *end, struct err *err);
 /* The descriptor of a note by owner and type, or NULL; *len is its size. */
 const u8 *elf_note(const u8 *data, size_t size, const char *owner, u32 type, u32 *len);
 

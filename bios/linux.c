@@ -1,80 +1,67 @@
 /* SPDX-License-Identifier: MIT */
 /* Linux bzImage loader: the x86 boot protocol 2.06 and later (Documentation/arch/x86/boot.rst), entered at the 64-bit entry
  * point where the kernel has one, else at the 32-bit one. The real-mode part is not run: boot_params are filled in here. */
-#include "bios/boot.h"
+#include "bios/linux.h"
 
-#define MIN_PROTOCOL 0x206
-#define SETUP_HEADER 0x1f1
-
-/* Offsets in the setup header and in boot_params, which agree. */
-enum param {
-	P_VIDEO_MODE = 0x006, /* from here to 0x12: screen_info */
-	P_VIDEO_COLUMNS = 0x007,
-	P_VIDEO_LINES = 0x00e,
-	P_VIDEO_IS_VGA = 0x00f,
-	P_VIDEO_POINTS = 0x010,
-	P_ACPI_RSDP = 0x070,
-	P_EXT_RAMDISK_IMAGE = 0x0c0,
-	P_EXT_RAMDISK_SIZE = 0x0c4,
-	P_EXT_CMD_LINE = 0x0c8,
-	P_E820_COUNT = 0x1e8,
-	P_SETUP_SECTS = 0x1f1,
-	P_VID_MODE = 0x1fa,
-	P_JUMP = 0x200,
-	P_MAGIC = 0x202,
-	P_VERSION = 0x206,
-	P_LOADER = 0x210,
-	P_LOADFLAGS = 0x211,
-	P_CODE32_START = 0x214,
-	P_RAMDISK_IMAGE = 0x218,
-	P_RAMDISK_SIZE = 0x21c,
-	P_HEAP_END = 0x224,
-	P_CMD_LINE = 0x228,
-	P_INITRD_MAX = 0x22c,
-	P_ALIGNMENT = 0x230,
-	P_RELOCATABLE = 0x234,
-	P_XLOADFLAGS = 0x236,
-	P_CMDLINE_SIZE = 0x238,
-	P_PREF_ADDRESS = 0x258,
-	P_INIT_SIZE = 0x260,
-	P_E820 = 0x2d0,
-	P_END = 0x1000,
-};
-enum { LOADED_HIGH = 1, CAN_USE_HEAP = 0x80, XLF_KERNEL_64 = 1, E820_MAX = 128, LOADER_UNDEFINED = 0xff, VID_NORMAL = 0xffff };
+enum { MIN_PROTOCOL = 0x206, SETUP_HEADER = 0x1f1, E820_MAX = 128 };
 
 bool linux_is(const u8 *data, size_t size)
 {
-	return size >= 0x268 && load16(data + 0x1fe) == 0xaa55 && !memcmp(data + P_MAGIC, "HdrS", 4);
+	return size >= P_HEADER_END && load16(data + P_BOOT_FLAG) == 0xaa55 && !memcmp(data + P_MAGIC, "HdrS", 4);
+}
+
+/* A bzImage is entered at the 32-bit entry point which it names; what only looks like one (network boot loaders do) names none. */
+bool linux_real_mode_only(const u8 *data)
+{
+	return load16(data + P_VERSION) < MIN_PROTOCOL || !(data[P_LOADFLAGS] & LOADED_HIGH) || !load32(data + P_CODE32_START);
+}
+
+size_t linux_setup_size(const u8 *data)
+{
+	return (data[P_SETUP_SECTS] ? data[P_SETUP_SECTS] + 1u : 5u) * 512;
+}
+
+bool linux_check(const struct boot_file *kernel, struct err *err)
+{
+	size_t setup = linux_setup_size(kernel->data);
+	/* syssize is in paragraphs, and reliable since protocol 2.04; a file shorter than it says was cut */
+	u64 paragraphs = load16(kernel->data + P_VERSION) >= 0x204 ? load32(kernel->data + P_SYSSIZE) : 0;
+
+	if (kernel->size <= setup)
+		return err_set(err, EXIT_FILE, "%s: truncated: %zu bytes, the setup part alone has %zu", kernel->name, kernel->size, setup);
+	if (paragraphs && kernel->size - setup < paragraphs * 16 - 15)
+		return err_set(err, EXIT_FILE, "%s: truncated: %zu bytes of %llu", kernel->name, kernel->size,
+		               (unsigned long long)setup + paragraphs * 16);
+	return true;
 }
 
 /* Identity mapping of the first 4 GiB by 2 MiB pages. */
-static bool page_tables(struct bus *bus, const struct boot_request *request, u64 *cr3, struct err *err)
+static bool page_tables(const struct boot_request *request, u64 *cr3, struct err *err)
 {
 	u64 table[512] = {0};
 
 	table[0] = (BOOT_TABLES + 0x1000) | 3;
-	if (!boot_copy(bus, request, BOOT_TABLES, table, sizeof table, err))
+	if (!boot_copy(request, BOOT_TABLES, table, sizeof table, err))
 		return false;
 	for (unsigned i = 0; i < 4; i++)
 		table[i] = (BOOT_TABLES + 0x2000 + i * 0x1000) | 3;
-	if (!boot_copy(bus, request, BOOT_TABLES + 0x1000, table, sizeof table, err))
+	if (!boot_copy(request, BOOT_TABLES + 0x1000, table, sizeof table, err))
 		return false;
 	for (u64 i = 0; i < 4; i++) {
 		for (u64 k = 0; k < 512; k++)
 			table[k] = (i << 30 | k << 21) | 0x83;
-		if (!boot_copy(bus, request, BOOT_TABLES + 0x2000 + i * 0x1000, table, sizeof table, err))
+		if (!boot_copy(request, BOOT_TABLES + 0x2000 + i * 0x1000, table, sizeof table, err))
 			return false;
 	}
 	*cr3 = BOOT_TABLES;
 	return true;
 }
 
-/* As high as the kernel allows, clear of the kernel. */
-static bool load_initrd(struct bus *bus, const struct boot_request *request, u8 *params, u64 kernel_end, struct err *err)
+bool linux_load_initrd(const struct boot_request *request, u8 *params, u64 kernel_end, u64 limit, struct err *err)
 {
 	const struct boot_file *initrd = &request->module[0];
-	u64 limit = MIN(request->ram_below_4g, (u64)load32(params + P_INITRD_MAX) + 1);
 
+	limit = MIN(request->ram_below_4g, limit);
 	if (!request->modules)
 		return true;
 	if (request->modules > 1)
@@ -87,28 +74,21 @@ static bool load_initrd(struct bus *bus, const struct boot_request *request, u8 
 	u64 place = (limit - initrd->size) & ~0xfffull;
 	store32(params + P_RAMDISK_IMAGE, place);
 	store32(params + P_RAMDISK_SIZE, initrd->size);
-	return boot_copy(bus, request, place, initrd->data, initrd->size, err);
+	return boot_copy(request, place, initrd->data, initrd->size, err);
 }
 
-bool linux_load(struct bus *bus, const struct boot_request *request, struct boot_entry *entry, struct err *err)
+bool linux_load(const struct boot_request *request, struct boot_entry *entry, struct err *err)
 {
 	const u8 *data = request->kernel.data;
 	size_t size = request->kernel.size;
 	u8 params[P_END] = {0};
 	unsigned version = load16(data + P_VERSION);
-	size_t setup = (data[P_SETUP_SECTS] ? data[P_SETUP_SECTS] + 1u : 5u) * 512;
+	size_t setup = linux_setup_size(data);
 
-	if (version < MIN_PROTOCOL)
-		return err_set(err, EXIT_FILE, "%s: Linux boot protocol %u.%02u is too old (2.06 is needed)", request->kernel.name,
-		               version >> 8, version & 0xff);
-	if (!(data[P_LOADFLAGS] & LOADED_HIGH))
-		return err_set(err, EXIT_FILE, "%s: a zImage; only bzImage kernels can be booted", request->kernel.name);
-	if (size <= setup)
-		return err_set(err, EXIT_FILE, "%s: truncated: %zu bytes, the setup part alone has %zu", request->kernel.name, size, setup);
-	/* syssize is in paragraphs; a file shorter than it says was cut */
-	if (size - setup < (u64)load32(data + 0x1f4) * 16 - 15 && load32(data + 0x1f4))
-		return err_set(err, EXIT_FILE, "%s: truncated: %zu bytes of %llu", request->kernel.name, size,
-		               (unsigned long long)setup + (u64)load32(data + 0x1f4) * 16);
+	if (linux_real_mode_only(data))
+		return err_set(err, EXIT_FILE, "%s: it can only be started by firmware (see -bios)", request->kernel.name);
+	if (!linux_check(&request->kernel, err))
+		return false;
 
 	/* the header runs to 0x202 + the byte at 0x201 */
 	size_t header_end = MIN((size_t)P_MAGIC + data[0x201], (size_t)P_E820);
@@ -126,12 +106,12 @@ bool linux_load(struct bus *bus, const struct boot_request *request, struct boot
 			load = (0x100000 + align - 1) / align * align;
 		}
 	}
-	if (!boot_copy(bus, request, load, data + setup, size - setup, err) ||
-	    !boot_zero(bus, request, load + size - setup, need - (size - setup), err))
+	if (!boot_copy(request, load, data + setup, size - setup, err) ||
+	    !boot_zero(request, load + size - setup, need - (size - setup), err))
 		return false;
-	if (!load_initrd(bus, request, params, load + need, err))
+	if (!linux_load_initrd(request, params, load + need, load32(params + P_INITRD_MAX) + 1ull, err))
 		return false;
-	if (!boot_cmdline(bus, request, load32(params + P_CMDLINE_SIZE) + 1ull, err))
+	if (!boot_cmdline(request, load32(params + P_CMDLINE_SIZE) + 1ull, err))
 		return false;
 
 	params[P_LOADER] = LOADER_UNDEFINED;
@@ -156,7 +136,7 @@ bool linux_load(struct bus *bus, const struct boot_request *request, struct boot
 		store64(e + 8, request->e820[i].size);
 		store32(e + 16, request->e820[i].type);
 	}
-	if (!boot_copy(bus, request, BOOT_INFO, params, sizeof params, err))
+	if (!boot_copy(request, BOOT_INFO, params, sizeof params, err))
 		return false;
 
 	bool has64 = version >= 0x20c && (load16(params + P_XLOADFLAGS) & XLF_KERNEL_64);
@@ -166,5 +146,5 @@ bool linux_load(struct bus *bus, const struct boot_request *request, struct boot
 		.rsi = BOOT_INFO,
 		.rsp = BOOT_STACK,
 	};
-	return !has64 || page_tables(bus, request, &entry->cr3, err);
+	return !has64 || page_tables(request, &entry->cr3, err);
 }

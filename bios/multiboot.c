@@ -25,7 +25,7 @@ bool multiboot_is(const u8 *data, size_t size)
 }
 
 /* The header says where the file's bytes go (specification 3.1.3). */
-static bool load_by_header(struct bus *bus, const struct boot_request *request, const u8 *h, u64 *end, u64 *start, struct err *err)
+static bool load_by_header(const struct boot_request *request, const u8 *h, u64 *end, u64 *start, struct err *err)
 {
 	const struct boot_file *f = &request->kernel;
 	size_t at = h - f->data;
@@ -39,11 +39,11 @@ static bool load_by_header(struct bus *bus, const struct boot_request *request, 
 	u64 bytes = load_end ? (u64)load_end - load : f->size - offset;
 	if ((load_end && load_end < load) || bytes > f->size - offset)
 		return err_set(err, EXIT_FILE, "%s: truncated: the multiboot header asks for more than the file has", f->name);
-	if (!boot_copy(bus, request, load, f->data + offset, bytes, err))
+	if (!boot_copy(request, load, f->data + offset, bytes, err))
 		return false;
 	*end = load + bytes;
 	if (bss_end > *end) {
-		if (!boot_zero(bus, request, *end, bss_end - *end, err))
+		if (!boot_zero(request, *end, bss_end - *end, err))
 			return false;
 		*end = bss_end;
 	}
@@ -68,7 +68,7 @@ static u32 string(u8 *page, size_t size, size_t *used, const char *a, const char
 	return at;
 }
 
-bool multiboot_load(struct bus *bus, const struct boot_request *request, struct boot_entry *entry, struct err *err)
+bool multiboot_load(const struct boot_request *request, struct boot_entry *entry, struct err *err)
 {
 	const struct boot_file *f = &request->kernel;
 	const u8 *h = header(f->data, f->size);
@@ -79,12 +79,12 @@ bool multiboot_load(struct bus *bus, const struct boot_request *request, struct 
 	if (flags & REQUIRED & ~(WANT_ALIGN | WANT_MEMORY | WANT_VIDEO))
 		return err_set(err, EXIT_FILE, "%s: multiboot header requires unknown features (flags %#x)", f->name, flags);
 	if (flags & HAVE_ADDRESSES) {
-		if (!load_by_header(bus, request, h, &end, &start, err))
+		if (!load_by_header(request, h, &end, &start, err))
 			return false;
 	} else {
 		if (!elf_is(f->data, f->size))
 			return err_set(err, EXIT_FILE, "%s: a multiboot kernel that is neither ELF nor gives its addresses", f->name);
-		if (!elf_load(bus, request, &end, err))
+		if (!elf_load(request, &end, err))
 			return false;
 		start = elf_entry(f->data);
 	}
@@ -96,7 +96,7 @@ bool multiboot_load(struct bus *bus, const struct boot_request *request, struct 
 	u64 place = MAX((end + 0xfff) & ~0xfffull, 0x100000ull);
 	for (unsigned i = 0; i < request->modules; i++) {
 		const struct boot_file *m = &request->module[i];
-		if (!boot_copy(bus, request, place, m->data, m->size, err))
+		if (!boot_copy(request, place, m->data, m->size, err))
 			return err_prefix(err, "%s", m->name);
 		u32 text = string(misc, sizeof misc, &used, m->name, m->args);
 		store32(misc + i * 16, place);
@@ -104,10 +104,11 @@ bool multiboot_load(struct bus *bus, const struct boot_request *request, struct 
 		store32(misc + i * 16 + 8, text ? BOOT_MISC + text : 0);
 		place = (place + m->size + 0xfff) & ~0xfffull;
 	}
-	unsigned map_at = BOOT_MODULES * 16, count = MIN(request->e820_count, 64u);
+	unsigned map_at = BOOT_MODULES * 16, count = MIN(request->e820_count, (unsigned)BOOT_MAP_ENTRIES);
+	for (unsigned i = 0; i < BOOT_MAP_ENTRIES; i++)
+		store32(misc + map_at + i * BOOT_MAP_STRIDE, 20); /* the size of the entry, without itself */
 	for (unsigned i = 0; i < count; i++) {
-		u8 *e = misc + map_at + i * 24;
-		store32(e, 20);
+		u8 *e = misc + map_at + i * BOOT_MAP_STRIDE;
 		store64(e + 4, request->e820[i].base);
 		store64(e + 12, request->e820[i].size);
 		store32(e + 20, request->e820[i].type);
@@ -118,7 +119,7 @@ bool multiboot_load(struct bus *bus, const struct boot_request *request, struct 
 	store32(info + 16, BOOT_CMDLINE);
 	store32(info + 20, request->modules);
 	store32(info + 24, BOOT_MISC);
-	store32(info + 44, count * 24);
+	store32(info + 44, count * BOOT_MAP_STRIDE);
 	store32(info + 48, BOOT_MISC + map_at);
 	store32(info + 64, BOOT_MISC + string(misc, sizeof misc, &used, "Paisano", NULL));
 
@@ -132,11 +133,18 @@ bool multiboot_load(struct bus *bus, const struct boot_request *request, struct 
 	}
 	struct boot_request with_name = *request;
 	with_name.cmdline = line;
-	bool ok = boot_cmdline(bus, &with_name, BOOT_CMDLINE_MAX, err);
+	bool ok = boot_cmdline(&with_name, BOOT_CMDLINE_MAX, err);
 	free(line);
-	if (!ok || !boot_copy(bus, request, BOOT_MISC, misc, sizeof misc, err) ||
-	    !boot_copy(bus, request, BOOT_INFO, info, sizeof info, err))
+	if (!ok || !boot_copy(request, BOOT_MISC, misc, sizeof misc, err) ||
+	    !boot_copy(request, BOOT_INFO, info, sizeof info, err))
 		return false;
-	*entry = (struct boot_entry){.mode = BOOT_FLAT32, .rip = start, .rax = LOADER_MAGIC, .rbx = BOOT_INFO, .rsp = BOOT_STACK};
+	*entry = (struct boot_entry){
+		.mode = BOOT_FLAT32,
+		.rip = start,
+		.rax = LOADER_MAGIC,
+		.rbx = BOOT_INFO,
+		.rsp = BOOT_STACK,
+		.map = {.at = BOOT_MISC + map_at + 4, .bytes = BOOT_INFO + 44, .lower = BOOT_INFO + 4, .upper = BOOT_INFO + 8},
+	};
 	return true;
 }

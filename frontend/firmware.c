@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/options.h"
+#include "bios/boot.h"
 #include "frontend/config.h"
 #include "frontend/file.h"
 #include "frontend/nvram.h"
@@ -243,6 +244,9 @@ bool firmware_read(const struct config *config, bool needed, struct board_config
 	if (!read_fw_cfg(&config->firmware, board, err))
 		return false;
 	if (is_uefi(config)) {
+		const struct board_file *kernel = &board->kernel;
+		if (kernel->name && boot_kind(kernel->data, kernel->size) != BOOT_LINUX)
+			return err_set(err, EXIT_USAGE, "%s: UEFI starts no kernels but Linux (-bios %s)", kernel->name, config->bios);
 		if (flash[0].file && flash[1].file)
 			return err_set(err, EXIT_USAGE, "-bios %s and two flash chips: the only one left is for variables", config->bios);
 		const struct firmware_flash *variables = &flash[flash[1].file != NULL];

@@ -24,7 +24,7 @@ bool firmware_set_pflash(struct config *config, const char *value, struct err *e
 /* -drive if=pflash: unit -1 is the next one. */
 bool firmware_add_flash(struct config *config, int unit, const char *file, bool read_only, struct err *err);
 void firmware_free_options(struct firmware_options *options);
-/* Read what the configuration names; needed: there is no kernel to start without firmware. */
+/* Read what the configuration names; needed: what is booted cannot do without firmware. After the kernel. */
 bool firmware_read(const struct config *config, bool needed, struct board_config *board, struct loop *loop, struct err *err);
 /* Does the configuration name firmware, so that a machine without a kernel has something to start? */
 bool firmware_given(const struct config *config);

@@ -41,17 +41,19 @@ static bool read_modules(const struct config *config, struct board_config *board
 static bool read_kernel(const struct config *config, struct board_config *board, struct loop *loop, struct err *err)
 {
 	const char *path = config->kernel ? config->kernel : config->file;
+	bool needed = !path && drives_bootable(&config->drives);
 
-	if (!firmware_read(config, !path && drives_bootable(&config->drives), board, loop, err))
+	if (path) {
+		if (!file_read_again(path, config->kernel ? "-kernel" : "file", &board->kernel, err) || !read_modules(config, board, err))
+			return false;
+		board->cmdline = config->append;
+		needed = boot_needs_firmware(board->kernel.data, board->kernel.size);
+	}
+	if (!firmware_read(config, needed, board, loop, err))
 		return false;
-	if (!path)
-		return firmware_given(config) || drives_bootable(&config->drives) ||
-		       err_set(err, EXIT_USAGE, "nothing to boot: give a disk, CD or kernel (paisano FILE, -hda FILE, -cdrom FILE, "
-		                                "-kernel FILE) or -bios FILE");
-	if (!file_read_again(path, config->kernel ? "-kernel" : "file", &board->kernel, err))
-		return false;
-	board->cmdline = config->append;
-	return read_modules(config, board, err);
+	return path || needed || firmware_given(config) ||
+	       err_set(err, EXIT_USAGE, "nothing to boot: give a disk, CD or kernel (paisano FILE, -hda FILE, -cdrom FILE, "
+	                                "-kernel FILE) or -bios FILE");
 }
 
 /* Without a specification, or with "none", there is nothing to open. */

@@ -3,12 +3,9 @@
  * ACPI tables from the wiring, the kernel in memory, the boot CPU in the state the protocol asks for. */
 #include "hw/board/direct.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <unistd.h>
-
 #include "bios/acpi.h"
 #include "bios/boot.h"
+#include "hw/board/kernel.h"
 #include "hw/board/private.h"
 #include "hw/board/tables.h"
 
@@ -39,6 +36,35 @@ static void set_up_chipset(struct board *board)
 	/* PIIX4 PM: base address, then enable (82371AB datasheet 7.1.15, 7.1.29) */
 	pci_write(board, 1 << 3 | 3, 0x40, PM_BASE | 1, 4);
 	pci_write(board, 1 << 3 | 3, 0x80, 1, 1);
+}
+
+static void word(struct board *board, u32 gpa, u16 value)
+{
+	u8 little[2];
+
+	store16(little, value);
+	bus_load(&board->bus, gpa, little, sizeof little);
+}
+
+/* The BIOS data area, as far as kernels look there themselves (IBM PS/2 and PC BIOS Interface Technical Reference, section 3): ports,
+ * equipment, memory, the extended data area, which begins with its size in KiB. */
+static void bios_data(struct board *board)
+{
+	enum { SERIAL = 0x400, PARALLEL = 0x408, EBDA_SEGMENT = 0x40e, EQUIPMENT = 0x410, MEMORY = 0x413, LPT1 = 0x378 };
+	static const u16 port[BOARD_SERIALS] = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
+	const struct board_config *c = &board->config;
+	unsigned serials = 0, floppies = !!c->floppy[0] + !!c->floppy[1];
+
+	for (unsigned i = 0; i < BOARD_SERIALS; i++)
+		if (c->serial[i])
+			word(board, SERIAL + 2 * serials++, port[i]);
+	if (c->parallel)
+		word(board, PARALLEL, LPT1);
+	word(board, EBDA_SEGMENT, EBDA >> 4);
+	word(board, EBDA, (0xa0000 - EBDA) >> 10);
+	word(board, MEMORY, EBDA >> 10);
+	/* coprocessor, mouse, floppies and how many, serial ports, parallel ports */
+	word(board, EQUIPMENT, 1 << 1 | 1 << 2 | (floppies ? 1 | (floppies - 1) << 6 : 0) | serials << 9 | !!c->parallel << 14);
 }
 
 static unsigned memory_map(const struct machine *m, struct e820_entry *map)
@@ -112,71 +138,28 @@ static void enter(struct board *board, const struct boot_entry *entry)
 	cpu_state_changed(cpu);
 }
 
-static bool fetch(struct board_file *f, struct err *err)
+bool direct_boot(struct board *board, struct err *err)
 {
-	if (f->data)
-		return true;
-	f->data = err_alloc(f->size + 1);
-	for (size_t done = 0; done < f->size;) {
-		ssize_t n = pread(f->fd, f->data + done, f->size - done, (off_t)done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return err_set(err, EXIT_FILE, "%s: cannot be read again: %s", f->name, n ? strerror(errno) : "it became shorter");
-		done += (size_t)n;
-	}
-	return true;
-}
-
-static void let_go(struct board_file *f)
-{
-	if (f->fd <= 0)
-		return;
-	free(f->data);
-	f->data = NULL;
-}
-
-static bool load(struct board *board, struct boot_entry *entry, struct err *err)
-{
-	struct board_config *c = &board->config;
 	struct e820_entry map[8];
-
-	for (unsigned i = 0; i < c->modules; i++)
-		if (!fetch(&c->module[i], err))
-			return false;
-	if (!fetch(&c->kernel, err))
-		return false;
+	struct boot_entry entry;
 	struct boot_request request = {
-		.kernel = {c->kernel.name, c->kernel.data, c->kernel.size, NULL},
-		.modules = c->modules,
-		.cmdline = c->cmdline ? c->cmdline : "",
+		.write = boot_to_bus,
+		.opaque = &board->bus,
 		.e820 = map,
 		.e820_count = memory_map(&board->machine, map),
 		.ram_below_4g = board->machine.ram_below_4g,
 		.rsdp = ACPI_TABLES,
 		.text_screen = board->machine.display,
 	};
-	for (unsigned i = 0; i < c->modules; i++)
-		request.module[i] = (struct boot_file){c->module[i].name, c->module[i].data, c->module[i].size, c->module[i].args};
-	return boot_load(&board->bus, &request, entry, err);
-}
 
-bool direct_boot(struct board *board, struct err *err)
-{
-	struct board_config *c = &board->config;
-	struct boot_entry entry;
-
-	if (!c->kernel.name)
+	if (!board->config.kernel.name || board->rom[0])
 		return true;
 	set_up_chipset(board);
+	bios_data(board);
 	if (board->machine.display)
 		direct_screen(board);
-	bool ok = acpi_tables(board, err) && load(board, &entry, err);
-	let_go(&c->kernel);
-	for (unsigned i = 0; i < c->modules; i++)
-		let_go(&c->module[i]);
-	if (ok)
-		enter(board, &entry);
-	return ok;
+	if (!acpi_tables(board, err) || !kernel_load(board, &request, &entry, err))
+		return false;
+	enter(board, &entry);
+	return true;
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "hw/board/kernel.h"
 #include "hw/board/private.h"
 #include "hw/board/tables.h"
 #include "hw/chipset/fw_cfg.h"
@@ -151,7 +152,10 @@ static void add_ide(struct text *text, const struct board_config *c, enum drive_
 static bool boot_order(struct board *board, struct device *fw_cfg, const char *order, struct err *err)
 {
 	struct text text = {.len = 0};
+	const char *kernel = kernel_boot_name(board);
 
+	if (kernel)
+		text.len = snprintf(text.line, sizeof text.line, "%s\n", kernel);
 	for (const char *letter = order ? order : ""; *letter && text.len < sizeof text.line / 2; letter++)
 		switch (*letter) {
 		case 'a':
@@ -250,7 +254,7 @@ bool firmware_describe(struct board *board, struct err *err)
 	fixed_items(board, fw_cfg);
 	fw_cfg_before_select(fw_cfg, before_select, board);
 	board->tables_made = false;
-	if (!tables_acpi_files(board, fw_cfg, err) || !tables_smbios_files(board, fw_cfg, err) || !memory_map(board, fw_cfg, err))
+	if (!kernel_offer(board, fw_cfg, err) || !tables_acpi_files(board, fw_cfg, err) || !tables_smbios_files(board, fw_cfg, err) || !memory_map(board, fw_cfg, err))
 		return false;
 	if (!fw_cfg_file(fw_cfg, "etc/system-states", sleep_states, sizeof sleep_states, err) ||
 	    !boot_order(board, fw_cfg, order, err))

@@ -34,7 +34,7 @@ struct acpi_machine tables_describe(struct board *board, u16 pm_base, const u8 p
 		.ioapic_id = 0,
 		.hpet_base = board_device(board, "hpet") ? 0xfed00000 : 0,
 		/* SeaBIOS and OVMF place BARs from 2 GiB on */
-		.pci_first = MAX(board->machine.ram_below_4g, board->config.kernel.name ? 0xc0000000ull : 0x80000000ull),
+		.pci_first = MAX(board->machine.ram_below_4g, board->rom[0] ? 0x80000000ull : 0xc0000000ull),
 		.pci_last = 0xfebfffff,
 		.pci_irq = {pirq_route[0], pirq_route[1], pirq_route[2], pirq_route[3]},
 		.level_irqs = {9, 10, 11},

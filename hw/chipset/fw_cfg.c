@@ -3,7 +3,7 @@
  * pair of ports or by DMA. Source: QEMU's specification of fw_cfg (docs/specs/fw_cfg).
  * Ports: 510h (16 bits) selects an item, 511h reads its next byte (0 past the end); 514h-51bh take the big-endian address of a DMA
  * command and read as a signature.
- * Not implemented: items that the guest can write (a DMA write fails); the kernel items of direct boot.
+ * Not implemented: items that the guest can write (a DMA write fails).
  *
  * A command is a structure in guest memory: control, length, address. The guest chooses all three, and where the structure lies:
  * transfers go in bounded pieces through bus_dma_*, which reaches nothing but memory, and stop at the first piece that fails.
@@ -30,6 +30,8 @@ struct item {
 	char name[FW_CFG_NAME_MAX + 1];
 	u8 *data;
 	u32 len;
+	fw_cfg_make *make; /* data is NULL until the guest reads it */
+	void *opaque;
 };
 
 struct fw_cfg {
@@ -80,9 +82,8 @@ static void make_directory(struct fw_cfg *f)
 	free(data);
 }
 
-void fw_cfg_item(struct device *device, enum fw_cfg_key key, const void *data, size_t len)
+static struct item *make_item(struct fw_cfg *f, u32 key)
 {
-	struct fw_cfg *f = (struct fw_cfg *)device;
 	unsigned i = 0;
 
 	while (i < f->items && f->item[i].key != key)
@@ -91,7 +92,33 @@ void fw_cfg_item(struct device *device, enum fw_cfg_key key, const void *data, s
 		bug("too many fw_cfg items");
 	if (i == f->items)
 		f->item[f->items++].key = key;
-	set_data(&f->item[i], data, len);
+	return &f->item[i];
+}
+
+void fw_cfg_item(struct device *device, enum fw_cfg_key key, const void *data, size_t len)
+{
+	struct item *item = make_item((struct fw_cfg *)device, key);
+
+	item->make = NULL;
+	set_data(item, data, len);
+}
+
+static void let_go(struct item *item)
+{
+	if (!item || !item->make)
+		return;
+	free(item->data);
+	item->data = NULL;
+	item->len = 0;
+}
+
+void fw_cfg_item_on_demand(struct device *device, u32 key, fw_cfg_make *make, void *opaque)
+{
+	struct item *item = make_item((struct fw_cfg *)device, key);
+
+	item->make = make;
+	item->opaque = opaque;
+	let_go(item);
 }
 
 bool fw_cfg_file(struct device *device, const char *name, const void *data, size_t len, struct err *err)
@@ -138,7 +165,7 @@ void fw_cfg_before_select(struct device *device, void (*fn)(void *opaque, const 
 	f->before_opaque = opaque;
 }
 
-static const struct item *find(const struct fw_cfg *f, u16 key)
+static struct item *find(struct fw_cfg *f, u16 key)
 {
 	if (key == FW_CFG_DIRECTORY)
 		return &f->directory;
@@ -150,10 +177,27 @@ static const struct item *find(const struct fw_cfg *f, u16 key)
 	return NULL;
 }
 
+/* The selected item with its contents, or NULL. */
+static const struct item *contents(struct fw_cfg *f)
+{
+	struct item *item = find(f, f->state.selected);
+
+	if (item && item->make && !item->data) {
+		size_t len = 0;
+		item->data = item->make(item->opaque, item->key, &len);
+		item->len = MIN(len, (size_t)UINT32_MAX);
+		if (!item->data) /* and do not ask again */
+			set_data(item, NULL, 0);
+	}
+	return item;
+}
+
 /* ---- the ports ---- */
 static void select_item(struct fw_cfg *f, u16 key)
 {
 	TRACE(ev_select, "%04x", key);
+	if (key != f->state.selected)
+		let_go(find(f, f->state.selected));
 	f->state.selected = key;
 	f->state.offset = 0;
 	const struct item *item = find(f, key);
@@ -164,7 +208,7 @@ static void select_item(struct fw_cfg *f, u16 key)
 static u64 ports_read(void *opaque, u64 offset, unsigned size)
 {
 	struct fw_cfg *f = opaque;
-	const struct item *item = find(f, f->state.selected);
+	const struct item *item = contents(f);
 
 	if (size != 1)
 		return mask_bytes(size);
@@ -185,7 +229,7 @@ static const struct region_ops ports_ops = {.read = ports_read, .write = ports_w
 static bool transfer(struct fw_cfg *f, u64 gpa, u32 len)
 {
 	static const u8 zeros[CHUNK];
-	const struct item *item = find(f, f->state.selected);
+	const struct item *item = contents(f);
 
 	while (len) {
 		u32 left = item && f->state.offset < item->len ? item->len - f->state.offset : 0;
@@ -212,7 +256,7 @@ static bool command(struct fw_cfg *f, u32 control, u32 len, u64 gpa)
 	if (control & DMA_WRITE)
 		return false;
 	if (control & DMA_SKIP) {
-		item = find(f, f->state.selected);
+		item = contents(f);
 		f->state.offset = item ? MIN((u64)f->state.offset + len, (u64)item->len) : 0;
 	}
 	return true;
@@ -285,6 +329,7 @@ static void fw_cfg_reset(struct device *device)
 {
 	struct fw_cfg *f = (struct fw_cfg *)device;
 
+	let_go(find(f, f->state.selected));
 	f->state = (struct fw_cfg_state){0};
 }
 

@@ -9,14 +9,20 @@
 /* Keys of fixed items. */
 enum fw_cfg_key {
 	FW_CFG_SIGNATURE = 0x00, FW_CFG_ID = 0x01, FW_CFG_UUID = 0x02, FW_CFG_RAM_SIZE = 0x03,
-	FW_CFG_NOGRAPHIC = 0x04, FW_CFG_CPUS = 0x05, FW_CFG_NUMA = 0x0d,
-	FW_CFG_BOOT_MENU = 0x0e, FW_CFG_MAX_CPUS = 0x0f, FW_CFG_DIRECTORY = 0x19,
-	FW_CFG_IRQ0_OVERRIDE = 0x8002,
+	FW_CFG_NOGRAPHIC = 0x04, FW_CFG_CPUS = 0x05, FW_CFG_KERNEL_SIZE = 0x08, FW_CFG_INITRD_SIZE = 0x0b, FW_CFG_NUMA = 0x0d,
+	FW_CFG_BOOT_MENU = 0x0e, FW_CFG_MAX_CPUS = 0x0f, FW_CFG_KERNEL_DATA = 0x11, FW_CFG_INITRD_DATA = 0x12,
+	FW_CFG_CMDLINE_SIZE = 0x14, FW_CFG_CMDLINE_DATA = 0x15, FW_CFG_SETUP_SIZE = 0x17, FW_CFG_SETUP_DATA = 0x18,
+	FW_CFG_DIRECTORY = 0x19,
+	FW_CFG_IRQ0_OVERRIDE = 0x8002, FW_CFG_ARCH_OWN = 0x8080, /* from here on nobody else's items */
 };
 #define FW_CFG_NAME_MAX 55
 
 /* Both copy the data and replace what was there under that key or name. */
 void fw_cfg_item(struct device *fw_cfg, enum fw_cfg_key key, const void *data, size_t len);
+/* An item that is large and read once: make() gives its contents (from malloc; now the device's) when the guest first reads it, NULL
+ * for none, and they are given back when the guest selects another. Under the machine lock. */
+typedef u8 *fw_cfg_make(void *opaque, u32 key, size_t *len);
+void fw_cfg_item_on_demand(struct device *fw_cfg, u32 key, fw_cfg_make *make, void *opaque);
 /* False: the name is empty or longer than FW_CFG_NAME_MAX, or there are too many files. */
 bool fw_cfg_file(struct device *fw_cfg, const char *name, const void *data, size_t len, struct err *err);
 /* The data of a file, or NULL. */

@@ -19,16 +19,20 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		bus_map(&bus, &region, 0, 0);
 	}
 	size_t split = size / 2;
+	bool firmware = size & 2;
 	struct boot_request request = {
+		.write = boot_to_bus,
+		.opaque = &bus,
 		.kernel = {"kernel", data, size, NULL},
 		.module = {{"module", data + split, size - split, "words"}},
 		.modules = size & 1,
 		.cmdline = "console=ttyS0",
+		.firmware = firmware,
 		.e820 = map,
-		.e820_count = 2,
+		.e820_count = firmware ? 0 : 2,
 		.ram_below_4g = 16 << 20,
 	};
-	if (!boot_load(&bus, &request, &entry, &err) && !err.text[0])
+	if (!boot_load(&request, &entry, &err) && !err.text[0])
 		bug("a failure without a line");
 	return 0;
 }

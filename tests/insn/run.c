@@ -413,10 +413,11 @@ int main(int argc, char **argv)
 	else
 		clock_start(virtual_clock);
 	struct boot_request request = {
+		.write = boot_to_bus, .opaque = &bus,
 		.kernel = {argv[2], elf.data, elf.size, NULL}, .cmdline = "", .e820 = map, .e820_count = ARRAY_LEN(map),
 		.ram_below_4g = RAM_SIZE,
 	};
-	if (!boot_load(&bus, &request, &entry, &err)) {
+	if (!boot_load(&request, &entry, &err)) {
 		fprintf(stderr, "%s\n", err.text);
 		return 2;
 	}
