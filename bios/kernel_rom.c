@@ -44,7 +44,7 @@ static const u8 code[] = {
 	0x8e, 0xd8, /* mov ds, ax */
 	0x8e, 0xd0, /* mov ss, ax */
 	0xbc, W(CMD), /* mov sp, CMD */
-	0x66, 0xc7, 0x06, W(CMD), KERNEL_ROM_ITEM >> 8, KERNEL_ROM_ITEM & 0xff, 0, READ | SELECT, /* mov dword [CMD], item, select and read */
+	0x66, 0xc7, 0x06, W(CMD), KERNEL_ROM_ITEM >> 8, KERNEL_ROM_ITEM & 0xff, 0, READ | SELECT, /* mov dword [CMD], select, read */
 	0x66, 0xc7, 0x06, W(CMD + 8), 0x00, 0x00, 0x00, 0x00, /* mov dword [CMD + 8], 0 */
 	/* piece: until one is empty, the address and length of a piece, then the piece to its place */
 	0x66, 0xb8, W(PIECE), 0x00, 0x00, /* mov eax, PIECE */
@@ -161,8 +161,8 @@ static u8 sum(const u8 *bytes, size_t n)
 	return all;
 }
 
-/* An expansion ROM with a bootstrap entry vector (Plug and Play BIOS specification 1.0A, 3.2): a device to boot from, which the BIOS
- * offers beside its disks. */
+/* An expansion ROM with a bootstrap entry vector (Plug and Play BIOS specification 1.0A, 3.2): a device to boot from, which the
+ * BIOS offers beside its disks. */
 void kernel_rom_build(u8 rom[KERNEL_ROM_SIZE])
 {
 	static const char name[] = "Kernel", maker[] = "Paisano";
@@ -191,8 +191,8 @@ void kernel_rom_build(u8 rom[KERNEL_ROM_SIZE])
 
 /* ---- what it reads ---- */
 
-/* Parts that are shorter are written out. */
-enum { LARGE = 64 << 10 };
+/* Shorter empty parts are written out. */
+enum { LARGE = 4 << 10 };
 
 static void append(struct kernel_pieces *p, const void *data, size_t len)
 {
@@ -229,6 +229,8 @@ bool kernel_pieces_write(void *pieces, u64 gpa, const void *data, u64 size)
 	if (gpa >> 32 || size > (1ull << 32) - gpa || size >> 32)
 		return false;
 	if (data || size < LARGE) {
+		if (p->len > p->limit || size > p->limit - p->len)
+			return false;
 		append_head(p, gpa, size);
 		append(p, data, size);
 		return true;

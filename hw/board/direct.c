@@ -46,8 +46,8 @@ static void word(struct board *board, u32 gpa, u16 value)
 	bus_load(&board->bus, gpa, little, sizeof little);
 }
 
-/* The BIOS data area, as far as kernels look there themselves (IBM PS/2 and PC BIOS Interface Technical Reference, section 3): ports,
- * equipment, memory, the extended data area, which begins with its size in KiB. */
+/* The BIOS data area, as far as kernels look there themselves (IBM PS/2 and PC BIOS Interface Technical Reference, section 3):
+ * ports, equipment, memory, the extended data area, which begins with its size in KiB. */
 static void bios_data(struct board *board)
 {
 	enum { SERIAL = 0x400, PARALLEL = 0x408, EBDA_SEGMENT = 0x40e, EQUIPMENT = 0x410, MEMORY = 0x413, LPT1 = 0x378 };

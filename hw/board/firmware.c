@@ -254,7 +254,8 @@ bool firmware_describe(struct board *board, struct err *err)
 	fixed_items(board, fw_cfg);
 	fw_cfg_before_select(fw_cfg, before_select, board);
 	board->tables_made = false;
-	if (!kernel_offer(board, fw_cfg, err) || !tables_acpi_files(board, fw_cfg, err) || !tables_smbios_files(board, fw_cfg, err) || !memory_map(board, fw_cfg, err))
+	if (!kernel_offer(board, fw_cfg, err) || !tables_acpi_files(board, fw_cfg, err) ||
+	    !tables_smbios_files(board, fw_cfg, err) || !memory_map(board, fw_cfg, err))
 		return false;
 	if (!fw_cfg_file(fw_cfg, "etc/system-states", sleep_states, sizeof sleep_states, err) ||
 	    !boot_order(board, fw_cfg, order, err))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Kernels given on the command line: see kernel.h. Firmware finds them in two ways. UEFI (OVMF, U-Boot) reads Linux kernels from items
- * of their own, with QEMU's keys. A BIOS finds a device to boot from, the option ROM of bios/kernel_rom.c. */
+/* Kernels given on the command line: see kernel.h. Firmware finds them in two ways. UEFI (OVMF) reads Linux kernels from items of
+ * their own, with QEMU's keys. A BIOS finds a device to boot from, the option ROM of bios/kernel_rom.c. */
 #include "hw/board/kernel.h"
 
 #include <errno.h>
@@ -77,6 +77,7 @@ static bool make_pieces(struct board *board, struct kernel_pieces *pieces, struc
 		.ram_below_4g = board->machine.ram_below_4g - BIOS_TABLES,
 	};
 
+	pieces->limit = board->machine.ram_below_4g;
 	if (!kernel_load(board, &request, &entry, err))
 		return false;
 	kernel_pieces_finish(pieces, &entry);

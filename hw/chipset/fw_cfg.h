@@ -19,8 +19,8 @@ enum fw_cfg_key {
 
 /* Both copy the data and replace what was there under that key or name. */
 void fw_cfg_item(struct device *fw_cfg, enum fw_cfg_key key, const void *data, size_t len);
-/* An item that is large and read once: make() gives its contents (from malloc; now the device's) when the guest first reads it, NULL
- * for none, and they are given back when the guest selects another. Under the machine lock. */
+/* An item that is large and read once: make() gives its contents (from malloc; now the device's) when the guest first reads it,
+ * NULL for none, and they are freed when the guest selects another. Under the machine lock. */
 typedef u8 *fw_cfg_make(void *opaque, u32 key, size_t *len);
 void fw_cfg_item_on_demand(struct device *fw_cfg, u32 key, fw_cfg_make *make, void *opaque);
 /* False: the name is empty or longer than FW_CFG_NAME_MAX, or there are too many files. */

@@ -163,6 +163,54 @@ static void late_contents(void **state)
 	bench_free(b);
 }
 
+static unsigned made;
+static u8 *make(void *opaque, u32 key, size_t *len)
+{
+	made++;
+	if (key != 0x8080)
+		return NULL;
+	*len = 6;
+	return (u8 *)strdup(opaque);
+}
+
+/* Made when it is read and not before, once as long as it stays selected, again after another one; also across a saved state. */
+static void on_demand(void **state)
+{
+	static char words[] = "demand";
+	u8 got[7];
+
+	(void)state;
+	start();
+	made = 0;
+	fw_cfg_item_on_demand(fw, 0x8080, make, words);
+	fw_cfg_item_on_demand(fw, 0x8081, make, words);
+	out16(b, SELECT, 0x8080);
+	assert_int_equal(made, 0);
+	read_bytes(got, 3);
+	assert_int_equal(dma(READ, 4, BUFFER), 0);
+	assert_memory_equal(got, "dem", 3);
+	assert_int_equal(rd(b, BUFFER, 4), load32("and"));
+	out16(b, SELECT, 0x8080);
+	read_bytes(got, 7);
+	assert_memory_equal(got, "demand", 7);
+	assert_int_equal(made, 1);
+	out16(b, SELECT, 0);
+	assert_int_equal(dma(0x8080u << 16 | CHOOSE | SKIP, 4, 0), 0);
+	assert_int_equal(made, 2);
+	bench_round_trip(b, fw);
+	assert_int_equal(in8(b, DATA), 'n');
+	out16(b, SELECT, 0x8081); /* cannot be made: empty, and asked for once */
+	assert_int_equal(in8(b, DATA), 0);
+	assert_int_equal(in8(b, DATA), 0);
+	assert_int_equal(made, 3);
+	words[0] = 'D';
+	fw_cfg_item(fw, 0x8080, words, 6); /* fixed contents from now on */
+	out16(b, SELECT, 0x8080);
+	assert_int_equal(in8(b, DATA), 'D');
+	assert_int_equal(made, 3);
+	bench_free(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -170,6 +218,7 @@ int main(void)
 		cmocka_unit_test(files),
 		cmocka_unit_test(by_dma),
 		cmocka_unit_test(late_contents),
+		cmocka_unit_test(on_demand),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

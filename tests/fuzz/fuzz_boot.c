@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Fuzzer: kernel files. Whatever the file says, loading ends with success or one line. */
-#include "bios/boot.h"
+/* Fuzzer: kernel files. Whatever the file says, loading ends with success or one line, directly and for firmware. */
+#include "bios/kernel_rom.h"
+
+#include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
@@ -20,9 +22,10 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	}
 	size_t split = size / 2;
 	bool firmware = size & 2;
+	struct kernel_pieces pieces = {.limit = 16 << 20};
 	struct boot_request request = {
-		.write = boot_to_bus,
-		.opaque = &bus,
+		.write = firmware ? kernel_pieces_write : boot_to_bus,
+		.opaque = firmware ? (void *)&pieces : &bus,
 		.kernel = {"kernel", data, size, NULL},
 		.module = {{"module", data + split, size - split, "words"}},
 		.modules = size & 1,
@@ -32,7 +35,11 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		.e820_count = firmware ? 0 : 2,
 		.ram_below_4g = 16 << 20,
 	};
-	if (!boot_load(&request, &entry, &err) && !err.text[0])
+	bool ok = boot_load(&request, &entry, &err);
+	if (!ok && !err.text[0])
 		bug("a failure without a line");
+	if (ok)
+		kernel_pieces_finish(&pieces, &entry);
+	free(pieces.data);
 	return 0;
 }
