@@ -348,7 +348,7 @@ static const struct option options[] = {
 #endif
 	{"machine", "pc[,accel=E]", set_machine, "machine type"},
 	{"M", "pc[,accel=E]", set_machine, "same as -machine"},
-	{"kernel", "FILE", set_kernel, "boot a Linux bzImage, a multiboot kernel or a PVH ELF file"},
+	{"kernel", "FILE", set_kernel, "boot a Linux, multiboot or PVH kernel: directly, or by the firmware that -bios names"},
 	{"initrd", "FILE", set_initrd, "initial ramdisk; multiboot: FILE args,FILE args"},
 	{"append", "TEXT", set_append, "kernel command line"},
 	{"bios", "FILE", set_bios, "firmware: an image file, its name where packages put them (default bios-256k.bin), or uefi"},
