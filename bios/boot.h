@@ -59,6 +59,8 @@ struct boot_entry {
 	/* With firmware: addresses below 1 MiB of what it fills in, each a 32-bit number but the map itself; 0: not asked for.
 	 * Bytes and count are of the map; lower and upper are KiB of memory below 1 MiB and from 1 MiB on. */
 	struct { u32 at, bytes, count, lower, upper; } map;
+	/* Linux with firmware: where the parts went, for firmware that does it by itself; initrd 0: none. */
+	struct { u32 setup, kernel, cmdline, initrd; } place;
 };
 
 enum boot_kind { BOOT_UNKNOWN, BOOT_LINUX, BOOT_MULTIBOOT, BOOT_PVH };

@@ -85,7 +85,13 @@ bool linux_load_setup(const struct boot_request *request, struct boot_entry *ent
 	bool ok = linux_load_initrd(request, part, MAX(at.kernel + need, 0x100000ull), initrd_max + 1, err) &&
 	          load_cmdline(request, &at, part, err) && boot_copy(request, at.setup, part, setup, err) &&
 	          boot_copy(request, at.kernel, kernel->data + setup, size, err);
+	*entry = (struct boot_entry){
+		.mode = BOOT_REAL,
+		.cs = (at.setup >> 4) + 0x20,
+		.data = at.setup >> 4,
+		.rsp = room,
+		.place = {at.setup, at.kernel, at.cmdline, request->modules ? load32(part + P_RAMDISK_IMAGE) : 0},
+	};
 	free(part);
-	*entry = (struct boot_entry){.mode = BOOT_REAL, .cs = (at.setup >> 4) + 0x20, .data = at.setup >> 4, .rsp = room};
 	return ok;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Kernels given on the command line: see kernel.h. Firmware finds them in two ways. UEFI (OVMF) reads Linux kernels from items of
- * their own, with QEMU's keys. A BIOS finds a device to boot from, the option ROM of bios/kernel_rom.c. */
+/* Kernels given on the command line: see kernel.h. Firmware finds them in two ways. What knows Linux (OVMF, qboot) reads it from
+ * items of their own, with QEMU's keys. A BIOS finds a device to boot from, the option ROM of bios/kernel_rom.c. */
 #include "hw/board/kernel.h"
 
 #include <errno.h>
@@ -67,9 +67,8 @@ bool kernel_load(struct board *board, struct boot_request *request, struct boot_
 /* ---- for a BIOS ---- */
 
 /* The caller frees pieces->data, whatever comes of it. */
-static bool make_pieces(struct board *board, struct kernel_pieces *pieces, struct err *err)
+static bool make_pieces(struct board *board, struct kernel_pieces *pieces, struct boot_entry *entry, struct err *err)
 {
-	struct boot_entry entry;
 	struct boot_request request = {
 		.write = kernel_pieces_write,
 		.opaque = pieces,
@@ -78,19 +77,20 @@ static bool make_pieces(struct board *board, struct kernel_pieces *pieces, struc
 	};
 
 	pieces->limit = board->machine.ram_below_4g;
-	if (!kernel_load(board, &request, &entry, err))
+	if (!kernel_load(board, &request, entry, err))
 		return false;
-	kernel_pieces_finish(pieces, &entry);
+	kernel_pieces_finish(pieces, entry);
 	return true;
 }
 
 static u8 *pieces_item(void *opaque, u32 key, size_t *len)
 {
 	struct kernel_pieces pieces = {0};
+	struct boot_entry entry;
 	struct err err = {0};
 
 	(void)key;
-	if (!make_pieces(opaque, &pieces, &err)) {
+	if (!make_pieces(opaque, &pieces, &entry, &err)) {
 		err_note("%s", err.text);
 		free(pieces.data);
 		return NULL;
@@ -99,7 +99,7 @@ static u8 *pieces_item(void *opaque, u32 key, size_t *len)
 	return pieces.data;
 }
 
-/* ---- for UEFI ---- */
+/* ---- for firmware that knows Linux ---- */
 
 static u8 *part_item(void *opaque, u32 key, size_t *len)
 {
@@ -129,18 +129,22 @@ static void number(struct device *fw_cfg, enum fw_cfg_key key, u32 value)
 	fw_cfg_item(fw_cfg, key, little, sizeof little);
 }
 
-static void offer_linux(struct board *board, struct device *fw_cfg)
+static void offer_linux(struct board *board, struct device *fw_cfg, const struct boot_entry *entry)
 {
 	const struct board_config *c = &board->config;
 	const char *cmdline = c->cmdline ? c->cmdline : "";
 
+	number(fw_cfg, FW_CFG_SETUP_ADDR, entry->place.setup);
 	number(fw_cfg, FW_CFG_SETUP_SIZE, board->kernel_setup);
 	fw_cfg_item_on_demand(fw_cfg, FW_CFG_SETUP_DATA, part_item, board);
+	number(fw_cfg, FW_CFG_KERNEL_ADDR, entry->place.kernel);
 	number(fw_cfg, FW_CFG_KERNEL_SIZE, c->kernel.size - board->kernel_setup);
 	fw_cfg_item_on_demand(fw_cfg, FW_CFG_KERNEL_DATA, part_item, board);
+	number(fw_cfg, FW_CFG_CMDLINE_ADDR, entry->place.cmdline);
 	number(fw_cfg, FW_CFG_CMDLINE_SIZE, strlen(cmdline) + 1);
 	fw_cfg_item(fw_cfg, FW_CFG_CMDLINE_DATA, cmdline, strlen(cmdline) + 1);
 	if (c->modules) {
+		number(fw_cfg, FW_CFG_INITRD_ADDR, entry->place.initrd);
 		number(fw_cfg, FW_CFG_INITRD_SIZE, c->module[0].size);
 		fw_cfg_item_on_demand(fw_cfg, FW_CFG_INITRD_DATA, part_item, board);
 	}
@@ -157,12 +161,13 @@ bool kernel_offer(struct board *board, struct device *fw_cfg, struct err *err)
 {
 	struct board_file *kernel = &board->config.kernel;
 	struct kernel_pieces pieces = {0};
+	struct boot_entry entry;
 	u8 rom[KERNEL_ROM_SIZE];
 
 	if (!kernel_boot_name(board))
 		return true;
 	/* what is wrong with it is told now */
-	bool ok = make_pieces(board, &pieces, err) && fetch(kernel, err);
+	bool ok = make_pieces(board, &pieces, &entry, err) && fetch(kernel, err);
 	free(pieces.data);
 	if (ok && linux_is(kernel->data, kernel->size))
 		board->kernel_setup = linux_setup_size(kernel->data);
@@ -171,7 +176,7 @@ bool kernel_offer(struct board *board, struct device *fw_cfg, struct err *err)
 		return false;
 	fw_cfg_item_on_demand(fw_cfg, KERNEL_ROM_ITEM, pieces_item, board);
 	if (board->kernel_setup)
-		offer_linux(board, fw_cfg);
+		offer_linux(board, fw_cfg, &entry);
 	kernel_rom_build(rom);
 	return fw_cfg_file(fw_cfg, ROM_NAME, rom, sizeof rom, err);
 }

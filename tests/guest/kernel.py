@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
-"""Kernels of the command line that firmware starts: Debian's through SeaBIOS and UEFI, again after a reset; one that tells what the
+"""Kernels of the command line that firmware starts: Debian's through SeaBIOS, UEFI and qboot, again after a reset; one that tells what the
 boot protocol of Linux gave it, in all its ages; multiboot; a network boot loader and a disk emulator, which know no other way.
 usage: kernel.py PAISANO KERNEL INITRD SETUP.bin HELLO.elf FOLDER-FOR-PICTURES"""
 import os, shutil, struct, subprocess, sys, tempfile
 from machine import Machine
 from peer import LIMIT, Peer, check
 
+QBOOT = '/usr/share/qemu/qboot.rom'
 IPXE, MEMDISK, FLOPPY = '/usr/lib/ipxe/ipxe.lkrn', '/usr/lib/syslinux/memdisk', '/usr/lib/grub-rescue/grub-rescue-floppy.img'
 
 
 def linux(paisano, kernel, initrd, bios, sign, tmp):
-    serial, monitor = (os.path.join(tmp, f'{bios}.{end}') for end in ('serial', 'monitor'))
+    serial, monitor = (os.path.join(tmp, f'{os.path.basename(bios)}.{end}') for end in ('serial', 'monitor'))
     p = subprocess.Popen([paisano, '-m', '384M', '-bios', bios, '-kernel', kernel, '-initrd', initrd, '-append', 'console=ttyS0',
                           '-display', 'none', '-serial', f'unix:{serial},server,nowait', '-monitor',
                           f'unix:{monitor},server,nowait'], stdin=subprocess.DEVNULL)
@@ -85,6 +86,7 @@ def main():
     try:
         linux(paisano, kernel, initrd, 'bios-256k.bin', 'mem 0x00000000fffc0000-0x00000000ffffffff] reserved', tmp)
         linux(paisano, kernel, initrd, 'uefi', 'efi: EFI v2', tmp)
+        linux(paisano, kernel, initrd, QBOOT, 'SMBIOS', tmp)
         setup(paisano, setup_program, tmp)
         multiboot(paisano, hello, tmp)
         on_screen(paisano, folder, 'ipxe', ['Booting from ROM', 'Open Source Network Boot Firmware'], IPXE)
