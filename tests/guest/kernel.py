@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Kernels of the command line that firmware starts: Debian's through SeaBIOS, UEFI and qboot, again after a reset; one that tells what the
-boot protocol of Linux gave it, in all its ages; multiboot; a network boot loader and a disk emulator, which know no other way.
+"""Kernels of the command line that firmware starts: Debian's through SeaBIOS, UEFI and qboot, again after a reset; one that tells
+what the boot protocol of Linux gave it, in all its ages; multiboot; a network boot loader and a disk emulator, which know no other
+way.
 usage: kernel.py PAISANO KERNEL INITRD SETUP.bin HELLO.elf FOLDER-FOR-PICTURES"""
 import os, shutil, struct, subprocess, sys, tempfile
 from machine import Machine
