@@ -95,6 +95,7 @@ struct device {
 	struct machine *machine;
 	struct irq_line out[DEVICE_PINS]; /* tied by the board before init */
 	struct chardev *chardev;          /* if the class takes one */
+	struct ram *rom;                  /* its expansion ROM, a power of two in size; the board's; NULL: none */
 	struct drive *drive[4];           /* hw/disk/disk.h, if the class takes any: by unit (FDC: A, B; IDE: channel * 2 + unit) */
 	bool started;                     /* init has succeeded */
 	struct device *next;              /* for the board's list */

@@ -354,7 +354,7 @@ static bool make_devices(struct board *board, struct err *err)
 	}
 	if (!intc_make_lapics(board, err))
 		return false;
-	if (c->vga && !make_device(board, c->vga, "vga", NULL, NULL, err))
+	if (c->vga && (!make_device(board, c->vga, "vga", NULL, NULL, err) || !firmware_vga(board, board_device(board, "vga"), err)))
 		return false;
 	if (c->debugcon && !make_device(board, "isa-debugcon", "debugcon", NULL, c->debugcon, err))
 		return false;

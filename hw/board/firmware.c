@@ -79,8 +79,26 @@ bool firmware_map(struct board *board, struct err *err)
 	return true;
 }
 
+bool firmware_vga(struct board *board, struct device *vga, struct err *err)
+{
+	const struct board_file *file = &board->config.vga_rom;
+	u64 size = PAGE_SIZE;
+
+	if (!file->data)
+		return true;
+	while (size < file->size && size < ROM_MAX)
+		size *= 2;
+	if (file->size > size)
+		return err_set(err, EXIT_FILE, "%s: an expansion ROM has 16 MiB at most", file->name);
+	board->vga_rom = vga->rom = ram_new("vga.rom", size, true, false, err);
+	if (vga->rom)
+		memcpy(vga->rom->hva, file->data, file->size);
+	return vga->rom;
+}
+
 void firmware_free(struct board *board)
 {
+	ram_free(board->vga_rom);
 	bus_unmap(&board->bus, &board->rom_high);
 	bus_unmap(&board->bus, &board->rom_low);
 	for (unsigned unit = 0; unit < BOARD_FLASHES; unit++)
@@ -262,10 +280,6 @@ bool firmware_describe(struct board *board, struct err *err)
 		return false;
 	if (board->config.boot_menu && board->config.boot_menu_wait &&
 	    !number_file(fw_cfg, "etc/boot-menu-wait", board->config.boot_menu_wait, 2, err))
-		return false;
-	/* the name by which SeaBIOS finds the firmware of a PCI function */
-	const struct board_file *vga = &board->config.vga_rom;
-	if (vga->data && !fw_cfg_file(fw_cfg, "pci1234,1111.rom", vga->data, vga->size, err))
 		return false;
 	for (unsigned i = 0; i < board->config.fw_cfgs; i++) {
 		const struct board_file *file = &board->config.fw_cfg[i];

@@ -23,6 +23,7 @@ struct board {
 	struct region low, high;
 	struct ram *rom[BOARD_FLASHES]; /* firmware: one ROM, or flash chips */
 	struct region rom_high, rom_low;
+	struct ram *vga_rom; /* NULL: the display adapter has no firmware */
 	u32 kernel_setup;               /* bytes of the setup part of a kernel that firmware starts; 0: it is none of Linux */
 	bool tables_made; /* the guest has asked for its ACPI tables since the reset */
 	struct vcpu *vcpu;

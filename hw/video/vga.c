@@ -401,6 +401,9 @@ static bool vga_init(struct device *device, struct err *err)
 	v->function = (struct pci_function){.device = device, .state = &v->state.pci};
 	v->function.bar[0] = (struct pci_bar){.region = {.name = "vga.linear", .size = VGA_MEMORY, .ram = v->ram}, .prefetch = true};
 	v->function.bar[2] = (struct pci_bar){.region = {.name = "vga.mmio", .size = 4096, .ops = &mmio_ops, .opaque = v}};
+	if (device->rom)
+		v->function.bar[6] = (struct pci_bar){
+			.region = {.name = "vga.rom", .size = device->rom->size, .ram = device->rom, .readonly = true}};
 	pci_ids(&v->function, 0x1234, 0x1111, 0x03000002, 0x1af4, 0x1100, 0);
 	if (!pci_add(m->pci, &v->function, -1, err)) {
 		ram_free(v->ram);
