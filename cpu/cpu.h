@@ -163,7 +163,9 @@ struct cpu_host {
 	void (*triple_fault)(void *opaque, struct cpu *cpu);
 	void (*smm)(void *opaque, struct cpu *cpu); /* in_smm has changed; without the machine lock; may be NULL */
 	void (*watched)(void *opaque, struct cpu *cpu, unsigned kind, u64 value); /* watch.h; without the machine lock */
-	void (*ferr)(void *opaque, struct cpu *cpu); /* FERR#: an unmasked x87 exception is pending and CR0.NE = 0; may be NULL */
+	/* FERR#: an unmasked x87 exception is pending (also when it is found to be still there) or no longer, with CR0.NE = 0; without
+	 * the machine lock; may be NULL */
+	void (*ferr)(void *opaque, struct cpu *cpu, bool asserted);
 };
 
 struct tlb;

@@ -17,12 +17,12 @@
 
 /* ---- exceptions ---- */
 
-static void ferr(struct cpu *cpu)
+void x87_ferr(struct cpu *cpu, bool asserted)
 {
 	if ((cpu->cr0 & CR0_NE) || !cpu->host.ferr)
 		return;
 	bool inside = quiet_leave(cpu);
-	cpu->host.ferr(cpu->host.opaque, cpu);
+	cpu->host.ferr(cpu->host.opaque, cpu, asserted);
 	quiet_enter(cpu, inside);
 }
 
@@ -30,7 +30,7 @@ void x87_refuse_pending(struct cpu *cpu)
 {
 	if (cpu->cr0 & CR0_NE)
 		exception_raise(cpu, EXC_MF);
-	ferr(cpu);
+	x87_ferr(cpu, true);
 }
 
 void x87_refuse(struct cpu *cpu)
@@ -54,7 +54,7 @@ noinline void x87_pending(struct cpu *cpu, const struct insn *in)
 	cpu->x87.fcs = cpu->x87.fds = 0;
 	if (in->ea)
 		cpu->x87.fdp = ea_offset(cpu, in);
-	ferr(cpu);
+	x87_ferr(cpu, true);
 }
 
 noinline bool x87_stack_fault(struct cpu *cpu, const struct insn *in, bool overflow)

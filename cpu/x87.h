@@ -39,6 +39,8 @@ static always_inline void x87_set_top(struct cpu *cpu, unsigned top)
 void x87_refuse(struct cpu *cpu);
 /* The part about the pending exception. */
 void x87_refuse_pending(struct cpu *cpu);
+/* Tell the machine (CR0.NE = 0): an exception is pending, or was and is no longer. */
+void x87_ferr(struct cpu *cpu, bool asserted);
 /* Before every waiting instruction. */
 static always_inline void x87_check(struct cpu *cpu)
 {

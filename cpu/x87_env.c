@@ -43,11 +43,21 @@ static void update_summary(struct cpu *cpu)
 		cpu->x87.fsw &= ~(FSW_ES | FSW_B);
 }
 
+/* An instruction took the pending exception back. before: the status word as it found it. */
+static void settled(struct cpu *cpu, u16 before)
+{
+	if (unlikely(before & ~cpu->x87.fsw & FSW_ES))
+		x87_ferr(cpu, false);
+}
+
 void x87_load_words(struct cpu *cpu, u16 fcw, u16 fsw)
 {
+	u16 before = cpu->x87.fsw;
+
 	cpu->x87.fcw = (fcw & FCW_WRITABLE) | FCW_FIXED;
 	cpu->x87.fsw = fsw;
 	update_summary(cpu);
+	settled(cpu, before);
 }
 
 void x87_init(struct cpu *cpu)
@@ -64,14 +74,20 @@ void x87_init(struct cpu *cpu)
 
 OP(fninit)
 {
+	u16 before = cpu->x87.fsw;
+
 	x87_check_nowait(cpu);
 	x87_init(cpu);
+	settled(cpu, before);
 }
 
 OP(fnclex)
 {
+	u16 before = cpu->x87.fsw;
+
 	x87_check_nowait(cpu);
 	cpu->x87.fsw &= ~(FCW_MASKS | FSW_SF | FSW_ES | FSW_B);
+	settled(cpu, before);
 }
 
 /* FENI, FDISI, FSETPM: no effect since the 387. */

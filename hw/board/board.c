@@ -391,6 +391,7 @@ static void make_cpus(struct board *board)
 		cpu->host.opaque = board;
 		cpu->host.triple_fault = triple_fault;
 		cpu->host.smm = intc_smm;
+		cpu->host.ferr = intc_ferr;
 		cpu->log.file = c->log.file;
 		cpu->log.in_asm = c->log.in_asm;
 		cpu->log.interrupts = c->log.interrupts;

@@ -64,6 +64,18 @@ void intc_smm(void *opaque, struct cpu *cpu)
 	loop_unlock(board->loop);
 }
 
+void intc_ferr(void *opaque, struct cpu *cpu, bool asserted)
+{
+	struct board *board = opaque;
+	struct device *ferr = board_device(board, "ferr");
+
+	if (cpu != board->vcpu[0].cpu)
+		return;
+	loop_lock(board->loop);
+	ferr->class->input(ferr, 0, asserted);
+	loop_unlock(board->loop);
+}
+
 struct irq_line intc_line(struct board *board, const char *to, unsigned n)
 {
 	if (!strcmp(to, "gsi")) {

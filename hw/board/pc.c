@@ -14,6 +14,7 @@ const struct pc_device pc_devices[] = {
 	{"piix3-ide",    "ide",     NULL,       0, {{"irq14", "gsi", 14}, {"irq15", "gsi", 15}}, PC_IDE},
 	{"piix4-pm",     "pm",      NULL,       0, {{"sci", "gsi", 9}, {"smi", "cpu", 2}}},
 	{"port92",       "port92",  NULL,       0, {{0}}},
+	{"ferr",         "ferr",    NULL,       0, {{"irq13", "gsi", 13}}},
 	/* the HPET passes the PIT's and the RTC's interrupts on, until a guest asks it to take their place */
 	{"hpet",         "hpet",    NULL,       0, {{"legacy0", "gsi", 0}, {"legacy8", "gsi", 8}, {"irq2", "gsi", 2}}},
 	{"pit",          "pit",     NULL,       0, {{"irq0", "hpet", 0}}},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The small devices: debug console, debug exit, QEMU's test device, ISA DMA; and the catalogue itself. */
+/* The small devices: debug console, debug exit, QEMU's test device, coprocessor errors, ISA DMA; and the catalogue itself. */
 #include <stdlib.h>
 
 #include "hw/chipset/dma.h"
@@ -253,10 +253,51 @@ static void catalogue(void **state)
 	bench_free(b);
 }
 
+/* FERR# raises IRQ13 once; port F0h ends it, and then FERR# is ignored until it has gone. */
+static void coprocessor_errors(void **state)
+{
+	struct wire irq = {0};
+	struct device *d;
+
+	(void)state;
+	b = bench_new();
+	d = bench_create(b, "ferr", NULL);
+	bench_tie(b, d, "irq13", &irq);
+	bench_start(d);
+	assert_false(irq.level);
+	bench_input(d, 0, true);
+	bench_input(d, 0, true);
+	assert_int_equal(irq.rises, 1);
+	bench_input(d, 0, false); /* it stays */
+	bench_input(d, 0, true);
+	assert_true(irq.level);
+	out8(b, 0xf0, 0);
+	assert_false(irq.level);
+	bench_input(d, 0, true); /* IGNNE# */
+	bench_round_trip(b, d);
+	bench_input(d, 0, true);
+	assert_int_equal(irq.rises, 1);
+	bench_input(d, 0, false);
+	bench_input(d, 0, true);
+	assert_int_equal(irq.rises, 2);
+	bench_round_trip(b, d);
+	assert_true(irq.level);
+	bench_input(d, 0, false);
+	out8(b, 0xf0, 0);
+	assert_false(irq.level);
+	bench_input(d, 0, true); /* FERR# was gone at the write: no IGNNE# */
+	assert_int_equal(irq.rises, 3);
+	d->class->reset(d);
+	assert_false(irq.level);
+	assert_int_equal(in8(b, 0xf0), 0xff);
+	bench_free(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(debug_console), cmocka_unit_test(debug_exit), cmocka_unit_test(test_device),
+		cmocka_unit_test(coprocessor_errors),
 		cmocka_unit_test(dma_to_memory), cmocka_unit_test(dma_modes), cmocka_unit_test(dma_registers),
 		cmocka_unit_test(catalogue),
 	};

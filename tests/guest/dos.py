@@ -178,7 +178,8 @@ def program(paisano, image, tmp, folder):
         f.write(boot.ljust(1440 << 10, b'\0'))
     machine = Machine(paisano, tmp, floppy)
     for letter, what in ((b'B', 'the program is loaded (INT 13h)'), (b'P', 'timer channel 2 and port 61h'),
-                         (b'M', 'INT 15h: memory size and wait'), (b'D', 'INT 13h: shape, write, read back, format')):
+                         (b'M', 'INT 15h: memory size and wait'), (b'D', 'INT 13h: shape, write, read back, format'),
+                         (b'F', 'x87 errors: IRQ13, INT 75h, INT 2')):
         check(machine.said(1) == letter, what)
     font = machine.said(4096)
     pictures = (

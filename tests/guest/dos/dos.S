@@ -203,6 +203,47 @@ last:				/* the last sector of the disk */
 	int 0x13
 	ret
 
+coprocessor:			/* twice: an unmasked division by zero reaches INT 2 by way of IRQ13 and the BIOS's INT 75h */
+	mov word ptr [2 * 4], offset 7f
+	mov word ptr [2 * 4 + 2], 0
+	xor si, si
+	fninit
+	fldcw [control]
+1:	fld1
+	fldz
+	fdivp st(1), st
+	mov ecx, 10000000
+2:	cmp byte ptr [seen], 0
+	jne 3f
+	dec ecx
+	jnz 2b
+	jmp 8f
+3:	mov byte ptr [seen], 0
+	test word ptr [status], 4
+	jz 8f
+	fstp st(0)
+	inc si
+	cmp si, 2
+	jne 1b
+	fldz			/* nothing is pending any more */
+	fwait
+	cmp byte ptr [seen], 0
+	jne 8f
+	clc
+	ret
+8:	stc
+	ret
+7:	push ax
+	fstsw ax		/* waits for nothing, since port F0h has been written */
+	mov [status], ax
+	fnclex
+	inc byte ptr [seen]
+	pop ax
+	iret
+control: .word 0x037b
+status:	.word 0
+seen:	.byte 0
+
 /* ---- pictures ---- */
 text:				/* characters by the BIOS and by hand, no cursor; the font goes out for the test to draw with */
 	mov ax, 0x0003
@@ -508,6 +549,9 @@ program:
 	call verdict
 	call disk
 	mov al, 'D'
+	call verdict
+	call coprocessor
+	mov al, 'F'
 	call verdict
 	call text
 	mov al, '1'
