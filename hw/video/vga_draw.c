@@ -127,6 +127,11 @@ static void make_frame(const struct vga *v, struct frame *f)
 	f->cursor_on = phase & 1;
 	f->blink_off = !(phase & 2);
 	make_colours(s, f->colours);
+	/* before anybody has programmed the CRTC: what a monitor shows that finds no signal */
+	if (!vga_linear(v) && (f->columns < 2 || f->height < 2)) {
+		*f = (struct frame){.kind = KIND_OFF, .width = 640, .height = 480};
+		return;
+	}
 	/* the sequencer stands still, or the palette belongs to the CPU */
 	if (!vga_linear(v) && (s->sr[SR_CLOCK] & 0x20 || !(s->ar_index & 0x20) || (s->sr[SR_RESET] & 3) != 3))
 		f->kind = KIND_OFF;

@@ -106,6 +106,8 @@ static void text_mode(void **state)
 
 	(void)state;
 	start();
+	expect_size(640, 480); /* no signal yet */
+	assert_int_equal(pixel(639, 479), 0);
 	set_mode(&text);
 	/* a font: the letter's number in every line; 219 is solid, for the ninth dot */
 	indexed(0x3c4, 2, 4);
