@@ -361,7 +361,7 @@ static const struct option options[] = {
 	{"hdc", "FILE", drives_set_hdc, "disk: second IDE channel, unit 0"},
 	{"hdd", "FILE", drives_set_hdd, "disk: second IDE channel, unit 1"},
 	{"cdrom", "FILE", drives_set_cdrom, "CD or DVD image, in the drive at the place of -hdc"},
-	{"drive", "K=V,...", drives_set, "drive: file=, if=ide|floppy, index=, media=disk|cdrom, format=, readonly=, snapshot=, id="},
+	{"drive", "K=V,...", drives_set, "drive: file=, if=ide|floppy|pflash, index=, media=, format=, readonly=, snapshot=, id="},
 	{"snapshot", NULL, drives_set_snapshot, "what guests write to disks is forgotten at the end"},
 	{"nographic", NULL, set_nographic, "serial console and monitor on this terminal (Ctrl-A h)"},
 	{"display", "sdl|vnc=:N|curses|none", display_set, "where the screen is shown (help; default: what the host has)"},

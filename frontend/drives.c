@@ -217,7 +217,7 @@ static bool check(struct drives_options *o, struct drives_item *item, struct err
 		replace(&item->iface, "ide");
 	iface = find_interface(item->iface);
 	if (!iface)
-		return err_set(err, EXIT_USAGE, "-drive if=%s: not one of ide, floppy", item->iface);
+		return err_set(err, EXIT_USAGE, "-drive if=%s: not one of ide, floppy, pflash", item->iface);
 	if (!item->media)
 		replace(&item->media, iface->media);
 	media = find_media(item->media);
