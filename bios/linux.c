@@ -98,13 +98,14 @@ bool linux_load(const struct boot_request *request, struct boot_entry *entry, st
 	if (version >= 0x20a) {
 		need = MAX(need, (u64)load32(params + P_INIT_SIZE));
 		load = load64(params + P_PREF_ADDRESS);
-		if (load < 0x100000 || load > request->ram_below_4g || need > request->ram_below_4g - load) {
-			if (!params[P_RELOCATABLE])
-				return err_set(err, EXIT_FILE, "%s: needs memory at %#llx (see -m)", request->kernel.name,
-				               (unsigned long long)load);
+		if (load < 0x100000 && params[P_RELOCATABLE]) {
 			u64 align = MAX(load32(params + P_ALIGNMENT), 0x1000u);
 			load = (0x100000 + align - 1) / align * align;
 		}
+		/* below the address that it prefers it need not be tried: it moves itself there */
+		if (load < 0x100000 || load > request->ram_below_4g || need > request->ram_below_4g - load)
+			return err_set(err, EXIT_FILE, "%s: needs %llu MiB of memory (see -m)", request->kernel.name,
+			               ((unsigned long long)load + need + 0xfffff) >> 20);
 	}
 	if (!boot_copy(request, load, data + setup, size - setup, err) ||
 	    !boot_zero(request, load + size - setup, need - (size - setup), err))

@@ -81,8 +81,11 @@ bool linux_load_setup(const struct boot_request *request, struct boot_entry *ent
 		part[P_LOADFLAGS] |= CAN_USE_HEAP;
 		store16(part + P_HEAP_END, room - STACK_END);
 	}
-	u64 need = version >= 0x20a ? MAX((u64)size, (u64)load32(part + P_INIT_SIZE)) : size;
-	bool ok = linux_load_initrd(request, part, MAX(at.kernel + need, 0x100000ull), initrd_max + 1, err) &&
+	/* it unpacks itself to where it prefers to be; hostile values only leave no room for an initrd */
+	u64 end = MAX(at.kernel + (u64)size, 0x100000ull);
+	if (version >= 0x20a)
+		end = MAX(end, MIN(load64(part + P_PREF_ADDRESS), 1ull << 32) + load32(part + P_INIT_SIZE));
+	bool ok = linux_load_initrd(request, part, end, initrd_max + 1, err) &&
 	          load_cmdline(request, &at, part, err) && boot_copy(request, at.setup, part, setup, err) &&
 	          boot_copy(request, at.kernel, kernel->data + setup, size, err);
 	*entry = (struct boot_entry){

@@ -74,6 +74,13 @@ def multiboot(paisano, elf, tmp):
     check(code == 2 and 'UEFI' in line, f'not with UEFI: {code}, {line.strip()}')
 
 
+def too_small(paisano, kernel, initrd, tmp):
+    """In 64 MiB Debian's kernel has no room to unpack itself: it would hang without a word."""
+    for bios, words in ((), 'MiB of memory (see -m)'), (('-bios', 'bios-256k.bin'), 'does not fit behind the kernel (see -m)'):
+        code, _, line = run(paisano, tmp, '-kernel', kernel, '-initrd', initrd, *bios)
+        check(code == 4 and words in line, f'too little memory: {code}, {line.strip()}')
+
+
 def on_screen(paisano, folder, name, wanted, *options):
     with Machine(paisano, folder, '-m', '64M', *options) as m:
         m.until(name, lambda picture: all(word in picture.words(m.font) for word in wanted))
@@ -88,6 +95,7 @@ def main():
         linux(paisano, kernel, initrd, 'bios-256k.bin', 'mem 0x00000000fffc0000-0x00000000ffffffff] reserved', tmp)
         linux(paisano, kernel, initrd, 'uefi', 'efi: EFI v2', tmp)
         linux(paisano, kernel, initrd, QBOOT, 'SMBIOS', tmp)
+        too_small(paisano, kernel, initrd, tmp)
         setup(paisano, setup_program, tmp)
         multiboot(paisano, hello, tmp)
         on_screen(paisano, folder, 'ipxe', ['Booting from ROM', 'Open Source Network Boot Firmware'], IPXE)
