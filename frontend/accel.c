@@ -91,16 +91,21 @@ static bool check_list(const char *list, struct err *err)
 bool accel_set(struct accel *accel, const char *value, struct err *err)
 {
 	struct {
-		char *list, *device;
+		char *list, *device, *thread;
 		bool fallback;
 	} got = {.fallback = !accel->strict};
 	static const struct option_key keys[] = {
 		{"accel", OPTION_STRING, offsetof(typeof(got), list), 0, 0, "engines in order of preference"},
 		{"fallback", OPTION_BOOL, offsetof(typeof(got), fallback), 0, 0, "another engine where it is missing"},
 		{"device", OPTION_STRING, offsetof(typeof(got), device), 0, 0, "KVM's device node"},
+		{"thread", OPTION_STRING, offsetof(typeof(got), thread), 0, 0, "multi: each CPU has its thread (they take turns with -icount)"},
 		{0},
 	};
 	bool ok = options_parse(value, "accel", keys, &got, "-accel", err) && check_list(got.list ? got.list : "auto", err);
+
+	if (ok && got.thread && strcmp(got.thread, "multi"))
+		ok = err_set(err, EXIT_USAGE, "-accel thread=%s: each CPU has its thread (multi); with -icount they take turns", got.thread);
+	free(got.thread);
 	if (ok) {
 		free(accel->list);
 		accel->list = got.list;

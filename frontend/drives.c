@@ -52,7 +52,32 @@ static const struct media *find_media(const char *name)
 	return NULL;
 }
 
+/* Words of -drive, QEMU's. The host's own cache is always used, so that "none" is as "writeback", which makes no difference to a
+ * guest; images are always worked on by threads. */
+static const struct word { const char *name; int value; } cache_words[] = {
+	{"writeback", DISK_WRITEBACK}, {"none", DISK_WRITEBACK}, {"writethrough", DISK_WRITETHROUGH},
+	{"directsync", DISK_WRITETHROUGH}, {"unsafe", DISK_UNSAFE}, {NULL, 0},
+}, aio_words[] = {
+	{"threads", 0}, {"native", 0}, {"io_uring", 0}, {NULL, 0},
+}, discard_words[] = {
+	{"unmap", false}, {"on", false}, {"ignore", true}, {"off", true}, {NULL, 0},
+};
+
 /* ---- options ---- */
+static bool find_word(const char *key, const char *name, const struct word *words, int *value, struct err *err)
+{
+	char list[128] = "";
+
+	for (const struct word *w = words; name && w->name; w++) {
+		if (!strcmp(w->name, name)) {
+			*value = w->value;
+			return true;
+		}
+		snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", w == words ? "" : ", ", w->name);
+	}
+	return !name || err_set(err, EXIT_USAGE, "-drive %s=%s: not one of %s", key, name, list);
+}
+
 static void replace(char **to, const char *value)
 {
 	free(*to);
@@ -93,7 +118,7 @@ bool drives_set(struct config *config, const char *value, struct err *err)
 	struct drives_item *item = new_item(&config->drives, "-drive", err);
 	struct {
 		struct drives_item item;
-		char *index, *unit;
+		char *index, *unit, *cache, *aio, *discard;
 		u64 bus;
 	} got = {0};
 	static const struct option_key keys[] = {
@@ -108,21 +133,30 @@ bool drives_set(struct config *config, const char *value, struct err *err)
 		{"read-only", OPTION_BOOL, offsetof(typeof(got), item.read_only), 0, 0, "same as readonly"},
 		{"snapshot", OPTION_BOOL, offsetof(typeof(got), item.snapshot), 0, 0, "writes are forgotten at the end"},
 		{"id", OPTION_STRING, offsetof(typeof(got), item.id), 0, 0, "name in the monitor"},
+		{"cache", OPTION_STRING, offsetof(typeof(got), cache), 0, 0, "writeback (default), writethrough, unsafe, none, directsync"},
+		{"aio", OPTION_STRING, offsetof(typeof(got), aio), 0, 0, "threads (default); others mean the same"},
+		{"discard", OPTION_STRING, offsetof(typeof(got), discard), 0, 0, "unmap (default), ignore"},
 		{0},
 	};
+	int cache = DISK_WRITEBACK, no_discard = false, none = 0;
 	bool ok;
 
 	if (!item)
 		return false;
-	ok = options_parse(value, NULL, keys, &got, "-drive", err);
+	ok = options_parse(value, NULL, keys, &got, "-drive", err) && find_word("cache", got.cache, cache_words, &cache, err) &&
+	     find_word("aio", got.aio, aio_words, &none, err) &&
+	     find_word("discard", got.discard, discard_words, &no_discard, err);
 	*item = got.item;
+	item->cache = cache;
+	item->no_discard = no_discard;
 	if (ok && (got.index || got.unit)) {
 		item->has_index = true;
 		ok = options_number(got.index ? got.index : got.unit, &item->index, err) || err_prefix(err, "-drive index=");
 		item->index += got.bus * 2;
 	}
-	free(got.index);
-	free(got.unit);
+	char *used[] = {got.index, got.unit, got.cache, got.aio, got.discard};
+	for (unsigned i = 0; i < ARRAY_LEN(used); i++)
+		free(used[i]);
 	return ok && (!item->iface || strcmp(item->iface, "pflash") || take_flash(config, item, err));
 }
 
@@ -319,6 +353,8 @@ static struct disk *open_disk(const struct drives_options *o, const struct drive
 		.read_only = item->read_only || media->read_only,
 		.try_read_only = media->removable,
 		.snapshot = (item->snapshot || o->snapshot) && !media->read_only && !item->read_only,
+		.cache = item->cache,
+		.no_discard = item->no_discard,
 		.sequential_hint = media->removable,
 	};
 

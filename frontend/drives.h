@@ -18,7 +18,8 @@ struct config;
 struct drives_item {
 	char *file, *iface, *media, *format, *id;
 	u64 index;
-	bool has_index, read_only, snapshot;
+	enum disk_cache cache;
+	bool has_index, read_only, snapshot, no_discard;
 };
 struct drives_options {
 	struct drives_item item[DRIVES_MAX];

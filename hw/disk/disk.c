@@ -26,6 +26,8 @@ struct job {
 
 struct disk {
 	struct image *image;
+	enum disk_cache cache;
+	bool no_discard;
 	struct loop *loop;
 	struct job *jobs, **last; /* all that is on its way; under the machine lock */
 	pthread_mutex_t mutex;
@@ -38,8 +40,9 @@ TRACE_EVENT(ev_done, "disk.done");
 static const char *const op_names[] = {"read", "write", "flush", "discard", "zero"};
 
 /* ---- jobs ---- */
-static int carry_out(struct image *image, const struct disk_request *r)
+static int carry_out(const struct disk *disk, const struct disk_request *r)
 {
+	struct image *image = disk->image;
 	const struct iovec whole = {r->buf, r->len};
 	struct pieces memory = {r->pieces ? r->pieces : &whole, 0};
 
@@ -49,9 +52,9 @@ static int carry_out(struct image *image, const struct disk_request *r)
 	case DISK_WRITE:
 		return image_write_pieces(image, r->offset, &memory, r->len);
 	case DISK_FLUSH:
-		return image_flush(image);
+		return disk->cache == DISK_UNSAFE ? 0 : image_flush(image);
 	case DISK_DISCARD:
-		return image_discard(image, r->offset, r->len);
+		return disk->no_discard ? 0 : image_discard(image, r->offset, r->len);
 	case DISK_ZERO:
 		return image_zero(image, r->offset, r->len);
 	}
@@ -62,7 +65,10 @@ static void job_work(void *opaque)
 {
 	struct job *job = opaque;
 	struct disk *disk = job->disk;
-	int error = carry_out(disk->image, job->request);
+	int error = carry_out(disk, job->request);
+
+	if (!error && disk->cache == DISK_WRITETHROUGH && job->request->op != DISK_READ)
+		error = image_flush(disk->image);
 
 	pthread_mutex_lock(&disk->mutex);
 	job->error = error;
@@ -138,6 +144,8 @@ struct disk *disk_open(const struct disk_config *config, struct loop *loop, stru
 		return NULL;
 	disk = err_alloc(sizeof *disk);
 	disk->image = image;
+	disk->cache = config->cache;
+	disk->no_discard = config->no_discard;
 	disk->loop = loop;
 	disk->last = &disk->jobs;
 	pthread_mutex_init(&disk->mutex, NULL);

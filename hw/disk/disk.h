@@ -27,12 +27,17 @@ struct disk_request {
 	struct disk_request *next; /* the disk's, while the request is on its way */
 };
 
+/* When is a write durable? What is said above; at its completion; when the host likes (a flush does nothing). */
+enum disk_cache { DISK_WRITEBACK, DISK_WRITETHROUGH, DISK_UNSAFE };
+
 struct disk_config {
 	const char *file;      /* as the user wrote it */
 	const char *format;    /* "raw", "qcow2", NULL: looked at */
 	bool read_only;        /* the guest gets a write-protected disk */
 	bool try_read_only;    /* a file that cannot be written is opened read-only instead of refused (CDs, floppies) */
 	bool snapshot;         /* writes go to a temporary overlay */
+	enum disk_cache cache;
+	bool no_discard;       /* what the guest discards stays */
 	bool sequential_hint;  /* CD and floppy images: no locking of the file against other readers is needed in any case */
 };
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "hw/disk/disk.h"
+#include "hw/disk/image.h"
 
 #define SIZE (1u << 20)
 
@@ -116,6 +117,57 @@ static void test_transfers(void **state)
 	assert_int_equal(back[0] | back[99], 0);
 	assert_int_equal(back[100], 0xa5);
 	close_disk(disk);
+}
+
+/* What a copy of the file holds, taken while the disk is open: a new qcow2 image knows of a cluster when its tables are written,
+ * which is at a flush. */
+static u8 in_a_copy(void)
+{
+	char command[200], original[sizeof file];
+	u8 byte;
+
+	strcpy(original, file);
+	snprintf(command, sizeof command, "cp %s %s.copy", original, original);
+	assert_int_equal(system(command), 0);
+	strcat(file, ".copy");
+	struct disk *disk = open_disk((struct disk_config){.read_only = true});
+	assert_int_equal(run(disk, DISK_READ, 0, 1, &byte), 0);
+	close_disk(disk);
+	unlink(file);
+	strcpy(file, original);
+	return byte;
+}
+
+static void test_cache(void **state)
+{
+	static const struct { enum disk_cache cache; u8 after_write, after_flush; } cases[] = {
+		{DISK_WRITEBACK, 0, 1}, {DISK_WRITETHROUGH, 1, 1}, {DISK_UNSAFE, 0, 0}};
+	struct image_create options = {.file = file, .format = "qcow2", .size = SIZE, .fd = -1};
+	struct err err = {0};
+	u8 one = 1;
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+		assert_true(image_create(&options, &err));
+		struct disk *disk = open_disk((struct disk_config){.cache = cases[i].cache});
+		assert_int_equal(run(disk, DISK_WRITE, 0, 1, &one), 0);
+		assert_int_equal(in_a_copy(), cases[i].after_write);
+		assert_int_equal(run(disk, DISK_FLUSH, 0, 0, NULL), 0);
+		assert_int_equal(in_a_copy(), cases[i].after_flush);
+		close_disk(disk);
+		assert_int_equal(in_a_copy(), 1); /* at the latest */
+	}
+	struct disk *disk = open_disk((struct disk_config){.no_discard = true});
+	assert_int_equal(run(disk, DISK_DISCARD, 0, 65536, NULL), 0);
+	assert_int_equal(run(disk, DISK_READ, 0, 1, &one), 0);
+	assert_int_equal(one, 1);
+	close_disk(disk);
+	disk = open_disk((struct disk_config){0});
+	assert_int_equal(run(disk, DISK_DISCARD, 0, 65536, NULL), 0);
+	assert_int_equal(run(disk, DISK_READ, 0, 1, &one), 0);
+	assert_int_equal(one, 0);
+	close_disk(disk);
+	make_file(SIZE);
 }
 
 static void test_bounds(void **state)
@@ -287,8 +339,9 @@ static void test_refusals(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_transfers), cmocka_unit_test(test_bounds), cmocka_unit_test(test_short_tail),
-		cmocka_unit_test(test_loop),      cmocka_unit_test(test_drive),  cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_transfers), cmocka_unit_test(test_cache),    cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_short_tail), cmocka_unit_test(test_loop),     cmocka_unit_test(test_drive),
+		cmocka_unit_test(test_refusals),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
