@@ -98,13 +98,13 @@ bool accel_set(struct accel *accel, const char *value, struct err *err)
 		{"accel", OPTION_STRING, offsetof(typeof(got), list), 0, 0, "engines in order of preference"},
 		{"fallback", OPTION_BOOL, offsetof(typeof(got), fallback), 0, 0, "another engine where it is missing"},
 		{"device", OPTION_STRING, offsetof(typeof(got), device), 0, 0, "KVM's device node"},
-		{"thread", OPTION_STRING, offsetof(typeof(got), thread), 0, 0, "multi: each CPU has its thread (they take turns with -icount)"},
+		{"thread", OPTION_STRING, offsetof(typeof(got), thread), 0, 0, "multi: each CPU has its thread"},
 		{0},
 	};
 	bool ok = options_parse(value, "accel", keys, &got, "-accel", err) && check_list(got.list ? got.list : "auto", err);
 
 	if (ok && got.thread && strcmp(got.thread, "multi"))
-		ok = err_set(err, EXIT_USAGE, "-accel thread=%s: each CPU has its thread (multi); with -icount they take turns", got.thread);
+		ok = err_set(err, EXIT_USAGE, "-accel thread=%s: each CPU has its thread (multi)", got.thread);
 	free(got.thread);
 	if (ok) {
 		free(accel->list);
