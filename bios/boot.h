@@ -49,6 +49,11 @@ enum boot_mode {
 	BOOT_FLAT64, /* long mode, identity-mapped from cr3 */
 	BOOT_REAL,   /* real mode, with firmware only */
 };
+/* The segments of BOOT_FLAT32 and BOOT_FLAT64, as the Linux boot protocol names them: a GDT of four. */
+enum { BOOT_CODE = 0x10, BOOT_DATA = 0x18 };
+#define BOOT_CODE32_DESCRIPTOR 0x00cf9b000000ffffull
+#define BOOT_CODE64_DESCRIPTOR 0x00af9b000000ffffull
+#define BOOT_DATA_DESCRIPTOR 0x00cf93000000ffffull
 /* Room for a memory map: so many entries of so many bytes, of which the first 20 are as INT 15h AX=E820h gives them. */
 #define BOOT_MAP_ENTRIES 64
 #define BOOT_MAP_STRIDE 24
@@ -59,8 +64,8 @@ struct boot_entry {
 	/* With firmware: addresses below 1 MiB of what it fills in, each a 32-bit number but the map itself; 0: not asked for.
 	 * Bytes and count are of the map; lower and upper are KiB of memory below 1 MiB and from 1 MiB on. */
 	struct { u32 at, bytes, count, lower, upper; } map;
-	/* Linux with firmware: where the parts went, for firmware that does it by itself; initrd 0: none. */
-	struct { u32 setup, kernel, cmdline, initrd; } place;
+	/* Linux with firmware: where the parts went, for firmware that does it by itself; initrd 0: none; setup_size 0: not Linux. */
+	struct { u32 setup, setup_size, kernel, cmdline, initrd; } place;
 };
 
 enum boot_kind { BOOT_UNKNOWN, BOOT_LINUX, BOOT_MULTIBOOT, BOOT_PVH };
@@ -71,6 +76,7 @@ bool boot_load(const struct boot_request *request, struct boot_entry *entry, str
 
 /* Can it only be started by firmware, for want of an entry point other than that in real mode? */
 bool boot_needs_firmware(const u8 *data, size_t size);
+/* boot_request.write for a bus. */
 bool boot_to_bus(void *bus, u64 gpa, const void *data, u64 size);
 
 /* The loaders themselves, and how each knows its own. */

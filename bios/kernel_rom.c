@@ -252,16 +252,16 @@ static u32 far_pointer(u32 address, u32 otherwise)
 void kernel_pieces_finish(struct kernel_pieces *p, const struct boot_entry *entry)
 {
 	bool real = entry->mode == BOOT_REAL;
-	const u64 gdt[4] = {0, 0, 0x00cf9b000000ffff, 0x00cf93000000ffff}; /* flat: code 10h, data 18h */
+	const u64 gdt[4] = {0, 0, BOOT_CODE32_DESCRIPTOR, BOOT_DATA_DESCRIPTOR};
 	const struct { u16 at; u32 value; } fields[] = {
 		{R_MAGIC, MAGIC},
 		{R_GDTR, (u32)R_GDT << 16 | (sizeof gdt - 1)},
 		{R_GDTR + 4, R_GDT >> 16},
 		{R_CR0, !real},
-		{R_DATA, real ? entry->data : 0x18},
+		{R_DATA, real ? entry->data : BOOT_DATA},
 		{R_ESP, entry->rsp},
 		{R_EIP, entry->rip},
-		{R_CS, real ? entry->cs : 0x10},
+		{R_CS, real ? entry->cs : BOOT_CODE},
 		{R_EAX, entry->rax},
 		{R_EBX, entry->rbx},
 		{R_ESI, entry->rsi},

@@ -93,7 +93,7 @@ bool linux_load_setup(const struct boot_request *request, struct boot_entry *ent
 		.cs = (at.setup >> 4) + 0x20,
 		.data = at.setup >> 4,
 		.rsp = room,
-		.place = {at.setup, at.kernel, at.cmdline, request->modules ? load32(part + P_RAMDISK_IMAGE) : 0},
+		.place = {at.setup, setup, at.kernel, at.cmdline, request->modules ? load32(part + P_RAMDISK_IMAGE) : 0},
 	};
 	free(part);
 	return ok;

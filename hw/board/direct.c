@@ -99,22 +99,21 @@ static void flat(struct seg *seg, u16 selector, u32 attr)
 	*seg = (struct seg){.limit = 0xffffffff, .attr = attr, .selector = selector};
 }
 
-/* Flat segments as the Linux boot protocol names them: code 0x10, data 0x18. */
 static void enter(struct board *board, const struct boot_entry *entry)
 {
 	struct cpu *cpu = board->vcpu[0].cpu;
 	bool wide = entry->mode == BOOT_FLAT64;
-	const u64 gdt[4] = {0, 0, wide ? 0x00af9b000000ffff : 0x00cf9b000000ffff, 0x00cf93000000ffff};
+	const u64 gdt[4] = {0, 0, wide ? BOOT_CODE64_DESCRIPTOR : BOOT_CODE32_DESCRIPTOR, BOOT_DATA_DESCRIPTOR};
 	const u32 code = SEG_P | SEG_S | SEG_CODE | SEG_RW | SEG_ACCESSED | SEG_G,
 			  data = SEG_P | SEG_S | SEG_RW | SEG_ACCESSED | SEG_G | SEG_DB;
 
 	bus_load(&board->bus, GDT, gdt, sizeof gdt);
 	cpu->gdtr = (struct table_reg){.base = GDT, .limit = sizeof gdt - 1};
 	cpu->idtr = (struct table_reg){0};
-	flat(&cpu->seg[SEG_CS], 0x10, code | (wide ? SEG_L : SEG_DB));
+	flat(&cpu->seg[SEG_CS], BOOT_CODE, code | (wide ? SEG_L : SEG_DB));
 	for (unsigned i = 0; i < SEG_COUNT; i++)
 		if (i != SEG_CS)
-			flat(&cpu->seg[i], 0x18, data);
+			flat(&cpu->seg[i], BOOT_DATA, data);
 	cpu->cr0 = CR0_PE | CR0_ET;
 	if (wide) {
 		cpu->cr0 |= CR0_PG;

@@ -193,14 +193,6 @@ static bool boot_order(struct board *board, struct device *fw_cfg, const char *o
 
 /* ---- fw_cfg ---- */
 
-static void number(struct device *fw_cfg, enum fw_cfg_key key, u64 value, unsigned bytes)
-{
-	u8 little[8];
-
-	store64(little, value);
-	fw_cfg_item(fw_cfg, key, little, bytes);
-}
-
 static bool number_file(struct device *fw_cfg, const char *name, u64 value, unsigned bytes, struct err *err)
 {
 	u8 little[8];
@@ -237,12 +229,12 @@ static void fixed_items(struct board *board, struct device *fw_cfg)
 	fw_cfg_item(fw_cfg, FW_CFG_NUMA, numa, 8 * (board->cpus + 1ull));
 	free(numa);
 	fw_cfg_item(fw_cfg, FW_CFG_UUID, no_uuid, sizeof no_uuid);
-	number(fw_cfg, FW_CFG_RAM_SIZE, board->machine.ram_size, 8);
-	number(fw_cfg, FW_CFG_NOGRAPHIC, board->config.nographic, 2);
-	number(fw_cfg, FW_CFG_CPUS, board->cpus, 2);
-	number(fw_cfg, FW_CFG_MAX_CPUS, board->cpus, 2);
-	number(fw_cfg, FW_CFG_BOOT_MENU, board->config.boot_menu, 2);
-	number(fw_cfg, FW_CFG_IRQ0_OVERRIDE, 1, 1);
+	fw_cfg_number(fw_cfg, FW_CFG_RAM_SIZE, board->machine.ram_size, 8);
+	fw_cfg_number(fw_cfg, FW_CFG_NOGRAPHIC, board->config.nographic, 2);
+	fw_cfg_number(fw_cfg, FW_CFG_CPUS, board->cpus, 2);
+	fw_cfg_number(fw_cfg, FW_CFG_MAX_CPUS, board->cpus, 2);
+	fw_cfg_number(fw_cfg, FW_CFG_BOOT_MENU, board->config.boot_menu, 2);
+	fw_cfg_number(fw_cfg, FW_CFG_IRQ0_OVERRIDE, 1, 1);
 }
 
 /* The firmware sets up the chipset before it reads the tables that tell of it: make them when they are asked for. */

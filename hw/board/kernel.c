@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Kernels given on the command line: see kernel.h. Firmware finds them in two ways. What knows Linux (OVMF, qboot) reads it from
- * items of their own, with QEMU's keys. A BIOS finds a device to boot from, the option ROM of bios/kernel_rom.c. */
+ * items of its own, with QEMU's keys. A BIOS finds a device to boot from, the option ROM of bios/kernel_rom.c. */
 #include "hw/board/kernel.h"
 
 #include <errno.h>
@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "bios/kernel_rom.h"
-#include "bios/linux.h"
 #include "hw/board/private.h"
 #include "hw/chipset/fw_cfg.h"
 
@@ -18,21 +17,35 @@ enum { BIOS_TABLES = 1 << 20 };
 
 /* ---- files ---- */
 
-static bool fetch(struct board_file *f, struct err *err)
+/* A part of it, from malloc; NULL: it cannot be read any more. */
+static u8 *read_part(const struct board_file *f, size_t from, size_t len, struct err *err)
 {
-	if (f->data)
-		return true;
-	f->data = err_alloc(f->size + 1);
-	for (size_t done = 0; done < f->size;) {
-		ssize_t n = pread(f->fd, f->data + done, f->size - done, (off_t)done);
+	u8 *part = err_alloc(len + 1);
+
+	if (f->data) {
+		memcpy(part, f->data + from, len);
+		return part;
+	}
+	for (size_t done = 0; done < len;) {
+		ssize_t n = pread(f->fd, part + done, len - done, (off_t)(from + done));
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n <= 0)
-			return err_set(err, EXIT_FILE, "%s: cannot be read again: %s", f->name, n ? strerror(errno) : "it became shorter");
+		if (n <= 0) {
+			err_set(err, EXIT_FILE, "%s: cannot be read again: %s", f->name, n ? strerror(errno) : "it became shorter");
+			free(part);
+			return NULL;
+		}
 		done += (size_t)n;
 	}
-	return true;
+	return part;
+}
+
+static bool fetch(struct board_file *f, struct err *err)
+{
+	if (!f->data)
+		f->data = read_part(f, 0, f->size, err);
+	return f->data;
 }
 
 static void let_go(struct board_file *f)
@@ -104,29 +117,16 @@ static u8 *pieces_item(void *opaque, u32 key, size_t *len)
 static u8 *part_item(void *opaque, u32 key, size_t *len)
 {
 	struct board *board = opaque;
-	struct board_config *c = &board->config;
-	struct board_file *file = key == FW_CFG_INITRD_DATA ? &c->module[0] : &c->kernel;
+	const struct board_config *c = &board->config;
+	const struct board_file *file = key == FW_CFG_INITRD_DATA ? &c->module[0] : &c->kernel;
 	size_t from = key == FW_CFG_KERNEL_DATA ? board->kernel_setup : 0;
 	struct err err = {0};
 
-	if (!fetch(file, &err)) {
-		err_note("%s", err.text);
-		let_go(file);
-		return NULL;
-	}
 	*len = (key == FW_CFG_SETUP_DATA ? board->kernel_setup : file->size) - from;
-	u8 *part = err_alloc(*len + 1);
-	memcpy(part, file->data + from, *len);
-	let_go(file);
+	u8 *part = read_part(file, from, *len, &err);
+	if (!part)
+		err_note("%s", err.text);
 	return part;
-}
-
-static void number(struct device *fw_cfg, enum fw_cfg_key key, u32 value)
-{
-	u8 little[4];
-
-	store32(little, value);
-	fw_cfg_item(fw_cfg, key, little, sizeof little);
 }
 
 static void offer_linux(struct board *board, struct device *fw_cfg, const struct boot_entry *entry)
@@ -134,18 +134,18 @@ static void offer_linux(struct board *board, struct device *fw_cfg, const struct
 	const struct board_config *c = &board->config;
 	const char *cmdline = c->cmdline ? c->cmdline : "";
 
-	number(fw_cfg, FW_CFG_SETUP_ADDR, entry->place.setup);
-	number(fw_cfg, FW_CFG_SETUP_SIZE, board->kernel_setup);
+	fw_cfg_number(fw_cfg, FW_CFG_SETUP_ADDR, entry->place.setup, 4);
+	fw_cfg_number(fw_cfg, FW_CFG_SETUP_SIZE, board->kernel_setup, 4);
 	fw_cfg_item_on_demand(fw_cfg, FW_CFG_SETUP_DATA, part_item, board);
-	number(fw_cfg, FW_CFG_KERNEL_ADDR, entry->place.kernel);
-	number(fw_cfg, FW_CFG_KERNEL_SIZE, c->kernel.size - board->kernel_setup);
+	fw_cfg_number(fw_cfg, FW_CFG_KERNEL_ADDR, entry->place.kernel, 4);
+	fw_cfg_number(fw_cfg, FW_CFG_KERNEL_SIZE, c->kernel.size - board->kernel_setup, 4);
 	fw_cfg_item_on_demand(fw_cfg, FW_CFG_KERNEL_DATA, part_item, board);
-	number(fw_cfg, FW_CFG_CMDLINE_ADDR, entry->place.cmdline);
-	number(fw_cfg, FW_CFG_CMDLINE_SIZE, strlen(cmdline) + 1);
+	fw_cfg_number(fw_cfg, FW_CFG_CMDLINE_ADDR, entry->place.cmdline, 4);
+	fw_cfg_number(fw_cfg, FW_CFG_CMDLINE_SIZE, strlen(cmdline) + 1, 4);
 	fw_cfg_item(fw_cfg, FW_CFG_CMDLINE_DATA, cmdline, strlen(cmdline) + 1);
 	if (c->modules) {
-		number(fw_cfg, FW_CFG_INITRD_ADDR, entry->place.initrd);
-		number(fw_cfg, FW_CFG_INITRD_SIZE, c->module[0].size);
+		fw_cfg_number(fw_cfg, FW_CFG_INITRD_ADDR, entry->place.initrd, 4);
+		fw_cfg_number(fw_cfg, FW_CFG_INITRD_SIZE, c->module[0].size, 4);
 		fw_cfg_item_on_demand(fw_cfg, FW_CFG_INITRD_DATA, part_item, board);
 	}
 }
@@ -159,22 +159,18 @@ const char *kernel_boot_name(const struct board *board)
 
 bool kernel_offer(struct board *board, struct device *fw_cfg, struct err *err)
 {
-	struct board_file *kernel = &board->config.kernel;
 	struct kernel_pieces pieces = {0};
 	struct boot_entry entry;
 	u8 rom[KERNEL_ROM_SIZE];
 
 	if (!kernel_boot_name(board))
 		return true;
-	/* what is wrong with it is told now */
-	bool ok = make_pieces(board, &pieces, &entry, err) && fetch(kernel, err);
+	bool ok = make_pieces(board, &pieces, &entry, err); /* what is wrong with it is told now */
 	free(pieces.data);
-	if (ok && linux_is(kernel->data, kernel->size))
-		board->kernel_setup = linux_setup_size(kernel->data);
-	let_go(kernel);
 	if (!ok)
 		return false;
 	fw_cfg_item_on_demand(fw_cfg, KERNEL_ROM_ITEM, pieces_item, board);
+	board->kernel_setup = entry.place.setup_size;
 	if (board->kernel_setup)
 		offer_linux(board, fw_cfg, &entry);
 	kernel_rom_build(rom);

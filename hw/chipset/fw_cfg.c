@@ -103,6 +103,14 @@ void fw_cfg_item(struct device *device, enum fw_cfg_key key, const void *data, s
 	set_data(item, data, len);
 }
 
+void fw_cfg_number(struct device *device, enum fw_cfg_key key, u64 value, unsigned bytes)
+{
+	u8 little[8];
+
+	store64(little, value);
+	fw_cfg_item(device, key, little, bytes);
+}
+
 static void let_go(struct item *item)
 {
 	if (!item || !item->make)

@@ -15,12 +15,13 @@ enum fw_cfg_key {
 	FW_CFG_CMDLINE_ADDR = 0x13, FW_CFG_CMDLINE_SIZE = 0x14, FW_CFG_CMDLINE_DATA = 0x15,
 	FW_CFG_SETUP_ADDR = 0x16, FW_CFG_SETUP_SIZE = 0x17, FW_CFG_SETUP_DATA = 0x18,
 	FW_CFG_DIRECTORY = 0x19,
-	FW_CFG_IRQ0_OVERRIDE = 0x8002, FW_CFG_ARCH_OWN = 0x8080, /* from here on nobody else's items */
+	FW_CFG_IRQ0_OVERRIDE = 0x8002,
 };
 #define FW_CFG_NAME_MAX 55
 
 /* Both copy the data and replace what was there under that key or name. */
 void fw_cfg_item(struct device *fw_cfg, enum fw_cfg_key key, const void *data, size_t len);
+void fw_cfg_number(struct device *fw_cfg, enum fw_cfg_key key, u64 value, unsigned bytes); /* little-endian */
 /* An item that is large and read once: make() gives its contents (from malloc; now the device's) when the guest first reads it,
  * NULL for none, and they are freed when the guest selects another. Under the machine lock. */
 typedef u8 *fw_cfg_make(void *opaque, u32 key, size_t *len);

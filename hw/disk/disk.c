@@ -67,7 +67,7 @@ static void job_work(void *opaque)
 	struct disk *disk = job->disk;
 	int error = carry_out(disk, job->request);
 
-	if (!error && disk->cache == DISK_WRITETHROUGH && job->request->op != DISK_READ)
+	if (!error && disk->cache == DISK_WRITETHROUGH && job->request->op != DISK_READ && job->request->op != DISK_FLUSH)
 		error = image_flush(disk->image);
 
 	pthread_mutex_lock(&disk->mutex);

@@ -36,21 +36,7 @@ fail:	mov $1, %eax
 	hlt
 	jmp fail
 
-print:	lodsb
-	test %al, %al
-	jz 3f
-	call put
-	jmp print
-3:	ret
-put:	mov %al, %ah
-	mov $0x3fd, %dx
-4:	in %dx, %al
-	test $0x20, %al
-	jz 4b
-	mov $0x3f8, %dx
-	mov %ah, %al
-	out %al, %dx
-	ret
+#include "uart.inc"
 
 hello:	.asciz "hello from multiboot: "
 newline: .asciz "\n"

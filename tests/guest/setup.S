@@ -118,12 +118,8 @@ show:	mov %eax, gdt + 18
 	int $0x15
 	jc fail
 	mov $buffer, %si
-print:	lodsb
-	test %al, %al
-	jz 4f
-	call put
 	jmp print
-4:	ret
+
 hex:	mov %ax, %bx
 	mov $4, %cx
 5:	rol $4, %bx
@@ -136,15 +132,7 @@ hex:	mov %ax, %bx
 6:	call put
 	loop 5b
 	ret
-put:	mov %al, %ah
-	mov $0x3fd, %dx
-7:	in %dx, %al
-	test $0x20, %al
-	jz 7b
-	mov $0x3f8, %dx
-	mov %ah, %al
-	out %al, %dx
-	ret
+#include "uart.inc"
 
 at:	.asciz "setup at "
 line:	.asciz ", command line '"
