@@ -121,6 +121,7 @@ const struct field cpu_fields[] = {
 	FIELD(struct cpu, nmi_pending, "latched events (cpu_state_sync()): 2 NMI, 4 SMI, 8 INIT, 16 SIPI"),
 	FIELD(struct cpu, sipi_vector, "start page of the latched SIPI"),
 	FIELD(struct cpu, in_smm, "in system management mode"),
+	FIELD(struct cpu, flavour, "undefined results are those of: 0 Intel, 1 AMD"),
 	FIELD_ARRAY(struct cpu, pad, "-"),
 	FIELD(struct cpu, pending_db, "debug trap delayed by MOV SS"),
 	FIELD(struct cpu, instructions, "executed since power-on"),
@@ -150,6 +151,7 @@ struct cpu *cpu_new(const struct cpu_model *model, struct bus *bus, struct clock
 	struct cpu *cpu = err_alloc_apart(sizeof *cpu);
 
 	cpu->model = model;
+	cpu->flavour = model->flavour;
 	cpu->bus = bus;
 	cpu->clock = clock;
 	cpu->index = index;
@@ -274,6 +276,8 @@ void cpu_state_changed(struct cpu *cpu)
 		cpu->activity = CPU_RUNNING;
 	if (cpu->shadow > SHADOW_MOV_SS)
 		cpu->shadow = SHADOW_NONE;
+	if (cpu->flavour > FLAVOUR_AMD)
+		cpu->flavour = FLAVOUR_INTEL;
 	cpu->gpr[GPR_ZERO] = cpu->gpr[GPR_PAGE] = 0;
 	flags_set(cpu, cpu->rflags | FLAG_1);
 	if (!mode_protected(cpu))

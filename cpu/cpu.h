@@ -248,7 +248,8 @@ struct cpu {
 	u8 nmi_pending;
 	u8 sipi_vector;
 	u8 in_smm;
-	u8 pad[2];
+	u8 flavour;      /* enum cpu_flavour (model.h): whose undefined results this CPU gives */
+	u8 pad[1];
 	u64 pending_db;  /* DR6 bits of a debug trap delayed by a MOV SS shadow */
 	u64 instructions; /* executed since power-on, and faults delivered; drives the deterministic clock */
 	char end_of_state[8];

@@ -7,6 +7,7 @@
 #include "cpu/code.h"
 #include "cpu/exception.h"
 #include "cpu/mode.h"
+#include "cpu/model.h"
 #include "cpu/quiet.h"
 #include "cpu/smm.h"
 
@@ -27,8 +28,21 @@ bool engine_wakes(const struct cpu *cpu)
 	}
 }
 
+bool engine_suits(const struct engine *engine, const struct cpu *cpu, struct err *err)
+{
+	enum cpu_flavour host = flavour_host();
+
+	return !engine->native || cpu->flavour == host ||
+	       err_set(err, EXIT_ACCEL, "the guest's CPU is of flavour %s, and this host's gives undefined results of flavour %s",
+	               flavour_names[cpu->flavour], flavour_names[host]);
+}
+
 enum engine_stop engine_run(const struct engine *engine, struct cpu *cpu, u64 budget)
 {
+	if (unlikely(engine->native && cpu->flavour != flavour_host())) {
+		cpu->unable = "its state was loaded, and is of another flavour than this host's CPU";
+		return ENGINE_UNABLE;
+	}
 	quiet_adopt(cpu);
 	quiet_enter(cpu, true);
 	enum engine_stop stop = engine->run(cpu, budget);

@@ -26,6 +26,7 @@ struct engine {
 	bool (*prepare)(struct cpu *cpu, struct err *err);
 	/* It shall run on another one. NULL: nothing to be done. */
 	void (*leave)(struct cpu *cpu);
+	bool native; /* the host's CPU executes: it gives undefined results of the host's flavour only */
 	bool watches; /* it sees what cpu->watch asks for, and honours the budget of run */
 	/* What it counted, as "name  value" lines, while the CPU stands still. NULL: nothing of its own. */
 	void (*print)(const struct cpu *cpu, FILE *to);
@@ -34,6 +35,8 @@ extern const struct engine interp_engine;
 
 /* engine->run() on a thread of a machine with several: the CPU belongs to the calling thread then. */
 enum engine_stop engine_run(const struct engine *engine, struct cpu *cpu, u64 budget);
+/* Can the engine give what the CPU's flavour asks for? False: err says why not. */
+bool engine_suits(const struct engine *engine, const struct cpu *cpu, struct err *err);
 /* A start-up message of the local APIC, or INIT. Any thread; the machine has to wake the CPU if it sleeps. */
 void engine_sipi(struct cpu *cpu, u8 vector);
 void engine_init(struct cpu *cpu);

@@ -496,6 +496,7 @@ static void print(const struct cpu *cpu, FILE *to)
 const struct engine kvm_engine = {
 	.name = "kvm",
 	.desc = "the host's CPU through /dev/kvm",
+	.native = true,
 	.run = run,
 	.prepare = prepare,
 	.leave = leave,

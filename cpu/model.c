@@ -282,7 +282,7 @@ static void start_from(struct cpu_model *model, const struct named_model *from)
 {
 	*model = (struct cpu_model){
 		.family = from->family, .model = from->model, .stepping = from->stepping, .level = from->level, .xlevel = from->xlevel,
-		.phys_bits = from->phys_bits, .linear_bits = from->linear_bits,
+		.phys_bits = from->phys_bits, .linear_bits = from->linear_bits, .flavour = flavour_host(),
 	};
 	snprintf(model->name, sizeof model->name, "%s", from->name);
 	snprintf(model->vendor, sizeof model->vendor, "%s", from->vendor);
@@ -328,11 +328,13 @@ enum key {
 	KEY_PHYS_BITS,
 	KEY_VENDOR,
 	KEY_MODEL_ID,
+	KEY_FLAVOUR,
 	KEY_CHECK,
 	KEY_ENFORCE
 };
 static const char *const keys[] = {
-	"family", "model", "stepping", "level", "xlevel", "phys-bits", "vendor", "model-id", "check", "enforce",
+	"family", "model", "stepping", "level", "xlevel", "phys-bits", "vendor", "model-id", "flavour", "check",
+	"enforce",
 };
 
 static bool unknown_feature(const char *name, struct err *err)
@@ -378,6 +380,17 @@ static bool set_number(u32 *to, const char *key, const char *value, u64 min, u64
 	return true;
 }
 
+static bool set_flavour(struct cpu_model *model, const char *value, struct err *err)
+{
+	for (unsigned i = 0; flavour_names[i]; i++)
+		if (!strcmp(value, flavour_names[i])) {
+			model->flavour = i;
+			model->flavour_named = true;
+			return true;
+		}
+	return err_set(err, EXIT_USAGE, "-cpu: flavour=%.40s: must be intel or amd", value);
+}
+
 static bool set_key(struct cpu_model *model, enum key key, const char *value, struct err *err)
 {
 	bool ignored;
@@ -400,6 +413,7 @@ static bool set_key(struct cpu_model *model, enum key key, const char *value, st
 		memset(model->brand, 0, sizeof model->brand);
 		memcpy(model->brand, value, strlen(value));
 		return true;
+	case KEY_FLAVOUR: return set_flavour(model, value, err);
 	default: /* check, enforce: what is not implemented is always refused */
 		return options_bool(value, &ignored, err) || err_prefix(err, "-cpu: %s", keys[key]);
 	}
@@ -467,7 +481,10 @@ void model_help(FILE *to)
 			column = 0;
 		}
 	}
-	fprintf(to, "%sAlso family=, model=, stepping=, level=, xlevel=, phys-bits=, vendor=, model-id=\n", column ? "\n" : "");
+	fprintf(to, "%sAlso family=, model=, stepping=, level=, xlevel=, phys-bits=, vendor=, model-id=,\n"
+	            "and flavour=intel|amd: whose results to give where the manuals leave them undefined. The translator and KVM give\n"
+	            "this host's (%s), which is the default; the interpreter, which is taken for the other one, can give either.\n",
+	        column ? "\n" : "", flavour_names[flavour_host()]);
 }
 
 /* ---- what the reset state takes from a model ---- */

@@ -21,6 +21,13 @@ enum cpu_feature {
 	FEAT_COUNT
 };
 
+/* Whose results a CPU gives where the manuals leave them undefined: flags, approximations, the order of checks. Translated code and
+ * KVM give the host's; the interpreter can give either. Not the same as the model's vendor (model_is_amd()), which CPUID shows. */
+enum cpu_flavour { FLAVOUR_INTEL, FLAVOUR_AMD };
+extern const char *const flavour_names[]; /* as users write them; NULL behind the last */
+/* That of the CPU which runs this program, found by executing instructions; FLAVOUR_INTEL where it is no x86. */
+enum cpu_flavour flavour_host(void);
+
 struct cpu_model {
 	char name[32];
 	char vendor[13];
@@ -30,11 +37,18 @@ struct cpu_model {
 	u32 phys_bits, linear_bits;
 	u64 features[(FEAT_COUNT + 63) / 64];
 	u64 hidden[(FEAT_COUNT + 63) / 64]; /* work although CPUID does not show them */
+	u8 flavour;         /* enum cpu_flavour of a new CPU: the host's, unless the user named one */
+	bool flavour_named;
 };
 
 static inline bool model_has(const struct cpu_model *model, enum cpu_feature feature)
 {
 	return feature == FEAT_ALWAYS || (model->features[feature / 64] >> (feature % 64) & 1);
+}
+/* A CPU of AMD's line: where instructions are encoded or defined differently by vendor, it follows AMD's manual. */
+static inline bool model_is_amd(const struct cpu_model *model)
+{
+	return !strcmp(model->vendor, "AuthenticAMD") || !strcmp(model->vendor, "HygonGenuine");
 }
 static inline bool cpu_has(const struct cpu *cpu, enum cpu_feature feature)
 {

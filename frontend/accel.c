@@ -186,8 +186,16 @@ static bool pays(const struct kvm_report *report, const struct cpu_model *model,
 
 /* ---- the choice ---- */
 
-static void append(struct accel *accel, const struct engine *engine)
+/* The user asked for undefined results that this host's CPU does not give. */
+static bool other_flavour(const struct cpu_model *model)
 {
+	return model->flavour_named && model->flavour != flavour_host();
+}
+
+static void append(struct accel *accel, const struct cpu_model *model, const struct engine *engine)
+{
+	if (engine && engine->native && other_flavour(model))
+		return;
 	for (unsigned i = 0; i < accel->engines; i++)
 		if (accel->engine[i] == engine)
 			return;
@@ -195,11 +203,11 @@ static void append(struct accel *accel, const struct engine *engine)
 		accel->engine[accel->engines++] = engine;
 }
 
-static void append_own(struct accel *accel)
+static void append_own(struct accel *accel, const struct cpu_model *model)
 {
 	for (unsigned i = 0; i < ARRAY_LEN(engines); i++)
 		if (!is_kvm(engines[i].engine))
-			append(accel, engines[i].engine);
+			append(accel, model, engines[i].engine);
 }
 
 struct choice {
@@ -221,6 +229,11 @@ static bool can_kvm(struct choice *c)
 		snprintf(c->why, sizeof c->why, "-icount, and KVM does not count instructions");
 		return false;
 	}
+	if (other_flavour(c->model)) {
+		snprintf(c->why, sizeof c->why, "-cpu flavour=%s, and this host's CPU gives undefined results of flavour %s",
+		         flavour_names[c->model->flavour], flavour_names[flavour_host()]);
+		return false;
+	}
 	if (!c->probed)
 		probe(&c->report, c->why, sizeof c->why);
 	c->probed = true;
@@ -238,10 +251,10 @@ static void choose_auto(struct choice *c)
 	bool faster = there && pays(&c->report, &model, c->why, sizeof c->why);
 
 	if (faster)
-		append(c->accel, by_name("kvm"));
-	append_own(c->accel);
+		append(c->accel, c->model, by_name("kvm"));
+	append_own(c->accel, c->model);
 	snprintf(c->accel->note, sizeof c->accel->note, "engine %s: %s%s", c->accel->engine[0]->name,
-	         there || c->counts ? "" : "no KVM: ", c->why);
+	         there || c->counts || other_flavour(c->model) ? "" : "no KVM: ", c->why);
 }
 
 /* One name of the list. */
@@ -252,7 +265,7 @@ static void choose(struct choice *c, const char *name)
 	if (!strcmp(name, "auto"))
 		choose_auto(c);
 	else if (engine && (!is_kvm(engine) || can_kvm(c)))
-		append(c->accel, engine);
+		append(c->accel, c->model, engine);
 }
 
 static const char *slower(const struct engine *engine)
@@ -297,6 +310,27 @@ static void fit_model(struct accel *accel, const struct kvm_report *report, stru
 #endif
 }
 
+/* The engines that execute on the host's CPU are left out for a guest of another flavour. Nothing remains of what the user asked
+ * for: the mistake is told, rather than the interpreter taken unasked. */
+static bool flavour_fits(const struct accel *accel, const char *list, const struct cpu_model *model, struct err *err)
+{
+	return accel->engines || !other_flavour(model) ||
+	       err_set(err, EXIT_ACCEL, "-accel %s: -cpu flavour=%s, and this host's CPU gives undefined results of flavour %s; "
+	               "only the interpreter (-accel interp) can give others", list, flavour_names[model->flavour],
+	               flavour_names[flavour_host()]);
+}
+
+/* Where no engine executes on the host's CPU, runs are alike on all hosts. */
+static void settle_flavour(const struct accel *accel, struct cpu_model *model)
+{
+	bool native = false;
+
+	for (unsigned i = 0; i < accel->engines; i++)
+		native |= accel->engine[i]->native;
+	if (!native && !model->flavour_named)
+		model->flavour = FLAVOUR_INTEL;
+}
+
 bool accel_resolve(struct accel *accel, struct cpu_model *model, bool explicit, bool counts, struct err *err)
 {
 	struct choice c = {.accel = accel, .model = model, .counts = counts, .why = "not on this kind of host"};
@@ -308,11 +342,13 @@ bool accel_resolve(struct accel *accel, struct cpu_model *model, bool explicit, 
 	for (; name; name = strtok_r(NULL, ":", &save))
 		choose(&c, name);
 	free(copy);
+	if (!flavour_fits(accel, list, model, err))
+		return false;
 	as_asked |= accel->engines && accel->engine[0] == first;
 	if (accel->strict && !accel->engines)
 		return err_set(err, EXIT_ACCEL, "-accel %s: %s", list, c.why);
 	if (!accel->strict)
-		append_own(accel);
+		append_own(accel, model);
 	if (!as_asked)
 		snprintf(accel->note, sizeof accel->note, "-accel %s: %s; running on engine %s, %s", list, c.why, accel->engine[0]->name,
 		         slower(accel->engine[0]));
@@ -320,5 +356,6 @@ bool accel_resolve(struct accel *accel, struct cpu_model *model, bool explicit, 
 		if (is_kvm(accel->engine[i]))
 			accel->tsc_hz = c.report.tsc_hz;
 	fit_model(accel, &c.report, model, explicit);
+	settle_flavour(accel, model);
 	return true;
 }

@@ -494,8 +494,10 @@ bool config_parse(struct config *config, int argc, char **argv, enum config_acti
 
 void config_print(const struct config *config, FILE *to)
 {
-	fprintf(to, "machine  pc\naccel    %s\ncpu      %s (%s)\nsmp      %llu\nmemory   %llu KiB\n", config->accel.engine[0]->name,
-	        config->model.name, config->model.brand, (unsigned long long)config->cpus, (unsigned long long)config->ram_size >> 10);
+	fprintf(to, "machine  pc\naccel    %s\ncpu      %s (%s)\nflavour  %s\n", config->accel.engine[0]->name, config->model.name,
+	        config->model.brand, flavour_names[config->model.flavour]);
+	fprintf(to, "smp      %llu\nmemory   %llu KiB\n", (unsigned long long)config->cpus,
+	        (unsigned long long)config->ram_size >> 10);
 	if (config->kernel || config->file)
 		fprintf(to, "kernel   %s\n", config->kernel ? config->kernel : config->file);
 	if (config->initrd)

@@ -192,6 +192,7 @@ static enum engine_stop jit_run(struct cpu *cpu, u64 budget)
 const struct engine jit_engine = {
 	.name = "jit",
 	.desc = "translates guest code to host code as it gets warm",
+	.native = true,
 	.run = jit_run,
 	.watches = true,
 	.print = info_print,

@@ -34,7 +34,7 @@ static bool enter(struct board *board, const struct engine *engine, struct err *
 {
 	for (unsigned i = 0; i < board->cpus; i++) {
 		struct vcpu *vcpu = &board->vcpu[i];
-		if (engine->prepare && !engine->prepare(vcpu->cpu, err)) {
+		if (!engine_suits(engine, vcpu->cpu, err) || (engine->prepare && !engine->prepare(vcpu->cpu, err))) {
 			while (engine->leave && i--)
 				engine->leave(board->vcpu[i].cpu);
 			return false;

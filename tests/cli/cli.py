@@ -48,6 +48,7 @@ def main():
         (['-smp', '100000'] + good, USAGE, '-smp'),
         (['-cpu', 'nonesuch'] + good, USAGE, '-cpu'),
         (['-cpu', 'max,+nonesuch'] + good, USAGE, 'nonesuch'),
+        (['-cpu', 'max,flavour=mips'] + good, USAGE, 'flavour'),
         (['-accel', 'warp'] + good, USAGE, 'warp'),
         (['-accel', f'kvm,fallback=off,device={tmp}/none'] + good, ACCEL, 'none'),
         (['-accel', 'kvm,falback=off'] + good, USAGE, 'fallback'),
@@ -97,6 +98,9 @@ def main():
         ([noise], FILE, 'not a Linux'),
         ([kernel, noise], USAGE, 'second file'),
     ]
+    flavour = run(paisano, good + ['-print-config']).stdout.decode().split('flavour')[1].split()[0]
+    other = {'amd': 'intel', 'intel': 'amd'}[flavour]
+    cases.append((['-cpu', f'max,flavour={other}', '-accel', 'jit'] + good, ACCEL, f'flavour={other}'))
     failed = 0
     for arguments, code, words in cases:
         p = run(paisano, arguments)
@@ -105,7 +109,8 @@ def main():
             failed += 1
             print(f'FAILED {arguments[:6]}: exit {p.returncode} (not {code}), stderr {lines[:4]} (one line with {words!r})')
     lists = ((['-help'], 'exit codes'), (['--version'], 'paisano'), (['-device', 'help'], 'isa-debug-exit'),
-             (['-cpu', 'help'], 'max'), (['-trace', 'help'], '.'), (good + ['-print-config', '-m', '2G'], '2097152 KiB'))
+             (['-cpu', 'help'], 'max'), (['-trace', 'help'], '.'), (good + ['-print-config', '-m', '2G'], '2097152 KiB'),
+             (good + ['-print-config', '-cpu', f'max,flavour={other}'], 'accel    interp'))
     for arguments, words in lists:
         p = run(paisano, arguments)
         if p.returncode or p.stderr or words not in p.stdout.decode():

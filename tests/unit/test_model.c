@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cpu/engine.h"
 #include "cpu/msr.h"
 #include "tests/unit/cpu_unit.h"
 
@@ -70,7 +71,50 @@ static void errors(void **state)
 	refused("max,family=x", "family");
 	refused("max,phys-bits=31", "must be from 32 to 52");
 	refused("max,vendor=Intel", "12 characters");
+	refused("max,flavour=arm", "must be intel or amd");
+	refused("max,flavour", "flavour needs a value");
 	refused("max,model-id=0123456789012345678901234567890123456789012345678", "at most 48");
+}
+
+/* The flavour is the host's unless it is named, and does not follow the vendor; a new CPU has it, a reset keeps it, a state brings
+ * its own, and one that is none is not believed. */
+static void flavours(void **state)
+{
+	const struct field *f = cpu_fields;
+	struct err err = {0};
+
+	(void)state;
+	assert_int_equal(parsed("max").flavour, flavour_host());
+	assert_false(parsed("max").flavour_named);
+	assert_int_equal(parsed("qemu64").flavour, flavour_host());
+	assert_int_equal(parsed("qemu64,flavour=intel").flavour, FLAVOUR_INTEL);
+	assert_true(parsed("max,flavour=intel").flavour_named);
+	struct cpu_unit *u = cpu_unit_new("max,flavour=amd");
+	assert_int_equal(u->cpu->flavour, FLAVOUR_AMD);
+	cpu_reset(u->cpu, false);
+	assert_int_equal(u->cpu->flavour, FLAVOUR_AMD);
+	while (f->name && strcmp(f->name, "flavour"))
+		f++;
+	assert_non_null(f->name);
+	assert_int_equal(f->offset, offsetof(struct cpu, flavour));
+	for (unsigned other = FLAVOUR_INTEL; other <= FLAVOUR_AMD; other++) {
+		u->cpu->flavour = other;
+		cpu_state_changed(u->cpu);
+		assert_int_equal(u->cpu->flavour, other);
+		assert_true(engine_suits(&interp_engine, u->cpu, &err));
+		struct engine native = interp_engine;
+		native.native = true;
+		assert_int_equal(engine_suits(&native, u->cpu, &err), other == flavour_host());
+		if (other != flavour_host()) {
+			assert_int_equal(err.code, EXIT_ACCEL);
+			assert_int_equal(engine_run(&native, u->cpu, 1), ENGINE_UNABLE);
+			assert_non_null(u->cpu->unable);
+		}
+	}
+	u->cpu->flavour = 200;
+	cpu_state_changed(u->cpu);
+	assert_int_equal(u->cpu->flavour, FLAVOUR_INTEL);
+	cpu_unit_free(u);
 }
 
 /* Features without their basis fall with it. */
@@ -260,7 +304,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(parse), cmocka_unit_test(errors), cmocka_unit_test(dependencies), cmocka_unit_test(named),
 		cmocka_unit_test(table), cmocka_unit_test(cpuid_max), cmocka_unit_test(cpuid_others), cmocka_unit_test(cpuid_sweep),
-		cmocka_unit_test(help),
+		cmocka_unit_test(help), cmocka_unit_test(flavours),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
