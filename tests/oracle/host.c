@@ -11,7 +11,9 @@
 #define _GNU_SOURCE
 #include "tests/oracle/oracle.h"
 
+#include <asm/hwcap2.h>
 #include <asm/ldt.h>
+#include <asm/prctl.h>
 #include <cpuid.h>
 #include <errno.h>
 #include <signal.h>
@@ -28,7 +30,10 @@ struct state host_in SHARED __attribute__((aligned(64)));
 struct state host_out SHARED __attribute__((aligned(64)));
 struct fx host_clean SHARED __attribute__((aligned(64)));
 u64 host_sp SHARED;
-u8 host_load_segments SHARED, host_load_gsbase SHARED, host_read_gsbase SHARED;
+u8 host_load_segments SHARED;
+/* How the GS base is reached: by its instructions, or by the system call where the kernel keeps them from user code. */
+enum { GS_LEAVE, GS_INSTRUCTION, GS_SYSCALL };
+u8 host_load_gsbase SHARED, host_read_gsbase SHARED;
 struct {
 	u32 offset;
 	u16 selector;
@@ -57,9 +62,14 @@ __asm__(".text\n"
         "mov host_in+150(%rip), %ax\n mov %ax, %ds\n"
         "mov host_in+154(%rip), %ax\n mov %ax, %gs\n"
         "mov host_in+148(%rip), %ax\n mov %ax, %ss\n"
-        "1: cmpb $0, host_load_gsbase(%rip)\n"
-        "je 2f\n"
-        "mov host_in+160(%rip), %rax\n wrgsbase %rax\n"
+        /* the base behind the selector: loading one replaces it */
+        "1: mov host_in+160(%rip), %rsi\n"
+        "cmpb $1, host_load_gsbase(%rip)\n"
+        "jb 2f\n"
+        "ja 5f\n"
+        "wrgsbase %rsi\n"
+        "jmp 2f\n"
+        "5: mov $158, %eax\n mov $0x1001, %edi\n syscall\n" /* arch_prctl(ARCH_SET_GS, base) */
         "2: mov host_in+136(%rip), %rax\n"
         "push %rax\n popfq\n"
         GPR(0, "rax") GPR(1, "rcx") GPR(2, "rdx") GPR(3, "rbx") GPR(5, "rbp") GPR(6, "rsi") GPR(7, "rdi") GPR(8, "r8")
@@ -79,9 +89,12 @@ __asm__(".text\n"
         "fxsave64 host_out+176(%rip)\n"
         "mov %es, host_out+144(%rip)\n mov %ss, host_out+148(%rip)\n mov %ds, host_out+150(%rip)\n"
         "mov %gs, host_out+154(%rip)\n"
-        "cmpb $0, host_read_gsbase(%rip)\n"
-        "je 3f\n"
+        "cmpb $1, host_read_gsbase(%rip)\n"
+        "jb 3f\n"
+        "ja 6f\n"
         "rdgsbase %rax\n mov %rax, host_out+160(%rip)\n"
+        "jmp 3f\n"
+        "6: mov $158, %eax\n mov $0x1004, %edi\n lea host_out+160(%rip), %rsi\n syscall\n" /* ARCH_GET_GS */
         "3:\n"
         ".globl host_recover\n"
         ".hidden host_recover\n"
@@ -154,6 +167,27 @@ u8 *host_arena(void)
 	return arena_alias;
 }
 
+/* ---- the GS base, which the translator uses too ---- */
+
+static u64 get_gs_base(void)
+{
+	u64 base = 0;
+
+	if (host_read_gsbase == GS_INSTRUCTION)
+		__asm__ volatile("rdgsbase %0" : "=r"(base));
+	else
+		syscall(SYS_arch_prctl, ARCH_GET_GS, &base);
+	return base;
+}
+
+static void set_gs_base(u64 base)
+{
+	if (host_read_gsbase == GS_INSTRUCTION)
+		__asm__ volatile("wrgsbase %0" : : "r"(base));
+	else
+		syscall(SYS_arch_prctl, ARCH_SET_GS, base);
+}
+
 /* ---- signals ---- */
 
 void host_signalled(int sig, siginfo_t *info, void *context)
@@ -178,8 +212,7 @@ void host_signalled(int sig, siginfo_t *info, void *context)
 	host_out.sel[S_SS] = (u64)g[REG_CSGSFS] >> 48;
 	__asm__ volatile("mov %%es, %0\n mov %%ds, %1\n mov %%gs, %2"
 	                 : "=m"(host_out.sel[S_ES]), "=m"(host_out.sel[S_DS]), "=m"(host_out.sel[S_GS]));
-	if (host_read_gsbase)
-		__asm__ volatile("rdgsbase %0" : "=r"(host_out.gs_base));
+	host_out.gs_base = get_gs_base();
 	__builtin_memcpy(&host_out.fp, uc->uc_mcontext.fpregs, sizeof host_out.fp);
 	fault.vector = g[REG_TRAPNO];
 	fault.err = g[REG_ERR];
@@ -242,22 +275,13 @@ static void settle(const struct test *t, struct outcome *out)
 		out->err = 0;
 }
 
-static void set_gs_base(u64 base)
-{
-	syscall(SYS_arch_prctl, 0x1001 /* ARCH_SET_GS */, base);
-}
-
 void host_run(const struct test *t, struct outcome *out)
 {
-	static u64 gs_base_now = ~0ull;
+	u64 own_gs_base = get_gs_base();
 
 	host_in = t->s;
 	host_in.fp.mxcsr_mask = 0;
-	if (t->in.mode == M64 && !host_read_gsbase && gs_base_now != t->s.gs_base) {
-		set_gs_base(t->s.gs_base);
-		gs_base_now = t->s.gs_base;
-	}
-	host_load_gsbase = t->in.mode == M64 && host_read_gsbase;
+	host_load_gsbase = t->in.mode == M64 ? host_read_gsbase : GS_LEAVE;
 	host_out.gs_base = t->s.gs_base;
 	memcpy(host_out.sel, t->s.sel, sizeof host_out.sel);
 	fault.vector = NO_FAULT;
@@ -265,6 +289,7 @@ void host_run(const struct test *t, struct outcome *out)
 	fault.cr2 = 0;
 	active = true;
 	host_enter();
+	set_gs_base(own_gs_base);
 	if (active) { /* came by host_land */
 		active = false;
 		host_out.rip = t->s.rip + t->in.len;
@@ -277,9 +302,6 @@ void host_run(const struct test *t, struct outcome *out)
 		memcpy(out->s.sel, t->s.sel, sizeof out->s.sel);
 	out->s.sel[S_FS] = t->s.sel[S_FS];
 	settle(t, out);
-	/* A segment that was used keeps the base it has now. */
-	if (t->in.segs)
-		gs_base_now = ~0ull;
 }
 
 /* ---- what this host can do ---- */
@@ -336,7 +358,7 @@ static void look_for_features(struct host_abilities *h)
 		if (!(r[features[i].reg] >> features[i].bit & 1) && n < ARRAY_LEN(h->missing) - 1)
 			h->missing[n++] = features[i].set;
 	}
-	if (!(getauxval(AT_HWCAP2) & 2) && n < ARRAY_LEN(h->missing) - 1)
+	if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE) && n < ARRAY_LEN(h->missing) - 1)
 		h->missing[n++] = ZYDIS_ISA_SET_RDWRFSGS;
 }
 
@@ -372,7 +394,7 @@ bool host_init(struct host_abilities *h)
 	memcpy(h->name, r, 48);
 	look_for_features(h);
 	h->gsbase = host_has(h, ZYDIS_ISA_SET_RDWRFSGS);
-	host_read_gsbase = h->gsbase;
+	host_read_gsbase = h->gsbase ? GS_INSTRUCTION : GS_SYSCALL;
 	host_clean.fcw = 0x37f;
 	host_clean.mxcsr = 0x1f80;
 	map_everything();

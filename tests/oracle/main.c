@@ -6,7 +6,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <sys/auxv.h>
 #include <time.h>
+
+#include <asm/hwcap2.h>
 
 #include "base/err.h"
 #ifdef ENGINE_JIT
@@ -21,7 +24,7 @@ static struct {
 	double seconds;
 	const char *only, *report, *record;
 	unsigned modes, lines, vectors;
-	bool one_case, selftest, verbose;
+	bool one_case, selftest, verbose, no_fsgsbase;
 } options = {.seed = 1, .modes = 7, .lines = 2, .vectors = 4};
 
 static struct host_abilities host;
@@ -320,6 +323,24 @@ static bool selftest(void)
 	return ok;
 }
 
+/* ---- a host that has less ---- */
+
+/* The linker gives it all calls of getauxval(), the translator's too. */
+unsigned long __real_getauxval(unsigned long type);
+unsigned long __wrap_getauxval(unsigned long type);
+
+unsigned long __wrap_getauxval(unsigned long type)
+{
+	unsigned long value = __real_getauxval(type);
+
+	return type == AT_HWCAP2 && options.no_fsgsbase ? value & ~(unsigned long)HWCAP2_FSGSBASE : value;
+}
+
+static void without(const char *list)
+{
+	options.no_fsgsbase = strstr(list, "fsgsbase");
+}
+
 /* ---- options ---- */
 
 static void usage(void)
@@ -332,6 +353,7 @@ static void usage(void)
 	     "  --only NAME     forms of this mnemonic only\n"
 	     "  --form KEY      one form; with --case N one test of it\n"
 	     "  --modes LIST    64,32,16 (default all)\n"
+	     "  --without LIST  as on a host without: fsgsbase\n"
 	     "  --lines N       differences printed per form (default 2)\n"
 	     "  --report FILE   write figures and lists\n"
 	     "  --record FILE   write vectors for oracle_replay (with --vectors N per form)\n"
@@ -355,7 +377,7 @@ static void parse(int argc, char **argv)
 {
 	static const struct option table[] = {
 		{"seed", 1, NULL, 's'}, {"cases", 1, NULL, 'n'}, {"seconds", 1, NULL, 't'}, {"only", 1, NULL, 'o'}, {"form", 1, NULL, 'f'},
-		{"case", 1, NULL, 'c'}, {"modes", 1, NULL, 'm'}, {"lines", 1, NULL, 'l'}, {"report", 1, NULL, 'r'},
+		{"case", 1, NULL, 'c'}, {"modes", 1, NULL, 'm'}, {"lines", 1, NULL, 'l'}, {"without", 1, NULL, 'W'}, {"report", 1, NULL, 'r'},
 		{"record", 1, NULL, 'w'}, {"vectors", 1, NULL, 'v'}, {"selftest", 0, NULL, 'x'}, {"verbose", 0, NULL, 'V'},
 		{"jit", 0, NULL, 'j'}, {"help", 0, NULL, 'h'}, {0},
 	};
@@ -372,6 +394,7 @@ static void parse(int argc, char **argv)
 		case 'm':
 			options.modes = (strstr(optarg, "64") ? 1 : 0) | (strstr(optarg, "32") ? 2 : 0) | (strstr(optarg, "16") ? 4 : 0);
 			break;
+		case 'W': without(optarg); break;
 		case 'l': options.lines = strtoul(optarg, NULL, 0); break;
 		case 'r': options.report = optarg; break;
 		case 'w': options.record = optarg; break;
