@@ -13,6 +13,9 @@
 #include "cpu/mode.h"
 #include "cpu/model.h"
 #include "mem/bus.h"
+#ifdef ENGINE_JIT
+#include "jit/jit.h"
+#endif
 
 /* Guest-physical pages, mapped at the same linear addresses from KERNEL on, and where both sides agree. */
 #define KERNEL 0x38000000u
@@ -39,6 +42,7 @@ static struct {
 	struct cpu *cpu;
 	u64 gdt[16];
 	u64 ldt[SEL_LDT_COUNT];
+	bool has_ldt;
 } g;
 
 static void write_page(unsigned page, unsigned off, u64 v)
@@ -81,18 +85,20 @@ static u64 descriptor(u32 base, u32 limit, u32 attr)
 	       (u64)(attr >> 12 & 0xf) << 52 | (u64)(base >> 24) << 56;
 }
 
-static void tables(void)
+/* Those of the host; of a Linux process anywhere if NULL. */
+static void tables(const struct host_abilities *host)
 {
 	const u32 code = SEG_P | SEG_S | SEG_CODE | SEG_RW | SEG_ACCESSED, data = SEG_P | SEG_S | SEG_RW | SEG_ACCESSED;
 
 	g.gdt[1] = descriptor(0, 0xffffffff, code | SEG_DB);
 	g.gdt[2] = descriptor(0, 0xffffffff, code | SEG_L);
 	g.gdt[3] = descriptor(0, 0xffffffff, data | SEG_DB);
-	g.gdt[SEL_CODE32 >> 3] = descriptor(0, 0xffffffff, code | SEG_DB | SEG_DPL);
+	g.gdt[SEL_CODE32 >> 3] = !host || host->code32 ? descriptor(0, 0xffffffff, code | SEG_DB | SEG_DPL) : 0;
 	g.gdt[SEL_DATA >> 3] = descriptor(0, 0xffffffff, data | SEG_DB | SEG_DPL);
 	g.gdt[SEL_CODE64 >> 3] = descriptor(0, 0xffffffff, code | SEG_L | SEG_DPL);
 	g.gdt[8] = descriptor(KERNEL_AT(P_TSS), 103, SEG_P | 11);
-	g.gdt[10] = descriptor(KERNEL_AT(P_LDT), sizeof g.ldt - 1, SEG_P | 2);
+	g.has_ldt = !host || host->ldt;
+	g.gdt[10] = g.has_ldt ? descriptor(KERNEL_AT(P_LDT), sizeof g.ldt - 1, SEG_P | 2) : 0;
 	for (unsigned i = 0; i < SEL_LDT_COUNT; i++) {
 		const struct ldt_entry *e = &oracle_ldt[i];
 		g.ldt[i] = descriptor(e->base, e->limit,
@@ -109,6 +115,8 @@ static void tables(void)
 	memset(g.ram->hva + P_TSS * PAGE, 0, PAGE);
 	write_page(P_TSS, 4, KSTACK_TOP);
 	store16(g.ram->hva + P_TSS * PAGE + 0x66, 104); /* no I/O bitmap */
+	memcpy(g.ram->hva + P_GDT * PAGE, g.gdt, sizeof g.gdt);
+	memcpy(g.ram->hva + P_LDT * PAGE, g.ldt, sizeof g.ldt);
 }
 
 static struct seg segment(u16 selector)
@@ -136,7 +144,14 @@ static void control(struct cpu *cpu)
 	cpu->gdtr = (struct table_reg){.base = KERNEL_AT(P_GDT), .limit = sizeof g.gdt - 1};
 	cpu->idtr = (struct table_reg){.base = KERNEL_AT(P_IDT), .limit = 256 * 16 - 1};
 	cpu->tr = segment(8 << 3);
-	cpu->ldtr = segment(10 << 3);
+	cpu->ldtr = segment(g.has_ldt ? 10 << 3 : 0);
+}
+
+void guest_like(const struct host_abilities *host)
+{
+	tables(host);
+	control(g.cpu);
+	cpu_state_changed(g.cpu);
 }
 
 bool guest_init(void)
@@ -158,14 +173,10 @@ bool guest_init(void)
 	g.region = (struct region){.name = "ram", .size = P_COUNT * PAGE, .ram = g.ram};
 	bus_map(&g.bus, &g.region, 0, 0);
 	page_tables();
-	tables();
-	memcpy(g.ram->hva + P_GDT * PAGE, g.gdt, sizeof g.gdt);
-	memcpy(g.ram->hva + P_LDT * PAGE, g.ldt, sizeof g.ldt);
 	memcpy(g.ram->hva + P_ARENA * PAGE, oracle_background(), ARENA_SIZE);
 	oracle_code_page(&(struct instance){.mode = M64}, g.ram->hva + P_CODE * PAGE);
 	g.cpu = cpu_new(&g.model, &g.bus, g.clock, 0, 1);
-	control(g.cpu);
-	cpu_state_changed(g.cpu);
+	guest_like(NULL);
 	return true;
 }
 
@@ -294,9 +305,16 @@ static void read_frame(const struct cpu *cpu, struct outcome *out)
 
 static const struct engine *engine = &interp_engine;
 
-void guest_use(const struct engine *which)
+bool guest_use_jit(void)
 {
-	engine = which;
+#ifdef ENGINE_JIT
+	/* every instruction in a block of its own, translated at once */
+	jit_options.warm = jit_options.block = 1;
+	engine = &jit_engine;
+	return true;
+#else
+	return false;
+#endif
 }
 
 void guest_run(const struct test *t, struct outcome *out)

@@ -306,6 +306,16 @@ void host_run(const struct test *t, struct outcome *out)
 
 /* ---- what this host can do ---- */
 
+/* Does the selector name a segment that user code may use? */
+static bool visible(u32 selector)
+{
+	bool yes;
+	u32 rights;
+
+	__asm__("lar %2, %1" : "=@ccz"(yes), "=r"(rights) : "r"(selector));
+	return yes;
+}
+
 static bool set_ldt(void)
 {
 	for (unsigned i = 0; i < SEL_LDT_COUNT; i++) {
@@ -316,7 +326,8 @@ static bool set_ldt(void)
 			.contents = e->code ? 2 : 0, .read_exec_only = !e->writable, .limit_in_pages = pages, .seg_not_present = !e->present,
 			.useable = 0,
 		};
-		if (syscall(SYS_modify_ldt, 0x11, &desc, sizeof desc) != 0)
+		/* a paravirtual kernel may take it and leave the LDT empty; LAR tells nothing of segments that are absent */
+		if (syscall(SYS_modify_ldt, 0x11, &desc, sizeof desc) != 0 || (e->present && !visible(i << 3 | 7)))
 			return false;
 	}
 	return true;
@@ -329,11 +340,36 @@ static bool probe(enum mode mode)
 	struct outcome out;
 
 	gen_background(&t.s, mode);
-	if (mode == M32)
-		t.s.sel[S_GS] = 0;
 	host_load(&t.in);
 	host_run(&t, &out);
 	return out.vector == NO_FAULT && out.s.rip == t.s.rip + 1;
+}
+
+/* INT n raises #GP, but for the vectors that the kernel opens to user code: 3 and 4; others on a paravirtual one. 80h calls it. */
+static void look_for_vectors(struct host_abilities *h)
+{
+	struct test t = {.in = {.mode = M64, .len = 2}};
+	struct outcome out;
+
+	for (unsigned n = 0; n < 256; n++) {
+		if (n == 3 || n == 4 || n == 0x80)
+			continue;
+		gen_background(&t.s, M64);
+		t.in.bytes[0] = 0xcd;
+		t.in.bytes[1] = n;
+		host_load(&t.in);
+		host_run(&t, &out);
+		if (out.vector != 13 || out.err != (n << 3 | 2))
+			h->taken[n / 64] |= BIT(n % 64);
+	}
+}
+
+bool host_runs(const struct host_abilities *h, const struct instance *in)
+{
+	if ((in->mode != M64 && !h->compat) || !host_has(h, in->z.meta.isa_set))
+		return false;
+	u8 n = in->op[0].imm.value.u;
+	return in->z.mnemonic != ZYDIS_MNEMONIC_INT || !(h->taken[n / 64] >> n % 64 & 1);
 }
 
 static void look_for_features(struct host_abilities *h)
@@ -370,7 +406,7 @@ bool host_has(const struct host_abilities *host, unsigned isa_set)
 	return true;
 }
 
-bool host_init(struct host_abilities *h)
+bool host_init(struct host_abilities *h, bool compat)
 {
 	u32 r[12] = {0};
 	char vendor[13] = {0};
@@ -401,7 +437,10 @@ bool host_init(struct host_abilities *h)
 	catch_signals();
 	if (!probe(M64))
 		return false;
-	h->compat = probe(M32);
-	h->ldt = h->compat && set_ldt() && probe(M16);
+	look_for_vectors(h);
+	h->code32 = visible(SEL_CODE32);
+	h->ldt = compat && set_ldt();
+	/* compat mode's background has the LDT's segments */
+	h->compat = h->code32 && h->ldt && probe(M32) && probe(M16);
 	return true;
 }

@@ -12,9 +12,6 @@
 #include <asm/hwcap2.h>
 
 #include "base/err.h"
-#ifdef ENGINE_JIT
-#include "jit/jit.h"
-#endif
 
 #define PER_INSTANCE 4 /* tests that share their bytes */
 #define ROUND 8        /* tests of a form before the next form has its turn */
@@ -22,9 +19,9 @@
 static struct {
 	u64 seed, cases, form, only_case;
 	double seconds;
-	const char *only, *report, *record;
+	const char *only, *report, *record, *recorded;
 	unsigned modes, lines, vectors;
-	bool one_case, selftest, verbose, no_fsgsbase;
+	bool one_case, selftest, verbose, no_fsgsbase, no_compat;
 } options = {.seed = 1, .modes = 7, .lines = 2, .vectors = 4};
 
 static struct host_abilities host;
@@ -33,6 +30,7 @@ static struct {
 	u64 tests, comparisons, skipped, faults, failures, noise;
 } total;
 static struct reserved reserved;
+static struct recorded recorded;
 static unsigned outside, outside_failures;
 static struct vectors *recording;
 
@@ -85,7 +83,7 @@ static void run_test(struct iform *f, u64 n, bool fresh)
 	static struct report_text why;
 	struct tolerance tol;
 
-	if (!make_test(f, n, &t, recording != NULL))
+	if (!make_test(f, n, &t, recording != NULL) || !host_runs(&host, &t.in))
 		return;
 	if (fresh) {
 		host_load(&t.in);
@@ -135,11 +133,9 @@ static void exclude_what_the_host_lacks(void)
 		if (f->class != CLASS_RUN && f->class != CLASS_FAULTS)
 			continue;
 		if (f->mode != M64 && !host.compat)
-			reason = "this host's kernel has no 32-bit code segment";
-		else if (f->mode != M64 && !host.ldt)
-			reason = "this host's kernel has no modify_ldt()";
+			reason = host.code32 ? "this host's kernel has no modify_ldt()" : "this host's kernel has no 32-bit code segment";
 		else if (!host_has(&host, f->z.meta.isa_set))
-			reason = "this host's CPU does not have it";
+			reason = "this host's CPU does not have it, or its kernel not for user code";
 		if (reason) {
 			f->class = CLASS_EXCLUDED;
 			f->reason = reason;
@@ -199,6 +195,26 @@ static void record(void)
 	}
 	printf("recorded %u tests, %zu bytes\n", vectors_count(recording), vectors_bytes(recording));
 	vectors_free(recording);
+}
+
+/* ---- what the host cannot run ---- */
+
+static bool beyond_the_host(const struct instance *in, void *opaque)
+{
+	(void)opaque;
+	return (options.modes >> in->mode & 1) && !host_runs(&host, in);
+}
+
+static void compare_recorded(void)
+{
+	char path[4096];
+
+	snprintf(path, sizeof path, "%s/oracle.%s.vectors", options.recorded, host.vendor == VENDOR_AMD ? "amd" : "intel");
+	guest_like(NULL);
+	if (!recorded_compare(path, beyond_the_host, NULL, &recorded) || recorded.damaged) {
+		fprintf(stderr, "oracle: %s: not a file of vectors, or cut short\n", path);
+		exit(EXIT_FILE);
+	}
 }
 
 /* ---- the report ---- */
@@ -263,6 +279,11 @@ static bool summary(double took)
 			fprintf(to[i], "encodings that nobody defines, #UD on both: %" PRIu64 " (and %" PRIu64 " that only the host knows); "
 			        "outside forms that are #UD on ours: %u\n", reserved.encodings - reserved.failures - reserved.host_only,
 			        reserved.host_only, outside - outside_failures);
+		if (recorded.tests)
+			fprintf(to[i], "what this host cannot run%s, compared with recordings of %s: %u tests, %u left out as undefined, "
+			        "%u differences\n",
+			        host.compat ? "" : " (32- and 16-bit code)", recorded.host, recorded.tests, recorded.skipped,
+			        recorded.failures);
 		if (total.noise)
 			fprintf(to[i], "set aside, because the host did not come to the same result twice: %" PRIu64 "\n", total.noise);
 		fprintf(to[i], "differences: %" PRIu64 " in %u forms\n", total.failures, differing);
@@ -272,7 +293,8 @@ static bool summary(double took)
 		fclose(to[1]);
 	}
 	bool whole = !options.only && !options.form && options.modes == 7;
-	return !total.failures && total.noise < 100 && !reserved.failures && !outside_failures && !(whole && untested);
+	return !total.failures && !recorded.failures && total.noise < 100 && !reserved.failures && !outside_failures &&
+	       !(whole && untested);
 }
 
 /* ---- does it see a difference at all ---- */
@@ -339,6 +361,7 @@ unsigned long __wrap_getauxval(unsigned long type)
 static void without(const char *list)
 {
 	options.no_fsgsbase = strstr(list, "fsgsbase");
+	options.no_compat = strstr(list, "compat");
 }
 
 /* ---- options ---- */
@@ -353,33 +376,33 @@ static void usage(void)
 	     "  --only NAME     forms of this mnemonic only\n"
 	     "  --form KEY      one form; with --case N one test of it\n"
 	     "  --modes LIST    64,32,16 (default all)\n"
-	     "  --without LIST  as on a host without: fsgsbase\n"
+	     "  --without LIST  as on a host without: fsgsbase, compat (32- and 16-bit code, an LDT)\n"
 	     "  --lines N       differences printed per form (default 2)\n"
 	     "  --report FILE   write figures and lists\n"
 	     "  --record FILE   write vectors for oracle_replay (with --vectors N per form)\n"
+	     "  --recorded DIR  compare what this host cannot run with what a host of its family made of it: oracle.intel.vectors\n"
+	     "                  or oracle.amd.vectors there\n"
 	     "  --selftest      spoil outcomes and see that each is noticed\n"
 	     "  --verbose       print each test before it runs");
 }
 
-/* Every instruction in a block of its own, translated at once. */
 static void use_jit(void)
 {
-#ifdef ENGINE_JIT
-	jit_options.warm = jit_options.block = 1;
-	guest_use(&jit_engine);
-#else
-	fputs("no translator for this host\n", stderr);
-	exit(EXIT_ACCEL);
-#endif
+	if (!guest_use_jit()) {
+		fputs("no translator for this host\n", stderr);
+		exit(EXIT_ACCEL);
+	}
 }
 
 static void parse(int argc, char **argv)
 {
 	static const struct option table[] = {
-		{"seed", 1, NULL, 's'}, {"cases", 1, NULL, 'n'}, {"seconds", 1, NULL, 't'}, {"only", 1, NULL, 'o'}, {"form", 1, NULL, 'f'},
-		{"case", 1, NULL, 'c'}, {"modes", 1, NULL, 'm'}, {"lines", 1, NULL, 'l'}, {"without", 1, NULL, 'W'}, {"report", 1, NULL, 'r'},
-		{"record", 1, NULL, 'w'}, {"vectors", 1, NULL, 'v'}, {"selftest", 0, NULL, 'x'}, {"verbose", 0, NULL, 'V'},
-		{"jit", 0, NULL, 'j'}, {"help", 0, NULL, 'h'}, {0},
+		{"seed", 1, NULL, 's'},     {"cases", 1, NULL, 'n'},    {"seconds", 1, NULL, 't'},
+		{"only", 1, NULL, 'o'},     {"form", 1, NULL, 'f'},     {"case", 1, NULL, 'c'},
+		{"modes", 1, NULL, 'm'},    {"lines", 1, NULL, 'l'},    {"without", 1, NULL, 'W'},
+		{"recorded", 1, NULL, 'R'}, {"report", 1, NULL, 'r'},   {"record", 1, NULL, 'w'},
+		{"vectors", 1, NULL, 'v'},  {"selftest", 0, NULL, 'x'}, {"verbose", 0, NULL, 'V'},
+		{"jit", 0, NULL, 'j'},      {"help", 0, NULL, 'h'},     {0},
 	};
 	int c;
 
@@ -395,6 +418,7 @@ static void parse(int argc, char **argv)
 			options.modes = (strstr(optarg, "64") ? 1 : 0) | (strstr(optarg, "32") ? 2 : 0) | (strstr(optarg, "16") ? 4 : 0);
 			break;
 		case 'W': without(optarg); break;
+		case 'R': options.recorded = optarg; break;
 		case 'l': options.lines = strtoul(optarg, NULL, 0); break;
 		case 'r': options.report = optarg; break;
 		case 'w': options.record = optarg; break;
@@ -412,7 +436,7 @@ static void parse(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	parse(argc, argv);
-	if (!guest_init() || !host_init(&host)) {
+	if (!guest_init() || !host_init(&host, !options.no_compat)) {
 		fprintf(stderr, "oracle: this host cannot run the tests\n");
 		return EXIT_HOST;
 	}
@@ -420,6 +444,7 @@ int main(int argc, char **argv)
 		return selftest() ? 0 : 1;
 	forms = forms_enumerate(options.modes);
 	exclude_what_the_host_lacks();
+	guest_like(&host);
 	double start = now();
 	if (options.record)
 		record();
@@ -429,6 +454,8 @@ int main(int argc, char **argv)
 		reserved = reserved_check(&host, options.modes);
 		outside = reserved_outside(forms, &outside_failures);
 	}
+	if (options.recorded)
+		compare_recorded();
 	bool ok = summary(now() - start);
 	forms_free(forms);
 	guest_free();

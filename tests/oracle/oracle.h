@@ -265,11 +265,17 @@ void compare_describe(const struct test *t, struct report_text *text);
 /* ---- the two sides ---- */
 struct host_abilities {
 	enum vendor vendor;
-	bool compat, ldt, gsbase; /* 32-bit code; LDT segments; RDGSBASE for user code */
+	bool code32, ldt;       /* what 64-bit code finds: Linux's 32-bit code segment; an LDT as oracle_ldt has it */
+	bool compat;            /* 32- and 16-bit code runs */
+	bool gsbase;            /* RDGSBASE for user code */
 	char name[64];
-	u32 missing[8]; /* ISA sets of the supported set that the host has not, 0-ended */
+	u32 missing[8];         /* ISA sets of the supported set that the host has not, 0-ended */
+	u64 taken[256 / 64];    /* vectors of INT n that the host's kernel has a use of its own for */
 };
-bool host_init(struct host_abilities *abilities);
+/* compat: false for a host that is to be like one without 32-bit code and LDT. */
+bool host_init(struct host_abilities *abilities, bool compat);
+/* Can the host run this instruction, and tells it about the CPU when it does? */
+bool host_runs(const struct host_abilities *host, const struct instance *in);
 bool host_has(const struct host_abilities *host, unsigned isa_set);
 /* The memory that instructions see, live: ARENA_WRITABLE bytes. */
 u8 *host_arena(void);
@@ -280,9 +286,10 @@ void host_run(const struct test *t, struct outcome *out);
 bool guest_init(void);
 u8 *guest_arena(void);
 void guest_load(const struct instance *in);
-/* The engine that runs the tests; the interpreter unless told. */
-struct engine;
-void guest_use(const struct engine *which);
+/* Descriptor tables with what the host's have; with everything (the default) if NULL. */
+void guest_like(const struct host_abilities *host);
+/* The translator runs the tests, not the interpreter; false where there is none. */
+bool guest_use_jit(void);
 void guest_run(const struct test *t, struct outcome *out);
 void guest_free(void);
 
@@ -308,11 +315,21 @@ struct vectors;
 struct vectors *vectors_new(void);
 void vectors_add(struct vectors *v, const struct test *t, const struct outcome *out, const u8 *mem);
 bool vectors_write(const struct vectors *v, const char *path, enum vendor vendor, const char *host);
-struct vectors *vectors_read(const char *path, enum vendor *vendor);
+struct vectors *vectors_read(const char *path, enum vendor *vendor, char host[64]);
 /* The next one; false at the end. mem: ARENA_WRITABLE bytes, what the memory was in the end. */
 bool vectors_next(struct vectors *v, struct test *t, struct outcome *out, u8 *mem);
 void vectors_free(struct vectors *v);
 unsigned vectors_count(const struct vectors *v);
 size_t vectors_bytes(const struct vectors *v);
+
+/* ---- recorded.c ---- */
+struct recorded {
+	enum vendor vendor;
+	char host[64];
+	unsigned tests, skipped, failures;
+	bool damaged;
+};
+/* Run those of a file's tests that are wanted (NULL: all) on ours and say what differs. False if there is no such file. */
+bool recorded_compare(const char *path, bool (*wanted)(const struct instance *in, void *opaque), void *opaque, struct recorded *r);
 
 #endif

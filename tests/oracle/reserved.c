@@ -70,7 +70,7 @@ struct reserved reserved_check(const struct host_abilities *host, unsigned modes
 	struct reserved r = {0};
 
 	for (unsigned mode = 0; mode < M16; mode++)
-		for (u32 i = 0; (modes >> mode & 1) && (mode == M64 || host->ldt) && i < 4u << 20; i++) {
+		for (u32 i = 0; (modes >> mode & 1) && (mode == M64 || host->compat) && i < 4u << 20; i++) {
 			unsigned modrm = i & 0xff, opcode = i >> 8 & 0xff, prefix = (i >> 16 & 15) % 5, map = i >> 20;
 			bool rexw = (i >> 16 & 15) / 5;
 			if ((i >> 16 & 15) >= (mode == M64 ? 10u : 5u) || another_map(mode, map, opcode, modrm))

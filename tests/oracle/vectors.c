@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Recorded tests: the state a test starts in and what the host made of it, so that the comparison can be repeated where the host
- * CPU is another one. A file is
+ * CPU is another one. A file is, compressed by gzip or not,
  *   "PORACLE1"  u8 vendor  char host[64]  u32 number of records  u32 bytes that follow
  * and per record
  *   u8 mode << 4 | length, the instruction
@@ -13,6 +13,7 @@
 #include "tests/oracle/oracle.h"
 
 #include <stdlib.h>
+#include <zlib.h>
 
 #include "base/err.h"
 
@@ -121,7 +122,7 @@ void vectors_add(struct vectors *v, const struct test *t, const struct outcome *
 
 bool vectors_write(const struct vectors *v, const char *path, enum vendor vendor, const char *host)
 {
-	FILE *f = fopen(path, "wb");
+	gzFile f = gzopen(path, "wb9");
 	u8 head[8 + 1 + 64 + 8] = MAGIC;
 
 	if (!f)
@@ -130,31 +131,33 @@ bool vectors_write(const struct vectors *v, const char *path, enum vendor vendor
 	snprintf((char *)head + 9, 64, "%s", host);
 	store32(head + 73, v->count);
 	store32(head + 77, v->len);
-	bool ok = fwrite(head, sizeof head, 1, f) == 1 && fwrite(v->data, v->len, 1, f) == 1;
-	return fclose(f) == 0 && ok;
+	bool ok = gzfwrite(head, sizeof head, 1, f) == 1 && gzfwrite(v->data, v->len, 1, f) == 1;
+	return gzclose(f) == Z_OK && ok;
 }
 
 /* ---- reading: the file may be damaged ---- */
 
-struct vectors *vectors_read(const char *path, enum vendor *vendor)
+struct vectors *vectors_read(const char *path, enum vendor *vendor, char host[64])
 {
-	FILE *f = fopen(path, "rb");
+	gzFile f = gzopen(path, "rb");
 	struct vectors *v = vectors_new();
 	u8 head[81];
 
-	if (!f || fread(head, sizeof head, 1, f) != 1 || memcmp(head, MAGIC, 8) != 0)
+	if (!f || gzfread(head, sizeof head, 1, f) != 1 || memcmp(head, MAGIC, 8) != 0)
 		goto bad;
 	*vendor = head[8];
+	memcpy(host, head + 9, 64);
+	host[63] = 0;
 	v->count = load32(head + 73);
 	v->len = load32(head + 77);
 	v->data = err_alloc(v->len + 1);
-	if (fread(v->data, 1, v->len, f) != v->len)
+	if (gzfread(v->data, 1, v->len, f) != v->len)
 		goto bad;
-	fclose(f);
+	gzclose(f);
 	return v;
 bad:
 	if (f)
-		fclose(f);
+		gzclose(f);
 	vectors_free(v);
 	return NULL;
 }
