@@ -18,7 +18,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -27,6 +26,7 @@
 #include <unistd.h>
 
 #include "base/fairlock.h"
+#include "base/thread.h"
 
 #define WORKERS 4
 #define BATCH 32
@@ -298,21 +298,15 @@ static void *worker_main(void *opaque)
 
 static void start_workers(struct loop *loop)
 {
-	sigset_t all, old;
-
-	/* signals are for the main thread */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
 	while (loop->workers < WORKERS) {
 		struct worker *worker = &loop->worker[loop->workers];
 
 		worker->loop = loop;
 		pthread_cond_init(&worker->wake, NULL);
-		if (pthread_create(&worker->thread, NULL, worker_main, worker))
+		if (thread_start(&worker->thread, THREAD_WORKER, worker_main, worker))
 			break;
 		loop->workers++;
 	}
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
 static void add_work(struct loop *loop, struct task *task)

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "cpu/mode.h"
 #include "mem/bus.h"
 #include "mem/ram.h"
@@ -247,7 +248,7 @@ static bool run(struct bench *b, unsigned ms)
 {
 	struct timespec wait = {.tv_nsec = ms * 1000000l};
 
-	if (pthread_create(&b->thread, NULL, run_thread, b))
+	if (thread_start(&b->thread, THREAD_VCPU, run_thread, b))
 		return false;
 	while (nanosleep(&wait, &wait) && errno == EINTR)
 		;

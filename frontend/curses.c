@@ -372,6 +372,7 @@ static void curses_run(struct ui *ui)
 UI(terminal) = {
 	.name = "curses",
 	.desc = "the text screen inside this terminal",
+	.thread = THREAD_TEXT,
 	.size = sizeof(struct text_ui),
 	.open = curses_open,
 	.run = curses_run,

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "base/trace.h"
 #include "bios/boot.h"
 #include "frontend/chardev.h"
@@ -151,7 +152,7 @@ static void start_timeout(const struct config *config, struct loop *loop)
 	if (!config->timeout)
 		return;
 	timeout = (struct timeout){loop, config->timeout};
-	if (!pthread_create(&thread, NULL, timeout_main, &timeout))
+	if (!thread_start(&thread, THREAD_TIMER, timeout_main, &timeout))
 		pthread_detach(thread);
 }
 
@@ -293,6 +294,7 @@ int main(int argc, char **argv)
 	enum config_action action;
 	int code = EXIT_OFF;
 
+	thread_is_main();
 	err_install_handlers();
 	if (argc == 2 && !strcmp(argv[1], "doctor"))
 		return accel_doctor(stdout);

@@ -398,6 +398,7 @@ static const struct option_key sdl_options[] = {
 UI(sdl) = {
 	.name = "sdl",
 	.desc = "window",
+	.thread = THREAD_WINDOW,
 	.size = sizeof(struct sdl),
 	.options = sdl_options,
 	.open = sdl_open,

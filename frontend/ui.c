@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -71,13 +70,9 @@ static void *run_thread(void *opaque)
 static bool open_in_thread(struct ui *ui, struct err *err)
 {
 	struct start start = {.ui = ui, .err = err};
-	sigset_t all, old;
 
 	sem_init(&start.done, 0, 0);
-	sigfillset(&all); /* signals are for the main thread */
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	int code = pthread_create(&ui->thread, NULL, run_thread, &start);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	int code = thread_start(&ui->thread, ui->class->thread, run_thread, &start);
 	if (code)
 		return err_set(err, EXIT_HOST, "-display %s: %s", ui->class->name, strerror(code));
 	while (sem_wait(&start.done))

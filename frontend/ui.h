@@ -5,8 +5,7 @@
 #ifndef FRONTEND_UI_H
 #define FRONTEND_UI_H
 
-#include <pthread.h>
-
+#include "base/thread.h"
 #include "frontend/keys.h"
 #include "hw/device.h"
 #include "hw/video/display.h"
@@ -17,6 +16,7 @@ struct ui_class {
 	const char *name, *desc;
 	size_t size;                          /* of the object, which begins with struct ui */
 	const struct option_key *options;     /* offsets into the object */
+	enum thread_kind thread;              /* what its thread is, for the sandbox */
 	const char *implied;                  /* key of a first value without a name; may be NULL */
 	/* All on the front end's own thread. open: get hold of host resources; on failure leave nothing behind. run: until
 	 * ui_quitting(), which is to be looked at every 100 ms, or when ui_wait() returns. */

@@ -19,6 +19,7 @@
 
 #include <rfb/rfb.h>
 
+#include "base/thread.h"
 #include "frontend/ui.h"
 
 #define BASE_PORT 5900
@@ -402,7 +403,7 @@ static void accept_client(struct vnc *v, int listener)
 		close(guard.fd);
 		return;
 	}
-	bool guarded = !pthread_create(&guard.thread, NULL, guard_thread, &guard);
+	bool guarded = !thread_start(&guard.thread, THREAD_NETWORK, guard_thread, &guard);
 	look(v); /* so that the client begins with the size that is */
 	rfbClientPtr client = guarded ? rfbNewClient(v->screen, guard.fd) : NULL;
 	close(guard.done[1]);
@@ -549,6 +550,7 @@ static const struct option_key vnc_options[] = {
 UI(vnc) = {
 	.name = "vnc",
 	.desc = "VNC server",
+	.thread = THREAD_NETWORK,
 	.size = sizeof(struct vnc),
 	.options = vnc_options,
 	.implied = "listen",

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/loop.h"
+#include "base/thread.h"
 #include "cpu/mode.h"
 
 #define TURN 5000
@@ -191,7 +192,7 @@ bool vcpu_start(struct vcpu *vcpu, struct err *err)
 {
 	if (vcpu->runner != vcpu)
 		return true;
-	if (pthread_create(&vcpu->thread, NULL, thread_main, vcpu))
+	if (thread_start(&vcpu->thread, THREAD_VCPU, thread_main, vcpu))
 		return err_set(err, EXIT_HOST, "cannot start a thread for CPU %u", vcpu->cpu->index);
 	vcpu->started = true;
 	return true;
