@@ -20,6 +20,7 @@ TRACE_EVENT(ev_register, "ide.register");
 TRACE_EVENT(ev_busy, "ide.busy");
 TRACE_EVENT(ev_irq, "ide.irq");
 TRACE_EVENT(ev_reset, "ide.reset");
+TRACE_EVENT(ev_diagnose, "ide.diagnose");
 
 /* ---- interrupts ---- */
 static struct ide_unit *selected(struct ide_channel *c)
@@ -70,33 +71,45 @@ void ide_signature(struct ide_unit *u)
 	u->resetting = false;
 }
 
-/* A unit comes out of reset when nothing of it is on its way any more and the reset line is released. */
+/* The unit is busy until ide_come_out() finds that it need not be. */
 static void reset_unit(struct ide_unit *u)
 {
 	ide_forget(u);
 	u->s->status = ST_BUSY;
 	u->s->irq = 0;
-	if (u->in_flight)
-		u->resetting = true;
-	else if (!(u->channel->s->control & CTL_RESET))
-		ide_signature(u);
+	u->resetting = true;
+}
+
+void ide_come_out(struct ide_channel *c)
+{
+	struct ide_unit *first = &c->unit[c->unit[0].drive ? 0 : 1];
+
+	if (c->s->control & CTL_RESET || (c->diagnosing && (c->unit[0].in_flight || c->unit[1].in_flight)))
+		return;
+	for (unsigned i = 0; i < 2; i++)
+		if (c->unit[i].resetting && !c->unit[i].in_flight)
+			ide_signature(&c->unit[i]);
+	if (c->diagnosing)
+		first->s->irq = 1;
+	c->diagnosing = false;
+	update(c);
 }
 
 void ide_device_reset(struct ide_unit *u)
 {
+	u->channel->diagnosing = false;
 	reset_unit(u);
+	ide_come_out(u->channel);
 	update(u->channel);
 }
 
-static void soft_reset(struct ide_channel *c)
+static void reset_both(struct ide_channel *c)
 {
-	TRACE(ev_reset, "channel %u", c->index);
 	c->s->select = 0;
 	for (unsigned i = 0; i < 2; i++) {
 		c->unit[i].s->now[IDE_DEVICE] = DEV_OBSOLETE;
 		reset_unit(&c->unit[i]);
 	}
-	update(c);
 }
 
 static void write_control(void *opaque, u64 offset, u64 value, unsigned size)
@@ -106,24 +119,23 @@ static void write_control(void *opaque, u64 offset, u64 value, unsigned size)
 
 	(void)offset, (void)size;
 	c->s->control = value & (CTL_NO_IRQ | CTL_RESET | CTL_PREVIOUS);
-	if (value & CTL_RESET && !(old & CTL_RESET))
-		soft_reset(c);
-	else if (old & CTL_RESET && !(value & CTL_RESET))
-		for (unsigned i = 0; i < 2; i++)
-			if (!c->unit[i].in_flight)
-				ide_signature(&c->unit[i]);
+	if ((old ^ value) & CTL_RESET) {
+		TRACE(ev_reset, "channel %u %u", c->index, !!(value & CTL_RESET));
+		c->diagnosing = false;
+		reset_both(c);
+		ide_come_out(c);
+	}
 	update(c);
 }
 
-/* Both units test themselves; unit 0, or the only one, tells of it. */
+/* EXECUTE DEVICE DIAGNOSTIC: both units test themselves, whatever the other one was at, and are busy until both have done so;
+ * then unit 0, or the only one, tells of it (ATA/ATAPI-7 vol. 1, 6.13). */
 static void diagnose(struct ide_channel *c)
 {
-	for (unsigned i = 0; i < 2; i++) {
-		ide_signature(&c->unit[i]);
-		c->unit[i].s->now[IDE_DEVICE] = DEV_OBSOLETE;
-	}
-	c->s->select = 0;
-	c->unit[c->unit[0].drive ? 0 : 1].s->irq = 1;
+	TRACE(ev_diagnose, "channel %u%s", c->index, c->unit[0].in_flight || c->unit[1].in_flight ? ", waits for a request" : "");
+	reset_both(c);
+	c->diagnosing = true;
+	ide_come_out(c);
 	update(c);
 }
 
@@ -300,12 +312,12 @@ static void quiet(struct ide *ide)
 	for (unsigned i = 0; i < IDE_UNITS; i++) {
 		struct ide_unit *u = &ide->unit[i];
 
+		u->channel->diagnosing = u->resetting = false;
+		u->ahead_len = 0;
 		if (u->in_flight) {
 			u->forget = true;
 			disk_drain(u->drive->disk);
 		}
-		u->resetting = false;
-		u->ahead_len = 0;
 	}
 }
 

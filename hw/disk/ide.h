@@ -103,7 +103,7 @@ struct ide_unit {
 	struct disk_request request;
 	bool in_flight;
 	bool forget;               /* its result is of no interest any more */
-	bool resetting;            /* when it is back the unit comes out of reset */
+	bool resetting;            /* busy until it comes out of reset: see ide_come_out() */
 	u32 epoch;                 /* of the bus master when the request left */
 	void (*then)(struct ide_unit *u, int error);
 };
@@ -114,6 +114,7 @@ struct ide_channel {
 	struct region command, control;
 	u32 epoch;                 /* counts starts and stops of the bus master */
 	u8 index;
+	bool diagnosing;           /* both units test themselves: they come out of it together */
 };
 struct ide {
 	struct device device;
@@ -132,6 +133,8 @@ static inline bool ide_is_cd(const struct ide_unit *u)
 void ide_interrupt(struct ide_unit *u);         /* INTRQ rises */
 void ide_signature(struct ide_unit *u);         /* what a unit shows after reset */
 void ide_device_reset(struct ide_unit *u);      /* the command of that name; a request on its way is forgotten */
+/* Units come out of reset when nothing of theirs is on its way any more and the reset line is released. */
+void ide_come_out(struct ide_channel *c);
 /* ide_dma.c */
 void ide_dma_run(struct ide_channel *c);        /* go on with whatever can go on */
 u64 ide_dma_read(void *opaque, u64 offset, unsigned size);

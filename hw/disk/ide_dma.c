@@ -236,7 +236,8 @@ void ide_dma_run(struct ide_channel *c)
 	struct ide_unit *u = &c->unit[c->s->select & 1];
 	bool in = u->s->phase == IDE_DMA_IN;
 
-	if (!(c->s->bm_status & BMS_ACTIVE) || !u->drive || u->in_flight || (!in && u->s->phase != IDE_DMA_OUT))
+	if (!(c->s->bm_status & BMS_ACTIVE) || !(c->s->bm_command & BM_START) || !u->drive || u->in_flight ||
+	    (!in && u->s->phase != IDE_DMA_OUT))
 		return;
 	if (in != !!(c->s->bm_command & BM_TO_MEMORY)) {
 		c->s->bm_status |= BMS_ERROR;
@@ -254,10 +255,10 @@ static void write_bm_command(struct ide_channel *c, u8 value)
 	struct ide_channel_state *s = c->s;
 	u8 old = s->bm_command;
 
+	s->bm_command = value & (BM_START | BM_TO_MEMORY); /* first: what is waited for here is not followed by more */
 	if (old & ~value & BM_START)
 		for (unsigned i = 0; i < 2; i++)
 			ide_let_go(&c->unit[i]);
-	s->bm_command = value & (BM_START | BM_TO_MEMORY);
 	if (!((old ^ value) & BM_START))
 		return;
 	c->epoch++;

@@ -28,8 +28,7 @@ static void request_done(struct disk_request *request)
 		return;
 	}
 	u->forget = false;
-	if (u->resetting && !(u->channel->s->control & CTL_RESET))
-		ide_signature(u);
+	ide_come_out(u->channel);
 }
 
 static void submit(struct ide_unit *u, struct disk_request request, void (*then)(struct ide_unit *, int error))
