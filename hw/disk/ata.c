@@ -44,9 +44,12 @@ u64 ata_sectors(const struct ide_unit *u)
 	return u->drive && u->drive->disk ? MIN(disk_size(u->drive->disk) / IDE_SECTOR, BIT(48) - 1) : 0;
 }
 
+/* A disk that has any sectors has a cylinder, which it may not fill: a BIOS does not read from a disk of none. */
 static unsigned cylinders(const struct ide_unit *u, unsigned heads, unsigned sectors)
 {
-	return MIN(ata_sectors(u) / (heads * sectors), CHS_CYLINDERS);
+	u64 total = ata_sectors(u);
+
+	return total ? MAX(MIN(total / (heads * sectors), CHS_CYLINDERS), 1u) : 0;
 }
 
 static u32 low24(const u8 *regs)
@@ -372,7 +375,7 @@ static void identify(struct ide_unit *u)
 		ata_fail(u, ER_ABORT);
 		return;
 	}
-	chs = (u64)cyl * s->heads * s->sectors;
+	chs = MIN((u64)cyl * s->heads * s->sectors, total);
 	memset(id, 0, IDE_SECTOR);
 	put(id, 0, 0x0040); /* fixed disk */
 	put(id, 1, cylinders(u, CHS_HEADS, CHS_SECTORS));

@@ -21,6 +21,16 @@ def boot_disk(path):
         f.truncate(4 * MIB)
 
 
+# The same, but it reads the last sector.
+READ = BOOT.replace(bytes.fromhex('b80043'), bytes.fromhex('b80042'))
+
+
+def small_disk(path, size):
+    with open(path, 'wb') as f:
+        f.write((READ.ljust(64, b'\0') + PACKET[:8] + ((size - 1) // 512).to_bytes(8, 'little')).ljust(510, b'\0') + b'\x55\xaa')
+        f.truncate(size)
+
+
 def main():
     paisano, tool = (os.path.abspath(p) for p in sys.argv[1:])
     failed = []
@@ -77,6 +87,11 @@ def main():
         with open('whole.iso', 'wb') as f:
             f.write(bytes(20 * 2048))
         case('a CD without', ['-hda', 'raw', '-cdrom', 'whole.iso'], WRITTEN, None)
+        for size in (512, 513, 1024, 5000, 100 * 1024, 516095, 516096, 700000):
+            small_disk('small', size)
+            case(f'a disk of {size} bytes', ['-hda', 'small'], WRITTEN, None)
+            if os.path.getsize('small') != size:
+                failed.append(f'a disk of {size} bytes has another size now')
         os.chmod('raw', 0o444)
         if os.getuid():
             case('a file that may only be read', ['-hda', 'raw'], FILE, 'cannot open raw for writing')

@@ -191,6 +191,46 @@ static void pio_write(void **state)
 	ide_close();
 }
 
+/* However small, there is a cylinder, and no more sectors than there are. */
+static void tiny(void **state)
+{
+	static const u32 sectors[] = {1, 2, 100, 1007, 1008, 1009, 2015, 2016};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(sectors); i++) {
+		u8 id[512];
+
+		start((u64)sectors[i] * 512);
+		ide_regs(0, 0, 0, 0, 0xa0);
+		ide_command(0, 0xec);
+		ide_read_block(0, id, 512);
+		assert_int_equal(load16(id + 2), MAX(sectors[i] / 1008, 1u));
+		assert_int_equal(load16(id + 6), 16);
+		assert_int_equal(load16(id + 12), 63);
+		assert_int_equal(load32(id + 114), MIN(sectors[i], sectors[i] < 1008 ? 1008 : sectors[i] / 1008 * 1008));
+		assert_int_equal(load32(id + 120), sectors[i]);
+		assert_int_equal(load64(id + 200), sectors[i]);
+		/* the first sector by its CHS address, the last by its number, none behind it */
+		ide_regs(0, 0, 1, 1, 0xa0);
+		ide_command(0, 0x20);
+		ide_pump();
+		assert_int_equal(ide_status(0) & (DRQ | ERR), DRQ);
+		ide_read_block(0, id, 512);
+		expect_content(id, 0, 512);
+		ide_regs(0, 0, 1, sectors[i] - 1, 0xe0);
+		ide_command(0, 0x20);
+		ide_pump();
+		assert_int_equal(ide_status(0) & (DRQ | ERR), DRQ);
+		ide_read_block(0, id, 512);
+		expect_content(id, (sectors[i] - 1) * 512ull, 512);
+		ide_regs(0, 0, 1, sectors[i], 0xe0);
+		ide_command(0, 0x20);
+		ide_pump();
+		assert_int_equal(ide_status(0) & (DRQ | ERR), ERR);
+		ide_close();
+	}
+}
+
 static void chs(void **state)
 {
 	u8 data[512];
@@ -770,7 +810,7 @@ int main(void)
 		cmocka_unit_test(dma_large),    cmocka_unit_test(dma_over_code), cmocka_unit_test(dma_garbage),
 		cmocka_unit_test(errors),         cmocka_unit_test(small_commands),   cmocka_unit_test(trim),
 		cmocka_unit_test(resets),           cmocka_unit_test(absent),           cmocka_unit_test(two_units),
-		cmocka_unit_test(loaded_garbage),
+		cmocka_unit_test(loaded_garbage), cmocka_unit_test(tiny),
 	};
 
 	fakedisk_copied = true;
