@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Bits: BT BTS BTR BTC with their bit strings in memory, BSF BSR LZCNT TZCNT POPCNT, and CRC32. SDM vol. 2.
  *
- * What the manual leaves undefined is what Intel's CPUs do: bit tests touch CF alone; BSF and BSR of zero leave the destination
- * as it is, all 64 bits of it, and set PF by the index found; the counts clear what they do not define.
+ * What the manual leaves undefined: bit tests touch CF alone; BSF and BSR of zero leave the destination as it is, all 64 bits of
+ * it, and set PF by the index found; the counts clear what they do not define, but for OF, which AMD's LZCNT and TZCNT leave alone.
  *
  * Not implemented: BMI1 and BMI2 (TZCNT and LZCNT have features of their own). */
 #include <Zydis/Mnemonic.h>
@@ -118,20 +118,24 @@ static always_inline void flags_count(struct cpu *cpu, u32 cf_zf)
 {
 	flags_set(cpu, (cpu->rflags & ~(u64)FLAGS_ARITH) | cf_zf);
 }
+static always_inline void flags_zeros(struct cpu *cpu, u32 cf_zf)
+{
+	flags_count(cpu, cf_zf | (cpu->flavour == FLAVOUR_AMD && flags_of(cpu) ? FLAG_OF : 0));
+}
 
-#define COUNT(op, count, cf, zf, bits)                                                                                 \
+#define COUNT(op, flags, count, cf, zf, bits)                                                                           \
 	static always_inline void do_##op##bits(struct cpu *cpu, const struct insn *in, u##bits v)                         \
 	{                                                                                                                  \
 		unsigned n = count;                                                                                            \
 		set_reg##bits(cpu, in->r[0], n);                                                                               \
-		flags_count(cpu, ((cf) ? FLAG_CF : 0) | ((zf) ? FLAG_ZF : 0));                                                 \
+		flags(cpu, ((cf) ? FLAG_CF : 0) | ((zf) ? FLAG_ZF : 0));                                                 \
 	}                                                                                                                  \
 	OP_FAST(op##_r##bits##_r) { do_##op##bits(cpu, in, get##bits(cpu, in->r[1])); }                                    \
 	OP_READ(op##_r##bits##_m, bits) { do_##op##bits(cpu, in, m); }
 #define COUNTS(bits)                                                                                                   \
-	COUNT(popcnt, __builtin_popcountll(v), false, !v, bits)                                                            \
-	COUNT(tzcnt, v ? first(v) : bits, !v, !n, bits)                                                                    \
-	COUNT(lzcnt, v ? bits - 1 - last(v) : bits, !v, !n, bits)
+	COUNT(popcnt, flags_count, __builtin_popcountll(v), false, !v, bits)                                                            \
+	COUNT(tzcnt, flags_zeros, v ? first(v) : bits, !v, !n, bits)                                                                    \
+	COUNT(lzcnt, flags_zeros, v ? bits - 1 - last(v) : bits, !v, !n, bits)
 COUNTS(16)
 COUNTS(32)
 COUNTS(64)

@@ -301,6 +301,8 @@ enum decode_result decode_insn(const struct cpu *cpu, struct insn *in, const u8 
 			i++;
 		if (i < MIN(z.operand_count_visible, (u8)ARRAY_LEN(form->op)) || (i < ARRAY_LEN(form->op) && form->op[i]))
 			continue;
+		if (form->flags & (cpu->flavour == FLAVOUR_AMD ? FORM_INTEL : FORM_AMD))
+			continue;
 		if (((form->flags & FORM_NO64) && mode == CODE64) || !cpu_does(cpu, form->feature) || !(form->flags & FORM_FAR) == far)
 			continue;
 		in->form = f;

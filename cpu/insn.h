@@ -65,6 +65,8 @@ enum form_flag {
 	FORM_END = 1,     /* ends a block (the function was written with OP_END) */
 	FORM_REP = 2,     /* REP prefixes mean something */
 	FORM_NO64 = 4,    /* #UD in 64-bit mode (Zydis refuses most already) */
+	FORM_INTEL = 16,  /* only on a CPU of this flavour (model.h); neither: on both */
+	FORM_AMD = 32,
 	FORM_FAR = 8,     /* the far one of JMP, CALL, RET with otherwise equal operands */
 };
 

@@ -8,13 +8,17 @@
  * registers: when something wants attention, when it has had its share, and after each element while single-stepping.
  * The result is that of one element after the other, however source and destination overlap.
  *
- * The flags of SCAS and CMPS appear when the instruction ends or stops: a fault finds those from before it. */
+ * What depends on the flavour: the flags of Intel's SCAS and CMPS appear when the instruction ends or stops, so a fault finds those
+ * from before it; on AMD's CPUs it finds those of the last element that was done. Intel's clear the upper halves of the registers
+ * of a REP with 32-bit addresses first, whether or not there is anything to do; AMD's by what they do. CMPS reads ES:DI first on
+ * Intel's, DS:SI on AMD's. */
 #include <Zydis/Mnemonic.h>
 #include <Zydis/SharedTypes.h>
 
 #include "cpu/access.h"
 #include "cpu/flags.h"
 #include "cpu/forms.h"
+#include "cpu/model.h"
 #include "cpu/segment.h"
 
 #define SHARE (16 * PAGE_SIZE) /* bytes to do before interrupts are looked at even if nobody asked */
@@ -179,6 +183,16 @@ static always_inline u64 chunk_compare(const struct cpu *cpu, const u8 *pa, cons
 	return i;
 }
 
+/* Would the source fault? AMD's CMPS finds out first. */
+static void read_check(struct cpu *cpu, const struct insn *in, u64 offset, unsigned size)
+{
+	struct side side = {offset, 0, NULL, NULL};
+
+	side_open(cpu, in, &side, in->seg, size, false);
+	if (!side.host)
+		access_check(cpu, side.linear, size, false, in->seg);
+}
+
 /* ---- the instruction ---- */
 
 static always_inline i64 extend(u64 value, unsigned size)
@@ -201,10 +215,10 @@ static always_inline void string(struct cpu *cpu, const struct insn *in, enum ki
 	u64 self = insn_rip(cpu, in), next = insn_next_rip(cpu, in);
 	u64 share = watched_over(cpu) ? 1 : SHARE / size;
 	u64 a = cpu->gpr[RAX] & mask_bytes(size), b = 0;
-	bool done = false;
+	bool done = false, amd = cpu->flavour == FLAVOUR_AMD;
 
 	cpu->rip = next;
-	if (rep && in->asize != 8) { /* Intel's CPUs clear the upper halves first, whether or not there is anything to do */
+	if (rep && in->asize != 8 && !amd) {
 		set_by_asize(cpu, in, RCX, cpu->gpr[RCX]);
 		if (kind == MOVS)
 			set_by_asize(cpu, in, RSI, cpu->gpr[RSI]);
@@ -218,6 +232,8 @@ static always_inline void string(struct cpu *cpu, const struct insn *in, enum ki
 		u64 n = MIN(count, share), most;
 		bool slow = false;
 		/* The order in which they would fault: what is read before what is written, ES:DI before DS:SI. */
+		if (kind == CMPS && unlikely(amd))
+			read_check(cpu, in, source.offset, size);
 		if (compares) {
 			most = side_open(cpu, in, &destination, SEG_ES, size, false);
 			n = MIN(n, most);
@@ -278,6 +294,8 @@ static always_inline void string(struct cpu *cpu, const struct insn *in, enum ki
 		if (rep)
 			set_by_asize(cpu, in, RCX, count);
 		done = !count || (compares && (a == b) == until);
+		if (compares && unlikely(amd))
+			flags_sub(cpu, extend(a, size), extend(b, size), extend(a - b, size));
 		if (!share || atomic_load_explicit(&cpu->kick, memory_order_relaxed))
 			break;
 	}

@@ -83,7 +83,8 @@ long_test:
 	REGS                           //! = -17
 	//! = 0
 	//! = scratch+0x3000
-	SAVEM64 flags_seen             /* as they were before the instruction */ //! & 0x40 = 0x40
+	SAVEM64 flags_seen             /* as they were before the instruction, or of the last element */ //! intel: & 0x40 = 0x40
+	                               //! amd: & 0x40 = 0
 	SET 100, scratch+0x2ff0, scratch+0x2ff8
 	FAULT64 repe cmpsl             //! #PF(0) scratch+0x3000
 	SAVE %rcx                      //! = 98

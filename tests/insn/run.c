@@ -14,6 +14,7 @@
  *   //! reg NAME = VALUE                rax..r15, rip, rflags, cr0, cr2, cr3, cr4, efer, dr6, cs, ss, ds, es, fs, gs, cpl, mode
  *   //! reg NAME & MASK = VALUE
  *   //! mem8|mem16|mem32|mem64 SYMBOL[+OFFSET] = VALUE
+ *   //! intel: ... or //! amd: ...       only on a CPU of this flavour, --flavour says which (default: the host's)
  *   //! end halt | triple               (default halt)
  * VALUE is a number or a SYMBOL[+-OFFSET].
  *
@@ -264,6 +265,15 @@ static void expect_line(const struct program *p, char *line, bool *expect_triple
 	unsigned bits;
 
 	line += strspn(line, " ");
+	for (unsigned i = 0; flavour_names[i]; i++) {
+		size_t len = strlen(flavour_names[i]);
+		if (!strncmp(line, flavour_names[i], len) && line[len] == ':') {
+			if (cpu->flavour != i)
+				return;
+			line += len + 1;
+			line += strspn(line, " ");
+		}
+	}
 	if (*line == '#') {
 		expect_fault(p, line);
 	} else if (sscanf(line, "end %63s", name) == 1) {
@@ -341,9 +351,15 @@ int main(int argc, char **argv)
 
 	const struct engine *engine = &interp_engine;
 	const char *dump_to = NULL;
+	char model_text[40] = "max";
 
 	if (argc > 2 && !strcmp(argv[1], "--dump")) {
 		dump_to = argv[2];
+		argc -= 2;
+		argv += 2;
+	}
+	if (argc > 2 && !strcmp(argv[1], "--flavour")) {
+		snprintf(model_text, sizeof model_text, "max,flavour=%s", argv[2]);
 		argc -= 2;
 		argv += 2;
 	}
@@ -400,7 +416,10 @@ int main(int argc, char **argv)
 	bus_map(&bus, &region, 0, 0);
 	struct region device = {.name = "test", .size = PORTS, .ops = &device_ops};
 	bus_map_io(&bus, &device, 0xf0);
-	model_parse(&model, "max", &err);
+	if (!model_parse(&model, model_text, &err)) {
+		fprintf(stderr, "%s\n", err.text);
+		return 2;
+	}
 #ifdef ENGINE_KVM
 	char without[512];
 	if (kvm)

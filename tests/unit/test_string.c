@@ -123,14 +123,62 @@ static void fault_in_the_middle(void **state)
 	assert_int_equal(cpu->gpr[RSI], FROM + 0x2000);
 	assert_memory_equal(u->ram->hva + FROM, u->ram->hva + TO, 0x2000);
 
-	/* a comparison leaves the flags of before it */
-	cpu->gpr[RSI] = FROM;
-	cpu->gpr[RDI] = TO;
-	cpu->gpr[RCX] = 0x4000;
-	flags_set(cpu, FLAG_1 | FLAG_CF | FLAG_SF);
-	RUN_FAULT(u, "\xf3\xa6", EXC_PF);
-	assert_int_equal(cpu->gpr[RCX], 0x2000);
-	assert_int_equal(flags_get(cpu), FLAG_1 | FLAG_CF | FLAG_SF);
+	/* a comparison leaves the flags of before it, or those of the last element */
+	for (unsigned flavour = FLAVOUR_INTEL; flavour <= FLAVOUR_AMD; flavour++) {
+		cpu->flavour = flavour;
+		cpu->gpr[RSI] = FROM;
+		cpu->gpr[RDI] = TO;
+		cpu->gpr[RCX] = 0x4000;
+		flags_set(cpu, FLAG_1 | FLAG_CF | FLAG_SF);
+		RUN_FAULT(u, "\xf3\xa6", EXC_PF);
+		assert_int_equal(cpu->gpr[RCX], 0x2000);
+		assert_int_equal(flags_get(cpu), FLAG_1 | (flavour == FLAVOUR_AMD ? FLAG_ZF | FLAG_PF : FLAG_CF | FLAG_SF));
+		/* the first element cannot be read: nothing has happened; which operand is named is the flavour's */
+		small[(FROM + 0x2000) >> 12] = 0;
+		tlb_flush_all(cpu);
+		cpu->gpr[RSI] = FROM + 0x2000;
+		cpu->gpr[RDI] = TO + 0x2000;
+		flags_set(cpu, FLAG_1 | FLAG_CF | FLAG_SF);
+		RUN_FAULT(u, "\xf3\xa6", EXC_PF);
+		assert_int_equal(cpu->fault.cr2, flavour == FLAVOUR_AMD ? FROM + 0x2000 : TO + 0x2000);
+		assert_int_equal(flags_get(cpu), FLAG_1 | FLAG_CF | FLAG_SF);
+		small[(FROM + 0x2000) >> 12] = (FROM + 0x2000) | 7;
+		tlb_flush_all(cpu);
+	}
+}
+
+/* The upper halves of the registers under 32-bit addresses: with nothing to do, after a fault of the first element, after one. */
+static void upper_halves(void **state)
+{
+	struct device *d = *state;
+	struct cpu *cpu = d->u->cpu;
+	const u64 high = 5ull << 32;
+
+	for (unsigned flavour = FLAVOUR_INTEL; flavour <= FLAVOUR_AMD; flavour++) {
+		u64 kept = flavour == FLAVOUR_AMD ? high : 0;
+		cpu->flavour = flavour;
+		cpu->gpr[RCX] = high;
+		cpu->gpr[RSI] = high | FROM;
+		cpu->gpr[RDI] = high | TO;
+		RUN_OK(d->u, "\x67\xf3\xa4");
+		assert_int_equal(cpu->gpr[RCX], kept);
+		assert_int_equal(cpu->gpr[RSI], kept | FROM);
+		assert_int_equal(cpu->gpr[RDI], kept | TO);
+		cpu->gpr[RCX] = high | 2;
+		cpu->gpr[RSI] = high | 0x80000000;
+		cpu->gpr[RDI] = high | TO;
+		RUN_FAULT(d->u, "\x67\xf3\xa4", EXC_PF);
+		assert_int_equal(cpu->gpr[RCX], kept | 2);
+		assert_int_equal(cpu->gpr[RSI], kept | 0x80000000);
+		assert_int_equal(cpu->gpr[RDI], kept | TO);
+		cpu->gpr[RCX] = high | 2;
+		cpu->gpr[RSI] = high | FROM;
+		cpu->gpr[RDI] = high | TO;
+		RUN_OK(d->u, "\x67\xf3\xa4");
+		assert_int_equal(cpu->gpr[RCX], 0);
+		assert_int_equal(cpu->gpr[RSI], FROM + 2);
+		assert_int_equal(cpu->gpr[RDI], TO + 2);
+	}
 }
 
 static void interrupted_between_elements(void **state)
@@ -301,6 +349,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(across_pages, setup, teardown),
 		cmocka_unit_test_setup_teardown(fault_in_the_middle, setup, teardown),
+		cmocka_unit_test_setup_teardown(upper_halves, setup, teardown),
 		cmocka_unit_test_setup_teardown(interrupted_between_elements, setup, teardown),
 		cmocka_unit_test_setup_teardown(share, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_at_a_time, setup, teardown),
