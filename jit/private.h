@@ -52,7 +52,6 @@ struct single { /* an instruction alone, for the interpreter's function: see jit
 	bool ends; /* the instruction ends its block */
 	bool x87;  /* it may look at x87 or MMX registers */
 	bool rewritten; /* it comes here only where that does not do */
-	u16 writes, undefined; /* flags it sets, or leaves undefined: for check.c only */
 };
 
 /* A block's place in a translation. */

@@ -128,17 +128,6 @@ static bool loops(const struct translation *t, struct block *const part[])
 	return false;
 }
 
-static void note_for_check(struct context *c, const struct decoded *d, struct single *single)
-{
-	const ZydisAccessedFlags *flags = d->z.cpu_flags;
-
-	c->t->apart |= !d->ok || check_apart(&d->z, d->op);
-	if (d->ok && flags) {
-		single->writes = (flags->modified | flags->set_0 | flags->set_1) & FLAGS_ARITH;
-		single->undefined = flags->undefined & FLAGS_ARITH;
-	}
-}
-
 static void instruction(struct context *c, const struct insn *in, const struct block *block)
 {
 	struct single *single = &c->t->single[c->index];
@@ -151,7 +140,7 @@ static void instruction(struct context *c, const struct insn *in, const struct b
 	fill_single(single, in, !d->ok && !in->form);
 	single->x87 = !d->ok || sees_x87(c);
 	if (jit_options.check)
-		note_for_check(c, d, single);
+		c->t->apart |= !d->ok || check_apart(&d->z, d->op);
 	c->slow_first = c->slows;
 	c->keep = false;
 	single->rewritten = d->ok && !block->split && rewrite(c);

@@ -5,6 +5,7 @@
  * NOT IMPLEMENTED: (these run in the interpreter) AH..BH operands where the host has no BMI2, x87, MMX, string instructions,
  * everything of the system. */
 #include "cpu/flags.h"
+#include "cpu/model.h"
 #include "jit/x64/hostcpu.h"
 #include "jit/x64/x64.h"
 
@@ -13,7 +14,7 @@
 enum kind {
 	K_NONE,  /* not rewritten here */
 	K_PLAIN, /* leaves the flags alone */
-	K_FULL,  /* sets all of them, or leaves some undefined; reads none */
+	K_FULL,  /* sets all of them, also those that the manual leaves undefined; reads none */
 	K_READ,  /* reads them */
 	K_PART,  /* sets some, or sets them depending on a count, or reads and sets them */
 	K_SHIFT, /* K_FULL if the count is a constant, and not 0 */
@@ -96,12 +97,21 @@ bool rewrite_uses_vectors(const ZydisDecodedInstruction *z)
 	       vector_kind(z) != K_NONE && host_knows(z);
 }
 
-static enum kind kind_of(const ZydisDecodedInstruction *z)
+/* What the manual leaves undefined, AMD's CPUs leave as it is. */
+static bool leaves_flags(const ZydisDecodedInstruction *z)
 {
+	return z->mnemonic == M(IMUL) || z->mnemonic == M(LZCNT) || z->mnemonic == M(TZCNT);
+}
+
+static enum kind kind_of(const struct context *c)
+{
+	const ZydisDecodedInstruction *z = &c->z;
 	enum kind kind = kinds[z->mnemonic];
 
 	if (kind == K_NONE)
 		kind = vector_kind(z);
+	if (c->cpu->flavour == FLAVOUR_AMD && leaves_flags(z))
+		return K_PART;
 	if (kind != K_SHIFT)
 		return kind;
 	unsigned count = z->opcode == 0xc0 || z->opcode == 0xc1 ? z->raw.imm[0].value.u & (z->operand_width == 64 ? 63 : 31)
@@ -386,7 +396,7 @@ static bool modrm(struct context *c, enum kind kind, unsigned flags)
 static bool plain(struct context *c)
 {
 	const ZydisDecodedInstruction *z = &c->z;
-	enum kind kind = kind_of(z);
+	enum kind kind = kind_of(c);
 	unsigned flags = prefix_flags(c);
 
 	if (kinds[z->mnemonic] == K_NONE && !jit_options.sse)

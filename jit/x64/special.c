@@ -2,6 +2,7 @@
 /* Instructions whose operands are fixed registers: LEA aside, all that use RAX, which lives elsewhere. Host RAX is borrowed for
  * them; where they leave the flags alone it is kept in a scratch register. */
 #include "cpu/flags.h"
+#include "cpu/model.h"
 #include "jit/x64/x64.h"
 
 #define M(name) ZYDIS_MNEMONIC_##name
@@ -50,6 +51,8 @@ static bool multiply(struct context *c)
 		unsigned id = ZydisRegisterGetId(op->reg.value);
 		rm = x64_gpr(size == 1 && id >= 8 ? id - 4 : id);
 	}
+	if (c->cpu->flavour == FLAVOUR_AMD) /* all but CF and OF stay as they are */
+		flags_restore(c);
 	emit_mov(c->e, H_RAX, x64_home[RAX]);
 	emit_op(c->e, flags, MAP_1, size == 1 ? 0xf6 : 0xf7, z->raw.modrm.reg, rm);
 	emit_mov(c->e, x64_home[RAX], H_RAX);
@@ -95,6 +98,10 @@ static bool divide(struct context *c)
 	emit_op(e, w, MAP_1, 0xf7, is_signed ? 7 : 6, rm_reg(S1));
 	emit_mov(e, x64_home[RAX], H_RAX);
 	emit_mov(e, H_RAX, S0);
+	if (c->cpu->flavour == FLAVOUR_AMD) { /* as it is in the saved flags: AF set; SF, ZF and PF clear; CF and OF (AL) stay */
+		emit_alu_imm(e, false, 4, rm_reg(H_RAX), FLAG_CF << 8 | 1);
+		emit_alu_imm(e, false, 1, rm_reg(H_RAX), FLAG_AF << 8);
+	}
 	return true;
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Single random instructions. Opcodes as in SDM vol. 2 appendix A, in tables; an instruction that leaves flags undefined is
- * followed by what may be made of the others and by a comparison, so that nothing undefined is ever seen. Not among them: what
- * differs between hosts by definition (approximations, transcendental x87 functions). */
+/* Single random instructions. Opcodes as in SDM vol. 2 appendix A, in tables. Not among them: approximations and transcendental x87
+ * functions, which every engine leaves to the interpreter. */
 #include "tests/diff/diff.h"
 
 enum {
@@ -19,9 +18,7 @@ enum {
 	FIX = 1 << 14,  /* no choice of the operands' size */
 	VEC = 1 << 15,  /* vector or x87 registers */
 	STACK = 1 << 16, /* moves the stack pointer */
-	SHIFT = 1 << 17, ROTATE = 1 << 18, MUL = 1 << 19, BT = 1 << 20, SCAN = 1 << 21, NONE = 1 << 22, /* flags that are defined */
-	UNDEFINED = SHIFT | ROTATE | MUL | BT | SCAN | NONE,
-	SEL = 1 << 23,  /* reg is a segment register */
+	SEL = 1 << 17,  /* reg is a segment register */
 };
 #define ANY 0xff
 
@@ -34,29 +31,29 @@ struct row {
 	{0, 0, n * 8, ANY, RM | BYTE | WM | LK}, {0, 0, n * 8 + 1, ANY, RM | WM | LK}, {0, 0, n * 8 + 2, ANY, RM | BYTE | WR}, \
 	{0, 0, n * 8 + 3, ANY, RM | WR}, {0, 0, n * 8 + 4, ANY, I8 | BYTE}, {0, 0, n * 8 + 5, ANY, IZ}, \
 	{0, 0, 0x80, n, RM | BYTE | WM | I8 | LK}, {0, 0, 0x81, n, RM | WM | IZ | LK}, {0, 0, 0x83, n, RM | WM | I8 | LK}
-#define SHIFTS(n, f) \
-	{0, 0, 0xc0, n, RM | BYTE | WM | I8 | f}, {0, 0, 0xc1, n, RM | WM | I8 | f}, {0, 0, 0xd0, n, RM | BYTE | WM | f}, \
-	{0, 0, 0xd1, n, RM | WM | f}, {0, 0, 0xd2, n, RM | BYTE | WM | f}, {0, 0, 0xd3, n, RM | WM | f}
+#define SHIFTS(n) \
+	{0, 0, 0xc0, n, RM | BYTE | WM | I8}, {0, 0, 0xc1, n, RM | WM | I8}, {0, 0, 0xd0, n, RM | BYTE | WM}, \
+	{0, 0, 0xd1, n, RM | WM}, {0, 0, 0xd2, n, RM | BYTE | WM}, {0, 0, 0xd3, n, RM | WM}
 
 static const struct row integer[] = {
 	ALU(0), ALU(1), ALU(2), ALU(3), ALU(4), ALU(5), ALU(6), ALU(7),
-	SHIFTS(0, ROTATE), SHIFTS(1, ROTATE), SHIFTS(2, ROTATE), SHIFTS(3, ROTATE),
-	SHIFTS(4, SHIFT), SHIFTS(5, SHIFT), SHIFTS(7, SHIFT),
+	SHIFTS(0), SHIFTS(1), SHIFTS(2), SHIFTS(3),
+	SHIFTS(4), SHIFTS(5), SHIFTS(7),
 	{0, 0, 0xfe, 0, RM | BYTE | WM | LK}, {0, 0, 0xff, 0, RM | WM | LK}, {0, 0, 0xfe, 1, RM | BYTE | WM | LK},
 	{0, 0, 0xff, 1, RM | WM | LK}, {0, 0, 0x40, ANY, RP | N64}, {0, 0, 0x48, ANY, RP | N64},
 	{0, 0, 0xf6, 2, RM | BYTE | WM | LK}, {0, 0, 0xf7, 2, RM | WM | LK}, {0, 0, 0xf6, 3, RM | BYTE | WM | LK},
 	{0, 0, 0xf7, 3, RM | WM | LK}, {0, 0, 0xf6, 0, RM | BYTE | I8}, {0, 0, 0xf7, 0, RM | IZ},
 	{0, 0, 0x84, ANY, RM | BYTE}, {0, 0, 0x85, ANY, RM}, {0, 0, 0xa8, ANY, BYTE | I8}, {0, 0, 0xa9, ANY, IZ},
-	{0, 0, 0xf6, 4, RM | BYTE | MUL}, {0, 0, 0xf7, 4, RM | MUL}, {0, 0, 0xf6, 5, RM | BYTE | MUL},
-	{0, 0, 0xf7, 5, RM | MUL},
-	{0, 1, 0xaf, ANY, RM | WR | MUL}, {0, 0, 0x69, ANY, RM | WR | IZ | MUL}, {0, 0, 0x6b, ANY, RM | WR | I8 | MUL},
-	{0, 0, 0xf6, 6, RM | BYTE | NONE}, {0, 0, 0xf7, 6, RM | NONE}, {0, 0, 0xf7, 7, RM | NONE},
-	{0, 1, 0xa4, ANY, RM | WM | I8 | N16 | NONE}, {0, 1, 0xa5, ANY, RM | WM | N16 | NONE},
-	{0, 1, 0xac, ANY, RM | WM | I8 | N16 | NONE}, {0, 1, 0xad, ANY, RM | WM | N16 | NONE},
-	{0, 1, 0xa3, ANY, RM | REG | BT}, {0, 1, 0xab, ANY, RM | WM | BT}, {0, 1, 0xb3, ANY, RM | REG | WM | BT},
-	{0, 1, 0xbb, ANY, RM | REG | WM | BT}, {0, 1, 0xba, 4, RM | I8 | BT}, {0, 1, 0xba, 5, RM | WM | I8 | BT | LK},
-	{0, 1, 0xba, 6, RM | WM | I8 | BT | LK}, {0, 1, 0xba, 7, RM | WM | I8 | BT | LK},
-	{0, 1, 0xbc, ANY, RM | WR | N16 | SCAN}, {0, 1, 0xbd, ANY, RM | WR | N16 | SCAN},
+	{0, 0, 0xf6, 4, RM | BYTE}, {0, 0, 0xf7, 4, RM}, {0, 0, 0xf6, 5, RM | BYTE},
+	{0, 0, 0xf7, 5, RM},
+	{0, 1, 0xaf, ANY, RM | WR}, {0, 0, 0x69, ANY, RM | WR | IZ}, {0, 0, 0x6b, ANY, RM | WR | I8},
+	{0, 0, 0xf6, 6, RM | BYTE}, {0, 0, 0xf7, 6, RM}, {0, 0, 0xf7, 7, RM},
+	{0, 1, 0xa4, ANY, RM | WM | I8}, {0, 1, 0xa5, ANY, RM | WM},
+	{0, 1, 0xac, ANY, RM | WM | I8}, {0, 1, 0xad, ANY, RM | WM},
+	{0, 1, 0xa3, ANY, RM | REG}, {0, 1, 0xab, ANY, RM | WM}, {0, 1, 0xb3, ANY, RM | REG | WM},
+	{0, 1, 0xbb, ANY, RM | REG | WM}, {0, 1, 0xba, 4, RM | I8}, {0, 1, 0xba, 5, RM | WM | I8 | LK},
+	{0, 1, 0xba, 6, RM | WM | I8 | LK}, {0, 1, 0xba, 7, RM | WM | I8 | LK},
+	{0, 1, 0xbc, ANY, RM | WR}, {0, 1, 0xbd, ANY, RM | WR},
 	{0, 0, 0x88, ANY, RM | BYTE | WM}, {0, 0, 0x89, ANY, RM | WM}, {0, 0, 0x8a, ANY, RM | BYTE | WR},
 	{0, 0, 0x8b, ANY, RM | WR},
 	{0, 0, 0x88, ANY, RM | BYTE | MEM | WM}, {0, 0, 0x89, ANY, RM | MEM | WM},
@@ -70,7 +67,7 @@ static const struct row integer[] = {
 	{0, 0, 0x86, ANY, RM | BYTE | WR | WM | LK}, {0, 0, 0x87, ANY, RM | WR | WM | LK}, {0, 0, 0x90, ANY, RP},
 	{0, 1, 0xc0, ANY, RM | BYTE | WR | WM | LK}, {0, 1, 0xc1, ANY, RM | WR | WM | LK},
 	{0, 1, 0xb0, ANY, RM | BYTE | WM | LK},
-	{0, 1, 0xb1, ANY, RM | WM | LK}, {0, 1, 0xc7, 1, RM | MEM | LK}, {0, 1, 0xc8, ANY, RP | N16},
+	{0, 1, 0xb1, ANY, RM | WM | LK}, {0, 1, 0xc7, 1, RM | MEM | LK}, {0, 1, 0xc8, ANY, RP},
 	{0, 1, 0x90, ANY, RM | BYTE | WM}, {0, 1, 0x94, ANY, RM | BYTE | WM}, {0, 1, 0x9f, ANY, RM | BYTE | WM},
 	{0, 1, 0x42, ANY, RM | WR}, {0, 1, 0x44, ANY, RM | WR}, {0, 1, 0x48, ANY, RM | WR}, {0, 1, 0x4a, ANY, RM | WR},
 	{0, 1, 0x4f, ANY, RM | WR},
@@ -81,9 +78,9 @@ static const struct row integer[] = {
 	{0, 0, 0x68, ANY, IZ | STACK}, {0, 0, 0x6a, ANY, I8 | STACK}, {0, 0, 0xff, 6, RM | STACK},
 	{0, 0, 0x8f, 0, RM | WM | STACK},
 	{0, 0, 0x9c, ANY, STACK}, {0, 0, 0x60, ANY, N64 | STACK},
-	{0, 0, 0x27, ANY, N64 | FIX | NONE}, {0, 0, 0x2f, ANY, N64 | FIX | NONE}, {0, 0, 0x37, ANY, N64 | FIX | NONE},
-	{0, 0, 0x3f, ANY, N64 | FIX | NONE}, {0, 0, 0xd4, ANY, N64 | FIX | I8 | NONE},
-	{0, 0, 0xd5, ANY, N64 | FIX | I8 | NONE},
+	{0, 0, 0x27, ANY, N64 | FIX}, {0, 0, 0x2f, ANY, N64 | FIX}, {0, 0, 0x37, ANY, N64 | FIX},
+	{0, 0, 0x3f, ANY, N64 | FIX}, {0, 0, 0xd4, ANY, N64 | FIX | I8},
+	{0, 0, 0xd5, ANY, N64 | FIX | I8},
 	{0, 0, 0x63, ANY, RM | WM | FIX | N64}, {0, 0, 0xd6, ANY, N64 | FIX}, {0, 0, 0x8c, ANY, RM | WM | SEL},
 	{0xf3, 1, 0xb8, ANY, RM | WR}, {0, 1, 0xc3, ANY, RM | MEM | N16}, {0xf2, 2, 0xf1, ANY, RM | WR},
 	{0xf2, 2, 0xf0, ANY, RM | BYTE | WR | N16},
@@ -148,13 +145,6 @@ u32 code_offset(const struct code *c, const u8 *at)
 u64 code_linear_at(const struct code *c, u32 offset, u32 segment)
 {
 	return c->p->high + segment + offset;
-}
-
-void code_unsettled(struct code *c)
-{
-	u32 off = c->at - c->p->image - AT_CODE;
-
-	c->p->unsettled[off / 8] |= 1 << off % 8;
 }
 
 /* ---- operands ---- */
@@ -354,44 +344,6 @@ static void emit_row(struct code *c, const struct row *row)
 		c->patch[c->patches++ % ARRAY_LEN(c->patch)] = c->at - e.imm_bytes - c->p->image;
 }
 
-static void reg_reg(struct code *c, bool two_byte, u8 op, unsigned reg, unsigned rm)
-{
-	code_unsettled(c);
-	if ((reg | rm) & 8)
-		code_byte(c, 0x40 | (reg & 8 ? 4 : 0) | (rm & 8 ? 1 : 0));
-	if (two_byte)
-		code_byte(c, 0x0f);
-	code_byte(c, op);
-	code_byte(c, 0xc0 | (reg & 7) << 3 | (rm & 7));
-}
-
-/* Use flags that are defined after an instruction that leaves others undefined, then define them all. */
-static void settle(struct code *c, u32 flags)
-{
-	static const struct {
-		u32 flags;
-		u8 cc[4];
-		u8 n;
-	} defined[] = {
-		{SHIFT, {4, 8, 10, 5}, 4}, {ROTATE, {2, 4, 8, 3}, 4}, {MUL, {0, 2, 3, 1}, 4}, {BT, {2, 3}, 2}, {SCAN, {4, 5}, 2},
-	};
-
-	for (unsigned i = 0; i < ARRAY_LEN(defined); i++) {
-		if (!(flags & defined[i].flags))
-			continue;
-		u8 cc = defined[i].cc[chance_below(c->r, defined[i].n)];
-		if (chance_percent(c->r, 35))
-			reg_reg(c, true, 0x90 | cc, 0, chance_below(c->r, 3));
-		if (chance_percent(c->r, 35))
-			reg_reg(c, true, 0x40 | cc, free_registers[chance_below(c->r, 3)], source(c) & 7);
-		if (cc < 4 && cc >= 2 && chance_percent(c->r, 35)) { /* ADC, SBB */
-			reg_reg(c, false, chance_percent(c->r, 50) ? 0x11 : 0x19, source(c), free_registers[chance_below(c->r, 3)]);
-			return;
-		}
-	}
-	reg_reg(c, false, chance_percent(c->r, 50) ? 0x39 : 0x38, source(c) & 3, source(c) & 3);
-}
-
 static void random_vector(struct code *c)
 {
 	unsigned i = chance_below(c->r, ARRAY_LEN(vector)), prefix = chance_below(c->r, 4);
@@ -449,8 +401,6 @@ void code_random(struct code *c)
 	while ((row->flags & N64 && c->mode->bits == 64) || (row->flags & O64 && c->mode->bits != 64) ||
 	       (row->flags & STACK && c->flat_stack));
 	emit_row(c, row);
-	if (row->flags & UNDEFINED)
-		settle(c, row->flags);
 }
 
 /* ---- what programs are built with ---- */

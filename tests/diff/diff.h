@@ -84,13 +84,10 @@ struct program {
 	u32 start;      /* of the first unit in the code segment */
 	u32 iopl;
 	u8 image[RAM_SIZE];
-	/* bit per byte of code: flags are undefined in part before the instruction there; no place to look at the state */
-	u8 unsettled[SEGMENT / 8];
 };
 /* program.c */
 /* It ends after about so many executions of units. */
 void program_make(struct program *p, u64 seed, const struct mode *mode, u32 units);
-bool program_settled(const struct program *p, const struct cpu *cpu);
 
 /* ---- code of one unit (code.c) ---- */
 struct code {
@@ -120,8 +117,6 @@ void code_absolute(struct code *c, unsigned reg, u32 data, unsigned behind);
 void code_patch(struct code *c, u32 offset, u8 value, bool alias);
 /* MOV reg, value, as wide as the code is. */
 void code_load(struct code *c, unsigned reg, u64 value);
-/* The next instruction, and what it leaves, are not to be looked at. */
-void code_unsettled(struct code *c);
 
 /* ---- machines (machine.c) ---- */
 struct machine {

@@ -78,8 +78,6 @@ static bool run_counted(u64 end, bool only_end)
 		u64 n = 1 + chance_below(&r, (u32[]){8, 60, 600, 4000}[chance_below(&r, 4)]);
 		bool last = m[0].cpu->instructions + n >= end;
 		run(m, MIN(n, end - m[0].cpu->instructions));
-		for (unsigned i = 0; i < 40 && !over(&m[0]) && !program_settled(&program, m[0].cpu); i++)
-			run(m, 1);
 		if ((!only_end || last) && !machine_same(&m[0], &m[1], difference, sizeof difference))
 			return false;
 		if (chance_percent(&r, 40) && !last)

@@ -636,11 +636,7 @@ static void unit(struct code *c, unsigned n, u32 *function)
 		else
 			code_random(c);
 		if (c->at > first + UNIT - EPILOGUE) { /* no room: take it back */
-			for (u8 *at = before; at < c->at; at++) {
-				u32 off = at - c->p->image - AT_CODE;
-				c->p->unsettled[off / 8] &= ~(1 << off % 8);
-				*at = 0xcc;
-			}
+			memset(before, 0xcc, c->at - before);
 			c->at = before;
 			c->patches = patches;
 			break;
@@ -690,13 +686,4 @@ void program_make(struct program *p, u64 seed, const struct mode *mode, u32 unit
 		.stack = mode->bits == 16 ? 0x8000 : p->high + AT_STACK + 0x8000,
 	};
 	memcpy(p->image + AT_VARS, &vars, sizeof vars);
-}
-
-bool program_settled(const struct program *p, const struct cpu *cpu)
-{
-	u32 off = ((cpu->seg[SEG_CS].base + cpu->rip) & (RAM_SIZE - 1)) - AT_CODE;
-
-	if (cpu->seg[SEG_CS].selector != p->mode->cs || off >= SEGMENT)
-		return true;
-	return !(p->unsettled[off / 8] >> off % 8 & 1);
 }
