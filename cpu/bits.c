@@ -133,8 +133,8 @@ static always_inline void flags_zeros(struct cpu *cpu, u32 cf_zf)
 	OP_FAST(op##_r##bits##_r) { do_##op##bits(cpu, in, get##bits(cpu, in->r[1])); }                                    \
 	OP_READ(op##_r##bits##_m, bits) { do_##op##bits(cpu, in, m); }
 #define COUNTS(bits)                                                                                                   \
-	COUNT(popcnt, flags_count, __builtin_popcountll(v), false, !v, bits)                                                            \
-	COUNT(tzcnt, flags_zeros, v ? first(v) : bits, !v, !n, bits)                                                                    \
+	COUNT(popcnt, flags_count, __builtin_popcountll(v), false, !v, bits)                                                           \
+	COUNT(tzcnt, flags_zeros, v ? first(v) : bits, !v, !n, bits)                                                                   \
 	COUNT(lzcnt, flags_zeros, v ? bits - 1 - last(v) : bits, !v, !n, bits)
 COUNTS(16)
 COUNTS(32)

@@ -6,8 +6,8 @@
  *
  *                     Intel                                              AMD
  *   AF of shifts      0                                                  1
- *   OF                of the first step, a shift by one, whatever the    of the last step: what differs between the result's top bit
- *                     count; ROL and ROR of a register by an immediate   and CF (to the left) or the bit below it (to the right);
+ *   OF                of the first step, a shift by one, whatever the    of the last step: how the result's top bit differs from
+ *                     count; ROL and ROR of a register by an immediate   CF (to the left) or from the bit below it (to the right);
  *                     other than 1 leave it alone                        SAR: 0
  *   RCL, RCR by a     as a count of 0                                    OF is written all the same
  *   multiple of the
