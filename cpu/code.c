@@ -140,6 +140,11 @@ void code_unlink(struct cpu *cpu)
 					block->link[0] = block->link[1] = NULL;
 }
 
+static size_t block_size(unsigned count, unsigned bytes)
+{
+	return sizeof(struct block) + (count + 1) * sizeof(struct insn) + bytes;
+}
+
 static u32 page_hash(const u8 *hva)
 {
 	uintptr_t n = (uintptr_t)hva >> PAGE_SHIFT;
@@ -233,7 +238,7 @@ static void kill(struct cpu *cpu, struct block *block)
 	if (block->traces)
 		cpu->jit.killed(cpu, block);
 	page->blocks--;
-	code->bytes -= sizeof *block + (block->count + 1u) * sizeof block->insn[0];
+	code->bytes -= block_size(block->count, block->bytes);
 	block->hva = NULL;
 	block->next = code->dead;
 	code->dead = block;
@@ -407,70 +412,87 @@ static struct code_page *page_get(struct cpu *cpu, u8 *hva_page, u64 linear)
 	return page;
 }
 
-static struct block *block_new(unsigned count)
+/* Number the instructions, put the end behind them, and what they were decoded from. */
+static struct block *block_new(const struct insn *insns, unsigned count, const u8 *bytes, unsigned len, unsigned end_off,
+                               u8 key)
 {
-	return err_alloc(sizeof(struct block) + (count + 1) * sizeof(struct insn));
-}
+	struct block *block = err_alloc(block_size(count, len));
 
-/* Number the instructions and put the end behind them. */
-static void block_finish(struct block *block, const struct insn *insns, unsigned count, unsigned end_off)
-{
 	block->count = count;
+	block->bytes = len;
 	memcpy(block->insn, insns, count * sizeof *insns);
+	memcpy((u8 *)block_code(block), bytes, len);
 	for (unsigned i = 0; i < count; i++)
 		block->insn[i].left = count - i;
 	block->insn[count].exec = op_block_end;
 	block->insn[count].off = end_off;
 	block->insn[count].left = 0;
+	block->key = key;
+	return block;
 }
 
-/* An instruction that runs into the next page, or lies where there is no memory: gather its bytes one by one. */
+/* An instruction whose bytes are fetched one by one. */
+struct gathered {
+	u8 bytes[15];
+	unsigned len;      /* how many were looked at: more than the instruction has where it is none */
+	struct insn in;
+	bool in_memory;    /* all of it */
+	u8 *second;        /* where its bytes in the next page lie, if it has any, and their linear address */
+	u64 second_linear;
+};
+
+static void gather(struct cpu *cpu, u64 linear, struct gathered *g)
+{
+	unsigned off = linear & PAGE_OFFSET;
+	enum decode_result result;
+	bool ends;
+
+	*g = (struct gathered){.in_memory = true};
+	do {
+		u64 gpa, at = cpu->code_mode == CODE64 ? linear + g->len : (u32)(linear + g->len);
+		u8 *p = access_fetch(cpu, at, &gpa);
+		if (off + g->len == PAGE_SIZE) {
+			g->second = p;
+			g->second_linear = at;
+		}
+		if (!p) {
+			g->in_memory = false;
+			bool inside = quiet_leave(cpu);
+			g->bytes[g->len] = bus_read(cpu->bus, gpa & cpu->bus->a20_mask, 1);
+			quiet_enter(cpu, inside);
+		} else {
+			g->bytes[g->len] = guest_load8(cpu, p);
+		}
+		g->len++;
+		result = decode_insn(cpu, &g->in, g->bytes, g->len, off, cpu->code_mode, &ends);
+	} while (result == DECODE_MORE);
+	cpu->statistics[STAT_DECODED]++;
+}
+
+/* An instruction that runs into the next page, or lies where there is no memory. */
 static struct block *find_odd(struct cpu *cpu, u64 linear, u8 *hva)
 {
 	struct code_cache *code = cpu->code;
-	u8 bytes[15];
-	unsigned len = 0, off = linear & PAGE_OFFSET;
-	struct insn in;
-	bool ends, in_memory = hva != NULL;
-	u8 *second = NULL;
-	u64 second_linear = 0;
-	enum decode_result result;
+	unsigned off = linear & PAGE_OFFSET;
+	struct code_page *page = NULL;
+	struct gathered g;
 
-	do {
-		u64 gpa, at = cpu->code_mode == CODE64 ? linear + len : (u32)(linear + len);
-		u8 *p = access_fetch(cpu, at, &gpa);
-		if (off + len == PAGE_SIZE) {
-			second = p;
-			second_linear = at;
-		}
-		if (!p)
-			in_memory = false;
-		if (!p) {
-			bool inside = quiet_leave(cpu);
-			bytes[len] = bus_read(cpu->bus, gpa & cpu->bus->a20_mask, 1);
-			quiet_enter(cpu, inside);
-		} else {
-			bytes[len] = guest_load8(cpu, p);
-		}
-		len++;
-		result = decode_insn(cpu, &in, bytes, len, off, cpu->code_mode, &ends);
-	} while (result == DECODE_MORE);
-	cpu->statistics[STAT_DECODED]++;
-
-	struct block *block = block_new(1);
-	block->bytes = in.len;
-	block->key = cpu->block_key;
-	block_finish(block, &in, 1, off + in.len);
-	if (!in_memory) {
+	gather(cpu, linear, &g);
+	while (hva && g.in_memory && g.second && (!page || page->hva != g.second)) {
+		/* the second page is under watch only now: look again */
+		page = page_get(cpu, g.second, g.second_linear);
+		gather(cpu, linear, &g);
+	}
+	struct block *block = block_new(&g.in, 1, g.bytes, g.len, off + g.in.len, cpu->block_key);
+	if (!hva || !g.in_memory) {
 		free(code->device);
 		code->device = block;
 		return block;
 	}
 	block->hva = hva;
-	if (off + in.len > PAGE_SIZE) {
+	if (off + g.len > PAGE_SIZE) {
 		block->split = block->alone = true;
-		block->hva2 = second;
-		struct code_page *page = page_get(cpu, second, second_linear);
+		block->hva2 = g.second;
 		block->next_tail = page->tails;
 		page->tails = block;
 	}
@@ -487,34 +509,39 @@ static void insert(struct cpu *cpu, struct block *block, struct code_page *page)
 	page->bucket[bucket_of(block->hva)] = block;
 	page->lines |= lines_of(off, block->bytes);
 	page->blocks++;
-	code->bytes += sizeof *block + (block->count + 1u) * sizeof block->insn[0];
+	code->bytes += block_size(block->count, block->bytes);
 	cpu->statistics[STAT_BLOCKS]++;
 }
 
 static struct block *build(struct cpu *cpu, u64 linear, u8 *hva)
 {
 	struct insn insns[BLOCK_MAX];
-	unsigned off = linear & PAGE_OFFSET, count = 0;
+	u8 bytes[BLOCK_MAX * 15];
+	const unsigned first = linear & PAGE_OFFSET;
+	unsigned off = first, count = 0;
 	bool ends = false;
 	u8 *page_hva = page_of(hva);
-	/* Watch first, decode then: a write in between is not missed. */
+	/* Watch first, copy then: a write in between is not missed. */
 	struct code_page *page = page_get(cpu, page_hva, linear);
 
 	const unsigned most = cpu->jit.block_max ? MIN(cpu->jit.block_max, BLOCK_MAX) : BLOCK_MAX;
 
 	while (count < most && off < PAGE_SIZE && !ends && !(count && watch_offset(cpu, off))) {
-		if (decode_insn(cpu, &insns[count], page_hva + off, MIN(15u, PAGE_SIZE - off), off, cpu->code_mode, &ends) == DECODE_MORE)
+		u8 *copy = bytes + (off - first);
+		unsigned len = MIN(15u, PAGE_SIZE - off);
+		guest_move(cpu, copy, page_hva + off, len);
+		enum decode_result result = decode_insn(cpu, &insns[count], copy, len, off, cpu->code_mode, &ends);
+		if (result == DECODE_MORE)
 			break;
-		off += insns[count++].len;
+		/* where there is no instruction, any of the bytes looked at may make one */
+		off += result == DECODE_BAD ? len : insns[count].len;
+		count++;
 	}
 	struct block *block;
 	if (count) {
 		cpu->statistics[STAT_DECODED] += count;
-		block = block_new(count);
+		block = block_new(insns, count, bytes, off - first, off, cpu->block_key);
 		block->hva = hva;
-		block->bytes = off - (linear & PAGE_OFFSET);
-		block->key = cpu->block_key;
-		block_finish(block, insns, count, off);
 	} else {
 		block = find_odd(cpu, linear, hva);
 		if (block == cpu->code->device)
@@ -546,7 +573,7 @@ static struct block *stop_here(struct cpu *cpu, u64 linear)
 	struct code_cache *code = cpu->code;
 
 	if (!code->stop)
-		code->stop = block_new(0);
+		code->stop = err_alloc(block_size(0, 0));
 	code->stop->key = cpu->block_key;
 	code->stop->insn[0] = (struct insn){.exec = op_block_end, .off = linear & PAGE_OFFSET};
 	cpu->gpr[GPR_PAGE] = cpu->rip - (linear & PAGE_OFFSET);

@@ -5,7 +5,11 @@
  *
  * A dead block may still be executing: its instructions are redirected to a function that leaves it at the next instruction,
  * and its memory is kept until the engine is between blocks. That makes self-modifying code exact without a test in the
- * instructions' way. */
+ * instructions' way.
+ *
+ * Other CPUs and devices may write code while it is being decoded. So the page is put under watch first; then the bytes are
+ * copied, and only the copy is looked at. A write before the watch is in the copy; one behind it is noted (code_written()), and
+ * kills the block before this CPU's next one. */
 #ifndef CPU_CODE_H
 #define CPU_CODE_H
 
@@ -31,8 +35,15 @@ struct block {
 	void *traces;        /* a translator's: the translations that this block is a part of */
 	u8 odd;              /* a translator's: bits of cpu->seg_odd that were set when it ran */
 	u32 heat;            /* times the engine found it untranslated */
-	struct insn insn[];  /* count of them and one that goes on behind the block */
+	struct insn insn[];  /* count of them and one that goes on behind the block; then what they were decoded from: block_code() */
 };
+
+/* The bytes of the instructions, as many as `bytes` says: a copy. What lies in memory may be something else by now, so whoever
+ * looks at an instruction again looks at these. */
+static inline const u8 *block_code(const struct block *block)
+{
+	return (const u8 *)&block->insn[block->count + 1];
+}
 
 #define JUMP_BITS 16
 struct jump_entry {

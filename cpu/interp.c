@@ -91,14 +91,8 @@ static bool suppresses_step(const struct insn *in)
 static void log_insn(struct cpu *cpu, const struct block *block)
 {
 	char text[96];
-	u8 bytes[15];
-	u64 linear = code_linear(cpu), gpa;
 
-	for (unsigned i = 0; i < block->insn[0].len; i++) {
-		u8 *p = access_fetch(cpu, linear + i, &gpa);
-		bytes[i] = p ? *p : 0;
-	}
-	insn_text(text, sizeof text, bytes, block->insn[0].len, cpu->code_mode, cpu->rip);
+	insn_text(text, sizeof text, block_code(block), block->insn[0].len, cpu->code_mode, cpu->rip);
 	fprintf(cpu->log.file, "%04x:%016" PRIx64 "  %s\n", cpu->seg[SEG_CS].selector, cpu->rip, text);
 }
 

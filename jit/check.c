@@ -230,8 +230,8 @@ static void print_code(FILE *to, const struct check *k, const struct translation
 {
 	for (unsigned i = 0; i < t->singles; i++) {
 		const struct insn *in = &t->single[i].insn;
-		unsigned len = MIN((unsigned)in->len, PAGE_SIZE - in->off);
-		const u8 *bytes = t->block->hva + ((i32)in->off - t->block->insn[0].off);
+		unsigned len = in->len;
+		const u8 *bytes = translation_code(t, i);
 		u64 rip = insn_rip(&k->start.cpu, in);
 		char text[96];
 		insn_text(text, sizeof text, bytes, len, k->start.cpu.code_mode, rip);

@@ -83,6 +83,16 @@ struct translation {
 	struct single single[];   /* one for each guest instruction; behind them the other two arrays */
 };
 
+/* The bytes that instruction i of a living translation was decoded from (block_code()). */
+static inline const u8 *translation_code(const struct translation *t, unsigned i)
+{
+	const struct segment *s = t->segment;
+
+	for (; i >= s->block->count; s++)
+		i -= s->block->count;
+	return block_code(s->block) + (s->block->insn[i].off - s->block->insn[0].off);
+}
+
 /* What a RIP leads to in one address space, for transfers whose target is not known: the host code and the page's RIP. The key
  * is the RIP with its upper 16 bits, which are all equal, XORed with the number of the space. */
 #define TARGET_BITS 13

@@ -52,9 +52,10 @@ static void interpret(struct context *c)
 	c->ended = c->t->single[c->index].ends;
 }
 
+/* The bytes that the interpreter's form was made of, whatever lies in memory now. */
 static void decode(struct context *c, struct decoded *d, const struct insn *in, const struct block *block)
 {
-	const u8 *bytes = block->hva + (in->off - block->insn[0].off);
+	const u8 *bytes = block_code(block) + (in->off - block->insn[0].off);
 
 	d->ok = ZYAN_SUCCESS(ZydisDecoderDecodeFull(decode_zydis(c->cpu, c->cpu->code_mode), bytes, in->len, &d->z, d->op)) &&
 	        d->z.length == in->len && d->z.mnemonic == in->mnemonic;

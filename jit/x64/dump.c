@@ -13,9 +13,8 @@
 static void guest_text(const struct context *c, unsigned i, char *text, size_t size)
 {
 	const struct insn *in = &c->t->single[i].insn;
-	const u8 *first = c->t->block->hva + ((i32)in->off - c->t->block->insn[0].off);
 
-	insn_text(text, size, first, MIN((unsigned)in->len, PAGE_SIZE - in->off), c->cpu->code_mode, insn_rip(c->cpu, in));
+	insn_text(text, size, translation_code(c->t, i), in->len, c->cpu->code_mode, insn_rip(c->cpu, in));
 }
 
 /* ---- -d op ---- */

@@ -91,7 +91,8 @@ static bool store_word(struct context *c)
 	return true;
 }
 
-/* FLDCW: one that unmasks an exception ends the time in translated code. */
+/* FLDCW: one that unmasks an exception ends the time in translated code. What was looked at is loaded, not what the guest's memory
+ * holds by then: another CPU may write there, and the host's x87 must never run unmasked. */
 static bool load_control(struct context *c)
 {
 	struct emit *e = c->e;
@@ -101,11 +102,12 @@ static bool load_control(struct context *c)
 		return false;
 	emit_op(e, 0, MAP_0F, 0xb7, S1, c->at);
 	flags_clobber(c);
+	emit_store(e, CPU(jit.tmp), S1);
 	emit_op(e, 0, MAP_1, 0xf7, 2, rm_reg(S1)); /* not; test */
 	emit_op(e, 0, MAP_1, 0xf7, 0, rm_reg(S1));
 	emit_u32(e, 0x3f);
 	memory_slow_if(c, CC_NE);
-	emit_op(e, 0, MAP_1, 0xd9, 5, c->at);
+	emit_op(e, 0, MAP_1, 0xd9, 5, CPU(jit.tmp));
 	c->x87 = false;
 	return true;
 }
