@@ -37,6 +37,7 @@ struct jit_options {
 	u64 cache;       /* bytes of host code kept */
 	bool perfmap;    /* tell Linux's perf what lies where */
 	bool check;      /* the interpreter runs each translation too, see check.c */
+	bool verify;     /* what is emitted is decoded again, see x64/verify.c */
 #define X(name, help) bool name;
 	JIT_SWITCHES(X)
 #undef X

@@ -9,8 +9,15 @@
 #include "jit/jit.h"
 #include "jit/private.h"
 
+#ifdef NDEBUG
+#define VERIFY false
+#else
+#define VERIFY true
+#endif
 #define X(name, help) .name = true,
-struct jit_options jit_options = {.warm = 24, .block = BLOCK_MAX, .limit = ~0ull, .cache = 128u << 20, JIT_SWITCHES(X)};
+struct jit_options jit_options = {
+	.warm = 24, .block = BLOCK_MAX, .limit = ~0ull, .cache = 128u << 20, .verify = VERIFY, JIT_SWITCHES(X)
+};
 #undef X
 
 #define NUMBER(name, type, min, max, help) {#name, type, offsetof(struct jit_options, name), min, max, help}
@@ -22,6 +29,7 @@ static const struct option_key keys[] = {
 	NUMBER(cache, OPTION_SIZE, CACHE_MIN, 1u << 30, "bytes of host code kept"),
 	{"perfmap", OPTION_BOOL, offsetof(struct jit_options, perfmap), 0, 0, "/tmp/perf-PID.map says whose code lies where"},
 	{"check", OPTION_BOOL, offsetof(struct jit_options, check), 0, 0, "compare each run of a translation with the interpreter"},
+	{"verify", OPTION_BOOL, offsetof(struct jit_options, verify), 0, 0, "decode again what is emitted, and stop if it is wrong"},
 	JIT_SWITCHES(X)
 	{0},
 };
@@ -55,6 +63,7 @@ bool jit_configure(const char *text, struct err *err)
 
 	if (jit_options.check) /* one translation at a time */
 		jit_options.links = jit_options.cross = jit_options.dispatch = false;
+	jit_options.verify |= jit_options.check;
 	return ok;
 }
 

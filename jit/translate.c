@@ -277,6 +277,7 @@ struct translation *translate_block(struct cpu *cpu, struct jit *jit, struct blo
 		free(t);
 		return NULL;
 	}
+	verify_code(c, cold);
 	t->bytes = e->p - start;
 	cache_keep(jit, t);
 	block->translation = t;

@@ -168,24 +168,42 @@ void rewrite_need_vectors(struct context *c)
 	c->vectors = true;
 }
 
-/* The operand size prefix means 16 bits on the host, whatever it means in the guest's code. */
+/* An operand of 16 bits, where the mnemonic has other sizes too. */
+static bool word_sized(const struct context *c)
+{
+	const ZydisDecodedInstruction *z = &c->z;
+
+	for (unsigned i = 0; i < z->operand_count_visible; i++)
+		if (c->op[i].size == 16 && c->op[i].type != ZYDIS_OPERAND_TYPE_IMMEDIATE)
+			return kinds[z->mnemonic] != K_NONE && z->operand_width == 16;
+	return false;
+}
+
+/* Prefixes are not copied: what the guest's stand for is said as 64-bit code says it, and those without a meaning are left out. */
 static unsigned prefix_flags(const struct context *c)
 {
 	const ZydisDecodedInstruction *z = &c->z;
-	unsigned flags = z->raw.rex.W ? OP_W : 0;
-	bool sized = c->code16 && kinds[z->mnemonic] != K_NONE;
+	unsigned flags = (z->raw.rex.W ? OP_W : 0) | (word_sized(c) ? OP_66 : 0);
 
+	if ((z->attributes & ZYDIS_ATTRIB_HAS_LOCK) && x64_locks(c))
+		flags |= OP_LOCK;
 	for (unsigned i = 0; i < z->raw.prefix_count; i++) {
-		bool mandatory = z->raw.prefixes[i].type == ZYDIS_PREFIX_TYPE_MANDATORY;
+		if (z->raw.prefixes[i].type != ZYDIS_PREFIX_TYPE_MANDATORY)
+			continue;
 		switch (z->raw.prefixes[i].value) {
-		case 0x66: flags |= mandatory || !c->code16 ? OP_66 : 0; break;
-		case 0xf0: flags |= x64_locks(c) ? OP_LOCK : 0; break;
-		case 0xf2: flags |= mandatory ? OP_F2 : 0; break;
-		case 0xf3: flags |= mandatory ? OP_F3 : 0; break;
+		case 0x66: flags |= OP_66; break;
+		case 0xf2: flags |= OP_F2; break;
+		case 0xf3: flags |= OP_F3; break;
 		default: break;
 		}
 	}
-	return flags | (sized && z->operand_width == 16 ? OP_66 : 0);
+	return flags;
+}
+
+/* The same instruction's opcode in 64-bit code. 82 is another 80, which is left out there. */
+static u8 opcode_of(const ZydisDecodedInstruction *z)
+{
+	return z->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && z->opcode == 0x82 ? 0x80 : z->opcode;
 }
 
 static void immediates(struct context *c)
@@ -340,7 +358,7 @@ static bool modrm(struct context *c, enum kind kind, unsigned flags)
 	enum op_map map;
 	struct rm where;
 
-	if (!rm.op || !opcode_map(z, &map))
+	if (!rm.op || !opcode_map(z, &map) || !verify_again(c, flags, map, opcode_of(z)))
 		return false;
 	if (reg.op && !place_find(&reg))
 		return false;
@@ -385,7 +403,7 @@ static bool modrm(struct context *c, enum kind kind, unsigned flags)
 		flags |= OP_BYTE_REG;
 	if (!memory && !rm.vector && rm.op->size == 8)
 		flags |= OP_BYTE_RM;
-	emit_op(c->e, flags, map, z->opcode, reg_field, where);
+	emit_op(c->e, flags, map, opcode_of(z), reg_field, where);
 	immediates(c);
 	place_done(c, &reg, scratch);
 	place_done(c, &rm, S0);

@@ -189,6 +189,12 @@ void rewrite_need_vectors(struct context *c);
 bool rewrite_uses_vectors(const ZydisDecodedInstruction *z);
 /* Emit the current instruction. False: nothing was emitted, the interpreter has to run it. */
 bool rewrite(struct context *c);
+/* ---- verify.c ---- */
+/* Would these prefixes and this opcode, with the current instruction's ModRM byte and immediates, be the same instruction in 64-bit
+ * code? */
+bool verify_again(const struct context *c, unsigned flags, enum op_map map, u8 opcode);
+/* A translation is complete; cold: where its slow paths begin. Stops the process if it contains what is no instruction. */
+void verify_code(const struct context *c, const u8 *cold);
 /* ---- special.c ---- */
 bool special_rewrite(struct context *c);
 /* ---- flow.c ---- */
