@@ -3,6 +3,7 @@
  *
  * Invariant: every hook of err_at_exit() runs exactly once, whichever way out comes first and however many threads take
  * one at the same time. Everything a fatal signal reaches is async-signal-safe: atomics and hooks, no stdio. */
+#define _GNU_SOURCE /* sigabbrev_np */
 #include "base/err.h"
 
 #include <errno.h>
@@ -84,7 +85,7 @@ const char *err_exit_name(int code)
 		enum exit_code code;
 		const char *name;
 	} names[] = {
-		{EXIT_OFF, "the guest powered off, or the user quit"},
+		{EXIT_OFF, "the guest powered off, or the user quit, by a signal too"},
 		{EXIT_USAGE, "an option, key or value that does not exist or makes no sense"},
 		{EXIT_FILE, "a file is missing, unreadable, unwritable or not what it should be"},
 		{EXIT_ACCEL, "the requested acceleration is required and absent"},
@@ -163,10 +164,28 @@ void err_at_exit(void (*fn)(void))
 		atexit(run_hooks);
 }
 
+/* Signals by which somebody asks us to end, and those that our own faults and the end of the world bring. */
+static const int end_signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 static const int fatal_signals[] = {
-	SIGHUP, SIGINT, SIGQUIT, SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGPIPE, SIGTERM,
+	SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV,
 };
 static struct sigaction old_actions[ARRAY_LEN(fatal_signals)];
+
+/* A fault of this thread strikes again on return, with its true address for whoever looks at the dump. Anything else came once,
+ * from a process or, as what is typed at the terminal and its hang-up, from the kernel. */
+static bool strikes_again(const siginfo_t *info)
+{
+	switch (info->si_signo) {
+	case SIGILL:
+	case SIGFPE:
+	case SIGSEGV:
+		return info->si_code > 0;
+	case SIGBUS:
+		return info->si_code > 0 && info->si_code != BUS_MCEERR_AO;
+	default:
+		return false;
+	}
+}
 
 static void on_fatal_signal(int sig, siginfo_t *info, void *context)
 {
@@ -178,9 +197,15 @@ static void on_fatal_signal(int sig, siginfo_t *info, void *context)
 		if (fatal_signals[i] == sig)
 			sigaction(sig, &old_actions[i], NULL);
 	errno = saved_errno;
-	/* A fault of this thread strikes again on return, with its true address for whoever looks at the dump. */
-	if (info->si_code <= 0 || sig == SIGABRT)
+	if (!strikes_again(info))
 		raise(sig);
+}
+
+static bool is_ignored(int sig)
+{
+	struct sigaction now;
+
+	return !sigaction(sig, NULL, &now) && now.sa_handler == SIG_IGN;
 }
 
 void err_install_handlers(void)
@@ -199,6 +224,53 @@ void err_install_handlers(void)
 			sigaction(fatal_signals[i], &action, NULL);
 	}
 	signal(SIGXFSZ, SIG_IGN); /* a file over its limit is a full disk: a write that fails, EFBIG, and no reason to die */
+	signal(SIGPIPE, SIG_IGN); /* nor is a reader that has gone: EPIPE */
+}
+
+static struct {
+	void (*fn)(void);
+	int signal;
+	pid_t sender; /* 0: the kernel */
+} end;
+
+static void on_end_signal(int sig, siginfo_t *info, void *context)
+{
+	int saved_errno = errno, none = 0;
+
+	(void)context;
+	for (size_t i = 0; i < ARRAY_LEN(end_signals); i++)
+		signal(end_signals[i], SIG_IGN);
+	if (__atomic_compare_exchange_n(&end.signal, &none, sig, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+		__atomic_store_n(&end.sender, info->si_code <= 0 ? info->si_pid : 0, __ATOMIC_RELAXED);
+		end.fn();
+	}
+	errno = saved_errno;
+}
+
+void err_on_end_signal(void (*fn)(void))
+{
+	struct sigaction action = {.sa_sigaction = on_end_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+
+	end.fn = fn;
+	sigfillset(&action.sa_mask);
+	for (size_t i = 0; i < ARRAY_LEN(end_signals); i++)
+		if (!is_ignored(end_signals[i]))
+			sigaction(end_signals[i], &action, NULL);
+}
+
+bool err_end_signal(char *text, size_t size)
+{
+	int sig = __atomic_load_n(&end.signal, __ATOMIC_ACQUIRE);
+	pid_t sender = __atomic_load_n(&end.sender, __ATOMIC_RELAXED);
+	const char *name = sig ? sigabbrev_np(sig) : NULL;
+
+	if (!sig)
+		return false;
+	if (sender)
+		snprintf(text, size, "SIG%s from process %ld", name, (long)sender);
+	else
+		snprintf(text, size, "SIG%s from the %s", name, sig == SIGTERM ? "system" : "terminal");
+	return true;
 }
 
 /* ---- memory ---- */

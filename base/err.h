@@ -9,7 +9,7 @@
 /* Exit codes of the emulator. All but EXIT_OFF are even, because isa-debug-exit yields only odd ones ((v << 1) | 1).
  * EXIT_TEXT is the table that -help prints. */
 enum exit_code {
-	EXIT_OFF = 0,       /* the guest powered off, or the user asked to quit */
+	EXIT_OFF = 0,       /* the guest powered off, or the user asked to quit, by a signal too */
 	EXIT_USAGE = 2,     /* an option, key or value that does not exist or makes no sense */
 	EXIT_FILE = 4,      /* a file is missing, unreadable, unwritable or not what it should be */
 	EXIT_ACCEL = 6,     /* the requested acceleration is required and absent */
@@ -42,9 +42,15 @@ void err_notes_to(void (*fn)(const char *line));
 _Noreturn void err_bug(const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Run fn at every way out that we control (exit, bug, fatal signal); fn must be async-signal-safe. */
 void err_at_exit(void (*fn)(void));
-/* Called once by main: fatal signals run the hooks, then take their default course. Ignored signals stay ignored, and a file that
- * reaches its limit (SIGXFSZ) is a write that fails. */
+/* Called once by main: fatal signals run the hooks, then take their default course. Ignored signals stay ignored; a file that
+ * reaches its limit (SIGXFSZ) and a pipe that nobody reads any more (SIGPIPE) are writes that fail. */
 void err_install_handlers(void);
+/* From now on SIGHUP, SIGINT, SIGQUIT and SIGTERM, unless they are ignored, are no way to die but a wish to end: fn is called for
+ * the first one, and those that follow are ignored, so that nothing hurries who closes disk images. fn must be
+ * async-signal-safe. */
+void err_on_end_signal(void (*fn)(void));
+/* False: none came. Else which one and from whom, as "SIGTERM from process 42". */
+bool err_end_signal(char *text, size_t size);
 
 /* Memory: never returns NULL; a host out of memory ends the run with EXIT_HOST. err_alloc gives zeroes, and so does
  * err_alloc_apart, in cache lines of its own: for what one thread writes all the time and lies beside another's. For free(). */

@@ -478,6 +478,24 @@ static int wait_events(struct loop *loop, struct epoll_event *events, u64 wake_a
 	return MAX(epoll_wait(loop->epoll, events, BATCH, 0), 0);
 }
 
+bool loop_await(struct loop *loop, int fd)
+{
+	struct pollfd fds[] = {{.fd = fd, .events = POLLIN}, {.fd = loop->event, .events = POLLIN}};
+
+	/* what else wakes us is kept: the loop's first round looks everywhere */
+	while (!loop_quitting(loop)) {
+		u64 value;
+
+		if (poll(fds, ARRAY_LEN(fds), -1) <= 0)
+			continue;
+		if (fds[0].revents)
+			return true;
+		if (read(loop->event, &value, sizeof value) < 0)
+			continue;
+	}
+	return false;
+}
+
 int loop_run(struct loop *loop)
 {
 	struct epoll_event events[BATCH];
@@ -509,13 +527,15 @@ int loop_run(struct loop *loop)
 	return (int)(u32)__atomic_load_n(&loop->quit, __ATOMIC_ACQUIRE);
 }
 
-void loop_quit(struct loop *loop, int code)
+bool loop_quit(struct loop *loop, int code)
 {
 	u64 expected = 0;
+	bool first = __atomic_compare_exchange_n(&loop->quit, &expected, QUIT | (u32)code, false, __ATOMIC_ACQ_REL,
+	                                         __ATOMIC_RELAXED);
 
-	if (__atomic_compare_exchange_n(&loop->quit, &expected, QUIT | (u32)code, false, __ATOMIC_ACQ_REL,
-	                                __ATOMIC_RELAXED))
+	if (first)
 		wake(loop);
+	return first;
 }
 
 bool loop_quitting(const struct loop *loop)

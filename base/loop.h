@@ -37,10 +37,12 @@ void loop_work_direct(struct loop *loop, loop_fn *work, loop_fn *done, void *opa
  * loop_run(). loop_free() does it too, but drops the completions. */
 void loop_drain(struct loop *loop);
 
+/* Wait until there is something to read, before loop_run(). False: loop_quit() came first. */
+bool loop_await(struct loop *loop, int fd);
 /* Runs until loop_quit(); returns its code. Call without the lock. */
 int loop_run(struct loop *loop);
-/* From any thread; the first code wins. */
-void loop_quit(struct loop *loop, int code);
+/* From any thread, and from signal handlers; the first code wins: true, if it was this one. */
+bool loop_quit(struct loop *loop, int code);
 bool loop_quitting(const struct loop *loop);
 
 /* Host entropy for the guest (RDRAND, virtio-rng). With a seed set (deterministic mode), a fixed sequence. */

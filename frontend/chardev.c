@@ -377,7 +377,8 @@ static struct chardev *open_socket(int fd, const struct sockaddr *addr, socklen_
 	s->listener = fd;
 	if (wait) {
 		err_note("%s %s: waiting for a connection", what, spec);
-		s->in = s->out = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+		if (loop_await(loop, fd)) /* else the run is over, and the caller's loop will find out */
+			s->in = s->out = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 		start(s);
 	}
 	loop_lock(loop);

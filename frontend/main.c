@@ -17,6 +17,20 @@
 #include "frontend/firmware.h"
 #include "frontend/terminal.h"
 
+/* What a run consists of. It lasts as long as the process, however early that ends. */
+static struct {
+	struct board_config board;
+	struct board *made;
+	struct clock *clock;
+	struct loop *loop;
+	struct chardev *monitor_chardev;
+	struct monitor *monitor;
+	struct ui_host host;
+	struct ui *ui[DISPLAY_CHOICES];
+	bool signalled; /* a signal has ended the run, and not something else before it */
+	bool has_pidfile;
+} session;
+
 /* -initrd: one file for Linux; "FILE args,FILE args" for multiboot. */
 static bool read_modules(const struct config *config, struct board_config *board, struct err *err)
 {
@@ -122,6 +136,7 @@ static bool write_pidfile(const struct config *config, struct err *err)
 	FILE *f = fopen(config->pidfile, "we");
 	if (!f || fprintf(f, "%ld\n", (long)getpid()) < 0 || fclose(f))
 		return err_set(err, EXIT_FILE, "-pidfile %s: %s", config->pidfile, strerror(errno));
+	session.has_pidfile = true;
 	return true;
 }
 
@@ -173,16 +188,11 @@ static struct monitor *monitor_attach(struct board *board, struct chardev *chard
 	return m;
 }
 
-/* What a run consists of. It lasts as long as the process, however early that ends. */
-static struct {
-	struct board_config board;
-	struct clock *clock;
-	struct loop *loop;
-	struct chardev *monitor_chardev;
-	struct monitor *monitor;
-	struct ui_host host;
-	struct ui *ui[DISPLAY_CHOICES];
-} session;
+/* In a signal's handler. */
+static void on_end_signal(void)
+{
+	session.signalled = loop_quit(session.loop, EXIT_OFF);
+}
 
 static u64 count_instructions(void *opaque)
 {
@@ -214,7 +224,18 @@ static bool arm_triggers(const struct config *config, struct board *board, struc
 	return ok;
 }
 
-static int run(struct config *config, struct err *err)
+static bool attach_monitor(const struct config *config, struct board *board, struct err *err)
+{
+	if (!open_chardev(config->monitor, "-monitor", &session.monitor_chardev, session.loop, err))
+		return false;
+	if (session.monitor_chardev) {
+		session.monitor = monitor_attach(board, session.monitor_chardev);
+		monitor_prompt(session.monitor);
+	}
+	return true;
+}
+
+static void configure_board(const struct config *config)
 {
 	session.board = (struct board_config){
 		.ram_size = config->ram_size,
@@ -232,59 +253,77 @@ static int run(struct config *config, struct err *err)
 		.calendar = config->calendar,
 		.extras = config->devices,
 	};
-	struct clock *clock = session.clock = clock_new();
-	struct loop *loop = session.loop = loop_new(clock, err);
-	int code;
-
 	for (unsigned i = 1; i < config->accel.engines; i++)
 		session.board.fallback[i - 1] = config->accel.engine[i];
 	memcpy(session.board.extra, config->device, sizeof config->device);
 	bootorder_configure(&config->boot, &session.board);
-	if (!display_configure(config, &session.board, err))
-		return err->code;
-	if (!loop || !read_kernel(config, &session.board, loop, err) || !open_log(config, &session.board, err) ||
-	    !write_pidfile(config, err) || !open_chardevs(config, &session.board, loop, err) ||
-	    !drives_open(&config->drives, loop, &session.board, err))
-		return err->code;
-	struct board *board = board_new(&session.board, clock, loop, err);
-	if (!board) {
-		terminal_close();
-		return err->code;
-	}
+}
+
+static bool set_up(struct config *config, struct err *err)
+{
+	struct loop *loop;
+
+	configure_board(config);
+	session.clock = clock_new();
+	loop = session.loop = loop_new(session.clock, err);
+	if (!loop)
+		return false;
+	err_on_end_signal(on_end_signal);
+	if (!display_configure(config, &session.board, err) || !read_kernel(config, &session.board, loop, err) ||
+	    !open_log(config, &session.board, err) || !write_pidfile(config, err) ||
+	    !open_chardevs(config, &session.board, loop, err) || !drives_open(&config->drives, loop, &session.board, err))
+		return false;
+	struct board *board = session.made = board_new(&session.board, session.clock, loop, err);
+	if (!board)
+		return false;
 	terminal_attach(board);
-	if (config->monitor && strcmp(config->monitor, "none")) {
-		session.monitor_chardev = strcmp(config->monitor, "stdio") ? chardev_open(config->monitor, "-monitor", loop, err)
-		                                                   : terminal_open(false, loop, err);
-		if (!session.monitor_chardev)
-			return err->code;
-		session.monitor = monitor_attach(board, session.monitor_chardev);
-		monitor_prompt(session.monitor);
-	}
-	if (!arm_triggers(config, board, err) || !start_displays(config, board, err)) {
-		display_stop(session.ui);
-		board_free(board);
-		drives_close(loop);
-		terminal_close();
-		return err->code;
-	}
-	if (*config->accel.note)
-		err_note("%s", config->accel.note);
-	start_timeout(config, loop);
-	code = board_run(board);
+	return attach_monitor(config, board, err) && arm_triggers(config, board, err) && start_displays(config, board, err);
+}
+
+static void close_chardev(struct chardev *chardev)
+{
+	if (!terminal_owns(chardev))
+		chardev_close(chardev);
+}
+
+/* Every orderly end comes through here, whatever was set up until then: the images are closed first, what the outside may keep
+ * waiting for comes behind them. */
+static void tear_down(const struct config *config)
+{
+	if (!session.loop)
+		return;
 	display_stop(session.ui);
 	firmware_close();
-	board_free(board);
-	drives_close(loop);
+	board_free(session.made);
+	drives_close(session.loop);
 	for (unsigned i = 0; i < BOARD_SERIALS; i++)
-		if (session.board.serial[i])
-			chardev_flush(session.board.serial[i]);
-	if (session.board.parallel)
-		chardev_flush(session.board.parallel);
+		close_chardev(session.board.serial[i]);
+	close_chardev(session.board.parallel);
+	close_chardev(session.board.debugcon);
+	close_chardev(session.monitor_chardev);
 	terminal_close();
 	monitor_free(session.monitor);
-	if (config->pidfile)
+	if (session.has_pidfile)
 		unlink(config->pidfile);
-	return code;
+}
+
+static int run(struct config *config, struct err *err)
+{
+	bool ok = set_up(config, err);
+	char who[64];
+
+	if (ok) {
+		if (*config->accel.note)
+			err_note("%s", config->accel.note);
+		start_timeout(config, session.loop);
+	}
+	int code = ok ? board_run(session.made) : (int)err->code;
+	tear_down(config);
+	if (!session.signalled || !err_end_signal(who, sizeof who))
+		return code;
+	err_note("the run was ended by %s", who);
+	err->text[0] = 0; /* what could not be set up any more does not matter */
+	return EXIT_OFF;
 }
 
 int main(int argc, char **argv)

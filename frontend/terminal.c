@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The terminal as serial console: raw, so that every key goes to the guest, but for those behind Ctrl-A. Its settings are
- * restored on every way out. When stdin is no terminal (a pipe, a file, /dev/null, closed) it is just read. */
+/* The terminal as a character stream. As the guest's console ("mon:stdio", which -nographic is) it is raw: every key goes to the
+ * guest, but for those behind Ctrl-A. As plain "stdio" it has no such keys, so those that send signals keep their meaning, as on
+ * QEMU: Ctrl-C ends the run. Its settings are restored on every way out. When stdin is no terminal (a pipe, a file, /dev/null,
+ * closed) it is just read. */
 #include "frontend/terminal.h"
 
 #include <errno.h>
@@ -40,7 +42,7 @@ static void on_continue(int signal)
 	errno = keep;
 }
 
-static bool make_raw(void)
+static bool make_raw(bool signals)
 {
 	struct sigaction action = {.sa_handler = on_continue, .sa_flags = SA_RESTART};
 
@@ -48,6 +50,8 @@ static bool make_raw(void)
 		return false;
 	terminal.raw = terminal.saved;
 	cfmakeraw(&terminal.raw);
+	if (signals)
+		terminal.raw.c_lflag |= ISIG;
 	err_at_exit(restore);
 	terminal.changed = 1;
 	tcsetattr(STDIN_FILENO, TCSANOW, &terminal.raw);
@@ -130,7 +134,7 @@ struct chardev *terminal_open(bool keys, struct loop *loop, struct err *err)
 		err_set(err, EXIT_USAGE, "stdio is in use already");
 		return NULL;
 	}
-	bool tty = make_raw();
+	bool tty = make_raw(!keys);
 	bool readable = fcntl(STDIN_FILENO, F_GETFL) != -1, writable = fcntl(STDOUT_FILENO, F_GETFL) != -1;
 	terminal.chardev = chardev_fds(readable ? STDIN_FILENO : -1, writable ? STDOUT_FILENO : -1, loop);
 	terminal.keys = keys;
@@ -139,6 +143,11 @@ struct chardev *terminal_open(bool keys, struct loop *loop, struct err *err)
 		print("Paisano: Ctrl-A h help, Ctrl-A x quit, Ctrl-A c monitor, Ctrl-A b break\r\n");
 	}
 	return terminal.chardev;
+}
+
+bool terminal_owns(const struct chardev *chardev)
+{
+	return chardev && chardev == terminal.chardev;
 }
 
 void terminal_attach(struct board *board)
