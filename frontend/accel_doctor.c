@@ -189,6 +189,7 @@ static void kvm(FILE *to, const struct kvm_report *r)
 static void speeds(FILE *to, u64 tsc_hz, bool with_kvm)
 {
 	const struct engine *engine;
+	const char *title = "speed";
 
 	for (unsigned i = 0; (engine = accel_engine(i)); i++) {
 		struct cpu_model model;
@@ -196,7 +197,8 @@ static void speeds(FILE *to, u64 tsc_hz, bool with_kvm)
 		struct err err = {0};
 		if (!with_kvm && !strcmp(engine->name, "kvm"))
 			continue;
-		row(to, i ? "" : "speed");
+		row(to, title);
+		title = "";
 		model_parse(&model, "max", &err);
 #ifdef ENGINE_KVM
 		char text[640];

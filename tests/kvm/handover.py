@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Linux's boot begins under KVM and is handed to the translator, after some time or because KVM cannot go on: it reaches the shell,
 without a complaint of the kernel's, and works.
-usage: handover.py PAISANO KERNEL INITRD MILLISECONDS... (never: when KVM cannot go on)"""
+usage: handover.py PAISANO KERNEL INITRD PRELOAD MILLISECONDS... (never: when KVM cannot go on, which PRELOAD makes it say)"""
 import os, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'guest'))
@@ -11,15 +11,19 @@ SKIP = 77
 
 
 def main():
-    paisano, kernel, initrd, *times = sys.argv[1:]
+    paisano, kernel, initrd, preload, *times = sys.argv[1:]
     try:
         os.close(os.open('/dev/kvm', os.O_RDWR))
     except OSError as error:
         print(f'skipped: /dev/kvm: {error.strerror}')
         sys.exit(SKIP)
     for ms in times:
-        when = [] if ms == 'never' else ['-switch', f'jit,ms={ms}']
-        console = Console([paisano, '-m', '512M', '-nographic', '-accel', 'kvm:jit', *when, '-kernel', kernel, '-initrd', initrd,
+        when = ['-switch', f'jit,ms={ms}']
+        fake = []
+        if ms == 'never':
+            when = []
+            fake = ['env', f'LD_PRELOAD={preload}', 'ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0', 'FAKE_RUN=5']
+        console = Console([*fake, paisano, '-m', '512M', '-nographic', '-accel', 'kvm:jit', *when, '-kernel', kernel, '-initrd', initrd,
                            '-append', 'console=ttyS0 earlyprintk=serial'])
         print(f'after {ms} ms:', console.expect('engine: kvm -> jit: .*\n')[0].strip())
         boot = console.expect('(?s).*GUEST-READY')[0]

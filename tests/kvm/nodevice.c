@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Preloaded: opening the file that FAKE_KVM names fails with errno FAKE_OPEN, or making a machine with errno FAKE_CREATE. */
+/* Preloaded: opening the file that FAKE_KVM names fails with errno FAKE_OPEN, or making a machine with errno FAKE_CREATE; and from
+ * the FAKE_RUN-th time on that a CPU shall run, KVM reports an internal error without having run it. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 
 int open(const char *path, int flags, ...);
 int open64(const char *path, int flags, ...);
@@ -47,12 +49,23 @@ OPEN(open64)
 
 int ioctl(int fd, unsigned long request, ...)
 {
+	static _Atomic int runs;
 	int (*real)(int, unsigned long, void *) = (int (*)(int, unsigned long, void *))dlsym(RTLD_NEXT, "ioctl");
 	va_list args;
 
 	va_start(args, request);
 	void *argument = va_arg(args, void *);
 	va_end(args);
+	if (request == KVM_RUN && number("FAKE_RUN") && ++runs >= number("FAKE_RUN")) {
+		struct kvm_run *run = mmap(NULL, sizeof *run, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		if (run == MAP_FAILED)
+			return -1;
+		run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+		run->internal.suberror = KVM_INTERNAL_ERROR_EMULATION;
+		run->internal.ndata = 0;
+		munmap(run, sizeof *run);
+		return 0;
+	}
 	if (number("FAKE_CREATE")) { /* a KVM that answers, and has no machine to give */
 		switch (request) {
 		case KVM_GET_API_VERSION: return KVM_API_VERSION;
