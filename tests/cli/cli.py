@@ -7,8 +7,7 @@ USAGE, FILE, ACCEL, TIMEOUT = 2, 4, 6, 10
 
 
 def run(paisano, arguments):
-    return subprocess.run([paisano, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          timeout=60)
+    return subprocess.run([paisano, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def main():

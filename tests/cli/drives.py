@@ -39,7 +39,7 @@ def main():
         def tighten():
             signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python's own children are born with it ignored
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-        return subprocess.run([tool, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+        return subprocess.run([tool, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               preexec_fn=tighten if limit else None)
 
     def case(name, arguments, code, words, limit=0, user=0):
@@ -50,8 +50,8 @@ def main():
             if user:
                 os.setuid(user)
         p = subprocess.run([paisano, '-accel', 'jit', '-m', '64M', '-display', 'none', '-monitor', 'none', '-serial', 'none',
-                            '-device', 'isa-debug-exit', '-timeout', '60', *arguments], stdin=subprocess.DEVNULL,
-                           capture_output=True, text=True, timeout=120, preexec_fn=prepare)
+                            '-device', 'isa-debug-exit', '-timeout', '600', *arguments], stdin=subprocess.DEVNULL,
+                           capture_output=True, text=True, preexec_fn=prepare)
         lines = p.stderr.splitlines()
         good = p.returncode == code and len(lines) == (words is not None) and (not lines or words in lines[0])
         print('ok' if good else 'FAILED', name, '' if good else f'exit {p.returncode} (not {code}), stderr {lines[:4]}')

@@ -144,7 +144,7 @@ void fake_expect(struct fake *f, const char *text)
 {
 	char got[sizeof f->log] = "";
 
-	for (unsigned i = 0; i < 1000; i++) {
+	for (unsigned i = 0; i < FAKE_PATIENCE; i++) {
 		loop_lock(f->machine.loop);
 		strcpy(got, f->log);
 		size_t len = strlen(got), want = strlen(text);
@@ -163,7 +163,7 @@ void fake_expect(struct fake *f, const char *text)
 
 bool fake_quitting(struct fake *f)
 {
-	for (unsigned i = 0; i < 1000 && !loop_quitting(f->machine.loop); i++)
+	for (unsigned i = 0; i < FAKE_PATIENCE && !loop_quitting(f->machine.loop); i++)
 		usleep(10000);
 	return loop_quitting(f->machine.loop);
 }

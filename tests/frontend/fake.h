@@ -32,6 +32,8 @@ void fake_resize(struct fake *f, unsigned width, unsigned height);
 /* Another picture in lines first..last. */
 void fake_change(struct fake *f, unsigned first, unsigned last);
 u32 fake_pixel(const struct fake *f, unsigned x, unsigned y);
+#define FAKE_PATIENCE 60000 /* times 10 ms, until what shall come is given up */
+
 /* Wait (not for ever) until the log ends in `text`, then empty it. */
 void fake_expect(struct fake *f, const char *text);
 bool fake_quitting(struct fake *f);

@@ -79,7 +79,7 @@ static void stop(void)
 
 static bool wait_for(const char *text)
 {
-	for (unsigned i = 0; i < 1000 && !strstr(output, text); i++)
+	for (unsigned i = 0; i < FAKE_PATIENCE && !strstr(output, text); i++)
 		read_output(10);
 	return strstr(output, text);
 }

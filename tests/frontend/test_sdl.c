@@ -64,7 +64,7 @@ static void pointer(void **state)
 	SDL_PushEvent(&move); /* not grabbed: not the guest's */
 	SDL_PushEvent(&click);
 	/* SDL throws away what moved before the grab: ask until one gets through */
-	for (unsigned i = 0; i < 1000 && !f->log[0]; i++) {
+	for (unsigned i = 0; i < FAKE_PATIENCE && !f->log[0]; i++) {
 		SDL_PushEvent(&move);
 		SDL_Delay(10);
 	}
@@ -73,7 +73,7 @@ static void pointer(void **state)
 	f->absolute = true;
 	loop_unlock(f->machine.loop);
 	/* the next look finds out; positions before it are still motion */
-	for (unsigned i = 0; i < 1000 && !strchr(f->log, 'a'); i++) {
+	for (unsigned i = 0; i < FAKE_PATIENCE && !strchr(f->log, 'a'); i++) {
 		SDL_PushEvent(&move);
 		SDL_Delay(10);
 	}
@@ -90,7 +90,7 @@ static void life(void **state)
 	start();
 	for (unsigned i = 0; i < ARRAY_LEN(sizes); i++) {
 		fake_resize(f, sizes[i][0], sizes[i][1]);
-		for (unsigned k = 0; k < 1000; k++) {
+		for (unsigned k = 0; k < FAKE_PATIENCE; k++) {
 			loop_lock(f->machine.loop);
 			bool seen = f->drawn[1] == f->version;
 			loop_unlock(f->machine.loop);

@@ -3,7 +3,7 @@
 usage: boot.py PAISANO KERNEL INITRD"""
 import hashlib, os, shutil, subprocess, sys, tempfile
 
-from guest import Console, check
+from guest import LIMIT, Console, check
 
 GRUB = '''serial --unit=0
 terminal_output serial
@@ -40,7 +40,7 @@ def main():
             console = Console([paisano, '-m', '512M', '-nographic', *options])
             console.expect('GUEST-READY')
             console.type('poweroff')
-            check(console.process.wait(60) == 0, name)
+            check(console.process.wait(LIMIT) == 0, name)
         check(md5(image) == before, 'the image is as it was')
 
 

@@ -2,7 +2,7 @@
 """A guest that does nothing but loop, with interrupts off, can be looked at, stopped, stepped, let go on, reset and quit.
 usage: busy.py PAISANO LOOP.elf ENGINE"""
 import os, re, subprocess, sys, tempfile, time
-from peer import Peer, check, fail
+from peer import LIMIT, Peer, check, fail
 
 KINDS = {'a': 'a jump to itself', 'b': 'jumps between two pages', 'c': 'an indirect jump to itself', 'd': 'calls and returns',
          'e': 'a string instruction of 128 MiB', 'f': 'a fault that returns to itself',
@@ -51,7 +51,7 @@ def loop(paisano, elf, engine, kind, tmp):
         time.sleep(0.1)
         check(0x100000 <= monitor.rip() < 0x200000, f'{what}: reset, and there again')
         monitor.send('quit\n')
-        check(process.wait(60) == 0, f'{what}: quit')
+        check(process.wait(LIMIT) == 0, f'{what}: quit')
     finally:
         process.kill()
         process.wait()

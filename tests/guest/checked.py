@@ -3,7 +3,7 @@
 usage: checked.py PAISANO KERNEL INITRD"""
 import os, re, sys, tempfile
 
-from guest import Console, check
+from guest import LIMIT, Console, check
 from busy import Monitor
 
 
@@ -28,7 +28,7 @@ def main():
             check(runs > 1000000, f'{runs} runs were compared')
             check(differences == 0, f'{differences} differences')
             monitor.send('quit\n')
-            check(console.process.wait(60) == 0, 'quit')
+            check(console.process.wait(LIMIT) == 0, 'quit')
         finally:
             console.process.kill()
             console.process.wait()

@@ -5,7 +5,7 @@ after the journal's replay e2fsck must find nothing wrong. The next boot checks 
 usage: debian.py PAISANO IMAGE raw|qcow2 ROUNDS [OPTION...]"""
 import os, re, signal, subprocess, sys, tempfile
 
-from guest import Console, check, fail
+from guest import LIMIT, Console, check, fail
 
 SETTLED = 'echo pass""ed'
 WRITE = '''mkdir /root/round{0} && cd /root/round{0} && head -c 6000000 /dev/urandom >noise && cp -a /etc etc &&
@@ -93,7 +93,7 @@ def main():
         verify(console, sums)
         check(True, 'all files are there')
         console.type('systemctl poweroff')
-        check(console.process.wait(120) == 0, 'power off')
+        check(console.process.wait(LIMIT) == 0, 'power off')
         inspect(image, form, tmp)
         check(True, 'and the file system is clean')
 

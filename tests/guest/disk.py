@@ -4,7 +4,7 @@ changes and mounts CDs; then looks at the images.
 usage: disk.py PAISANO KERNEL INITRD MODULES [OPTION...]"""
 import hashlib, os, subprocess, sys, tempfile
 
-from guest import Console, check
+from guest import LIMIT, Console, check
 
 MIB = 1 << 20
 
@@ -83,7 +83,7 @@ def main():
                     '$M 2>/dev/null || $M; cat /cd/hello.txt', r'\nthis is PAISANO\n')
         check(True, 'the tray opens and closes')
         console.type('sync; poweroff')
-        check(console.process.wait(60) == 0, 'power off')
+        check(console.process.wait(LIMIT) == 0, 'power off')
         check(md5(first, 0, 8 * MIB) != before, 'the image has changed')
         subprocess.run(['/sbin/e2fsck', '-fn', first], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         check(True, "the host's e2fsck finds the file system clean")

@@ -4,7 +4,7 @@ pictures in the old and the VESA modes, compared pixel by pixel with computed on
 usage: dos.py PAISANO PROGRAM GRUB-IMAGE FOLDER-FOR-PICTURES"""
 import atexit, os, shutil, socket, subprocess, sys, tempfile, time
 
-LIMIT = 120  # seconds before a step counts as failed
+from peer import LIMIT
 
 
 def fail(text):

@@ -2,7 +2,7 @@
 """Linux boots and works with so little room for translated code that it is evicted all the time.
 usage: evict.py PAISANO KERNEL INITRD"""
 import os, re, sys, tempfile
-from guest import Console, check
+from guest import LIMIT, Console, check
 from peer import Peer
 
 
@@ -27,7 +27,7 @@ def main():
         evicted, flushes = (int(re.search(rf'{what}\s+(\d+)', answer)[1]) for what in ('regions evicted', 'cache flushes'))
         check(evicted > 50 and flushes < evicted / 10, f'{evicted} regions evicted, {flushes} times all')
         console.type('poweroff')
-        check(console.process.wait(120) == 0, 'poweroff')
+        check(console.process.wait(LIMIT) == 0, 'poweroff')
 
 
 if __name__ == '__main__':

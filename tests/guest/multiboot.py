@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Multiboot kernels under -kernel: one of our own that talks and leaves, and GRUB's game, watched in its text screen.
 usage: multiboot.py PAISANO HELLO.elf INVADERS"""
-import os, re, socket, subprocess, sys, tempfile, time
+import os, re, subprocess, sys, tempfile, time
+
+from peer import LIMIT, Peer
 
 
 def fail(text):
@@ -14,7 +16,8 @@ def hello(paisano, elf, tmp):
     with open(module, 'w') as f:
         f.write('the module speaks\n')
     p = subprocess.run([paisano, '-m', '16M', '-nographic', '-device', 'isa-debug-exit', '-kernel', elf, '-append', 'one two',
-                        '-initrd', f'{module} some words'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=60)
+                        '-initrd', f'{module} some words'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                       timeout=LIMIT)
     text = p.stdout.decode()
     said = all(words in text for words in ('hello from multiboot: ', 'one two', 'the module speaks'))
     if p.returncode != 33 << 1 | 1 or not said:
@@ -67,24 +70,17 @@ def invaders(paisano, kernel, tmp, vga, look):
     p = subprocess.Popen([paisano, '-m', '32M', '-vga', vga, '-display', 'none', '-kernel', kernel,
                           '-monitor', f'unix:{path},server,nowait'], stdin=subprocess.DEVNULL)
     try:
-        for _ in range(100):
-            time.sleep(0.1)
-            if os.path.exists(path):
-                break
-        connection = socket.socket(socket.AF_UNIX)
-        connection.connect(path)
-        connection.settimeout(20)
+        connection = Peer(path).socket
         answer(connection)
-        seen = set()
-        for _ in range(12):
+        seen, end = set(), time.monotonic() + LIMIT
+        while len(drawn := [s for s in seen if s.strip()]) < 2:
+            if time.monotonic() > end:
+                fail(f'the game does not move: {len(drawn)} different screens; registers:\n' + ask(connection, 'info registers'))
             time.sleep(0.5)
             seen.add(look(connection))
-        drawn = [s for s in seen if s.strip()]
-        if len(drawn) < 2:
-            fail(f'the game does not move: {len(drawn)} different screens; registers:\n' + ask(connection, 'info registers'))
         print(f'ok: -vga {vga}: the game draws ({len(drawn)} different screens)')
         connection.sendall(b'quit\n')
-        if p.wait(20):
+        if p.wait(LIMIT):
             fail('quit in the monitor did not end with 0')
     finally:
         p.kill()

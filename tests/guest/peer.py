@@ -1,7 +1,7 @@
 """What several guest tests need: sockets of the emulator, waiting for words, failing."""
 import socket, sys, time
 
-LIMIT = 120  # seconds without progress before a step counts as failed
+LIMIT = 600  # seconds without progress before a step counts as failed: time serves to give up, and nothing else
 
 
 def fail(text):

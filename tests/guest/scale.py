@@ -5,7 +5,7 @@ test: look at the best of several rounds.
 usage: scale.py PAISANO KERNEL INITRD [ROUNDS [OPTION...]]"""
 import os, sys, time
 
-from guest import Console
+from guest import LIMIT, Console
 
 WORK = {
     'sha256sum': 'dd if=/dev/zero bs=64k count=1500 2>/dev/null | sha256sum',
@@ -44,7 +44,7 @@ def main():
                               f'each for {two_cpu / one_cpu / 2:.2f} of the CPU time, load {os.getloadavg()[0]:.1f}'))
         print(f'{name:10} {best[0]:.2f} times one: {best[1]}', flush=True)
     console.type('poweroff')
-    console.process.wait(60)
+    console.process.wait(LIMIT)
 
 
 main()

@@ -4,7 +4,7 @@ usage: switch.py PAISANO KERNEL INITRD SWITCHES [OPTION...]
 SWITCHES: how often at least. PAISANO_SEED in the environment repeats the moments of a run, as far as the host does."""
 import hashlib, os, random, socket, sys, tempfile, threading, time
 
-from guest import Console, check, fail
+from guest import LIMIT, Console, check, fail
 
 ENGINES = os.environ.get('PAISANO_ENGINES', 'interp jit').split()
 
@@ -14,12 +14,15 @@ class Monitor:
 
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(60)
-        for _ in range(500):
+        self.socket.settimeout(LIMIT)
+        end = time.monotonic() + LIMIT
+        while True:
             try:
                 self.socket.connect(path)
                 break
             except OSError:
+                if time.monotonic() > end:
+                    raise
                 time.sleep(0.02)
         self.answer()
 
@@ -118,7 +121,7 @@ def main():
                           r'(?s)(.*?)(\d+)\ngrep')
         check(log[2] == '0', f'dmesg is clean {log[1].strip()[-300:] if log[2] != "0" else ""}')
         console.type('poweroff')
-        code = console.process.wait(120)
+        code = console.process.wait(LIMIT)
         check(code == 0, f'poweroff ends with exit code {code}')
 
 

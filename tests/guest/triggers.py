@@ -3,12 +3,13 @@
 usage: triggers.py PAISANO KERNEL INITRD [OPTION...]"""
 import os, re, subprocess, sys, tempfile
 
-from guest import Console, check
+from guest import LIMIT, Console, check
 from switch import Monitor
 
 
 def refused(command, words, status, what):
-    p = subprocess.run(command + words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=60)
+    p = subprocess.run(command + words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                       timeout=LIMIT)
     text = p.stderr.decode(errors='replace').strip()
     check(p.returncode == status and what in text, f'{" ".join(words)}: {text}')
 
@@ -49,7 +50,7 @@ def main():
             monitor.ask('engine jit')
             console.run('echo go""ne', 'gone')
         console.type('poweroff')
-        check(console.process.wait(60) == 0, 'the guest powers off')
+        check(console.process.wait(LIMIT) == 0, 'the guest powers off')
 
 
 main()

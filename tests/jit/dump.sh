@@ -7,10 +7,17 @@ paisano=$1 loop=$2
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
-"$paisano" -display none -monitor none -serial none -accel jit -jit warm=2,perfmap -d op,out_asm -D "$tmp/log" -m 256M \
-	-kernel "$loop" -append s -timeout 2 >/dev/null 2>&1 &
+# until the loop has run as translated: for long, if the host is busy
+mkfifo "$tmp/monitor"
+"$paisano" -display none -monitor stdio -serial none -accel jit -jit warm=2,perfmap -d op,out_asm -D "$tmp/log" -m 256M \
+	-kernel "$loop" -append s -timeout 600 <"$tmp/monitor" >"$tmp/said" 2>&1 &
 pid=$!
-wait $pid
+exec 3>"$tmp/monitor"
+while kill -0 $pid 2>/dev/null && ! grep -q ' kernel [0-9a-f]* slow$' "/tmp/perf-$pid.map" 2>/dev/null; do
+	sleep 0.1
+done
+echo quit >&3
+wait $pid || { cat "$tmp/said"; exit 1; }
 mv "/tmp/perf-$pid.map" "$tmp/map" || exit 1
 
 failed=0

@@ -35,7 +35,7 @@ class Host:
             env.update(LD_PRELOAD=self.preload, ASAN_OPTIONS='verify_asan_link_order=0:detect_leaks=0',
                        **{k: str(v) for k, v in fake.items()})
         return subprocess.run([self.paisano, *options], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, timeout=120, text=True)
+                              stderr=subprocess.PIPE, text=True)
 
     def boots(self, what, words, *options, **fake):
         p = self.run('-m', '16M', '-display', 'none', '-device', 'isa-debug-exit', '-hda', self.disk, *options, **fake)

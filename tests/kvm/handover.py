@@ -5,7 +5,7 @@ usage: handover.py PAISANO KERNEL INITRD PRELOAD MILLISECONDS... (never: when KV
 import os, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'guest'))
-from guest import Console, check
+from guest import LIMIT, Console, check
 
 SKIP = 77
 
@@ -23,8 +23,8 @@ def main():
         if ms == 'never':
             when = []
             fake = ['env', f'LD_PRELOAD={preload}', 'ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0', 'FAKE_RUN=5']
-        console = Console([*fake, paisano, '-m', '512M', '-nographic', '-accel', 'kvm:jit', *when, '-kernel', kernel, '-initrd', initrd,
-                           '-append', 'console=ttyS0 earlyprintk=serial'])
+        console = Console([*fake, paisano, '-m', '512M', '-nographic', '-accel', 'kvm:jit', *when, '-kernel', kernel,
+                           '-initrd', initrd, '-append', 'console=ttyS0 earlyprintk=serial'])
         print(f'after {ms} ms:', console.expect('engine: kvm -> jit: .*\n')[0].strip())
         boot = console.expect('(?s).*GUEST-READY')[0]
         console.expect('guest:.*# ')
@@ -33,7 +33,7 @@ def main():
         console.run('dd if=/dev/zero bs=1M count=8 2>/dev/null | md5sum', r'96995b58d4cbf6aaa9041b4f00c7f6ae')
         console.run('sleep 1; echo sl""ept', r'\nslept\n')
         console.type('poweroff')
-        check(console.process.wait(60) == 0, 'handed over, it reaches the shell, works and powers off')
+        check(console.process.wait(LIMIT) == 0, 'handed over, it reaches the shell, works and powers off')
 
 
 main()

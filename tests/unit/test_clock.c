@@ -21,28 +21,33 @@ static void sleep_ns(u64 ns)
 static void test_stop_start(void **state)
 {
 	struct clock *clock = clock_new();
-	u64 a, b;
+	u64 a, b, host;
 
 	(void)state;
 	assert_int_equal(clock_now(clock), 0);
 	assert_false(clock_running(clock));
 	sleep_ns(MS);
 	assert_int_equal(clock_now(clock), 0);
+	/* no more goes by than on the host's clock */
+	host = clock_host();
 	clock_start(clock);
 	clock_start(clock);
 	sleep_ns(2 * MS);
 	a = clock_now(clock);
-	assert_true(a >= 2 * MS && a < 1000 * MS);
+	assert_true(a >= 2 * MS && a <= clock_host() - host);
 	clock_stop(clock);
 	a = clock_now(clock);
 	sleep_ns(MS);
 	clock_stop(clock);
 	assert_true(clock_now(clock) == a);
+	host = clock_host();
 	clock_start(clock);
 	b = clock_now(clock);
-	assert_true(b >= a && b < a + 1000 * MS);
+	assert_true(b >= a && b - a <= clock_host() - host);
+	host = clock_host();
 	clock_set(clock, 5 * NS_PER_S);
-	assert_true(clock_now(clock) >= 5 * NS_PER_S && clock_now(clock) < 6 * NS_PER_S);
+	b = clock_now(clock);
+	assert_true(b >= 5 * NS_PER_S && b - 5 * NS_PER_S <= clock_host() - host);
 	clock_free(clock);
 }
 
@@ -62,11 +67,11 @@ static void test_ticks(void **state)
 
 static void test_calendar(void **state)
 {
+	u64 before = clock_host_calendar();
 	struct clock *clock = clock_new();
-	u64 host = clock_host_calendar();
 
 	(void)state;
-	assert_true(clock_calendar(clock) <= host && host - clock_calendar(clock) < NS_PER_S);
+	assert_true(clock_calendar(clock) >= before && clock_calendar(clock) <= clock_host_calendar());
 	clock_set(clock, 7);
 	clock_set_calendar(clock, 1000);
 	assert_int_equal(clock_calendar(clock), 1000);
