@@ -30,6 +30,7 @@ enum softfloat_control {
 	SOFTFLOAT_RC_SHIFT = 13,
 	SOFTFLOAT_RC = 3 << 13,
 	SOFTFLOAT_FTZ = 1 << 15,
+	SOFTFLOAT_AMD = 1 << 30, /* not of MXCSR: where x87 results differ by flavour, AMD's */
 };
 enum softfloat_rounding { SOFTFLOAT_NEAREST, SOFTFLOAT_DOWN, SOFTFLOAT_UP, SOFTFLOAT_ZERO };
 enum softfloat_order { SOFTFLOAT_LESS = -1, SOFTFLOAT_EQUAL = 0, SOFTFLOAT_GREATER = 1, SOFTFLOAT_UNORDERED = 2 };

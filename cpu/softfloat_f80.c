@@ -185,6 +185,16 @@ static struct x80 unchanged(struct x80 a)
 	return a;
 }
 
+/* FSCALE by 0, FPREM by infinity: a is its own result. AMD's CPUs raise an unmasked underflow even so, if a is a denormal (and not a
+ * pseudo-denormal, which becomes a normal number) that may be computed with. */
+static struct x80 denormal_kept(struct softfloat_env *env, struct x80 a, struct softfloat_num x)
+{
+	bool underflows = (env->control & SOFTFLOAT_AMD) && x.denormal && !(a.mant >> 63) &&
+	                  (env->control >> SOFTFLOAT_MASK_SHIFT & (SOFTFLOAT_DE | SOFTFLOAT_UE)) == SOFTFLOAT_DE;
+
+	return underflows ? pack(env, x, SOFTFLOAT_PC64) : unchanged(a);
+}
+
 struct x80 softfloat_f80_scale(struct softfloat_env *env, struct x80 a, struct x80 b)
 {
 	const i32 far = 1 << 17; /* out of range even with a wrapped exponent */
@@ -201,7 +211,7 @@ struct x80 softfloat_f80_scale(struct softfloat_env *env, struct x80 a, struct x
 	if (x.kind != SOFTFLOAT_FINITE)
 		return assemble(x);
 	if (y.kind == SOFTFLOAT_NUL)
-		return unchanged(a);
+		return denormal_kept(env, a, x);
 	if (y.kind == SOFTFLOAT_FINITE && y.exp >= 0) {
 		i32 n = y.exp > 16 ? far : MIN((i32)(y.sig >> (63 - y.exp)), far);
 		x.exp += y.sign ? -n : n;
@@ -251,8 +261,10 @@ struct x80 softfloat_f80_rem(struct softfloat_env *env, struct x80 a, struct x80
 		return assemble(softfloat_invalid(env));
 	softfloat_denormals(env, x.denormal || y.denormal);
 	*quotient = 0;
-	if (x.kind == SOFTFLOAT_NUL || y.kind == SOFTFLOAT_INF)
+	if (x.kind == SOFTFLOAT_NUL)
 		return unchanged(a);
+	if (y.kind == SOFTFLOAT_INF)
+		return denormal_kept(env, a, x);
 	i32 d = x.exp - y.exp, steps = d;
 	if (d < -1 || (d == -1 && (!nearest || x.sig <= y.sig)))
 		return pack(env, x, SOFTFLOAT_PC64);

@@ -5,7 +5,7 @@
  * Series in 128-bit fixed point, after a reduction that leaves arguments small; the relative error before the last
  * rounding is below 2^-85, so that results are within 0.51 ulp. Angles are reduced by the hardware's 66-bit pi.
  * As in hardware: a result that is no special value raises PE even if exact; arguments that are very small come back
- * as they are in every rounding mode; outside their range F2XM1 and FYL2XP1 return their argument. */
+ * as they are in every rounding mode, but for the sine on AMD's CPUs, which is rounded as the smaller number that it is; outside their range F2XM1 and FYL2XP1 return their argument. */
 #include "cpu/softfloat_f80.h"
 #include "cpu/softfloat_parts.h"
 #include "cpu/softfloat_tables.h"
@@ -101,8 +101,15 @@ static struct x80 as_f80(struct softfloat_num x)
 /* Round; whatever the bits say, the result is inexact. */
 static struct x80 inexact(struct softfloat_env *env, struct softfloat_num x)
 {
-	env->flags |= SOFTFLOAT_PE | (x.exp < extended.exp_min ? SOFTFLOAT_UE : 0);
-	return as_f80(softfloat_finish(env, x, &extended));
+	struct softfloat_env e = {.control = env->control};
+	bool tiny = x.exp < extended.exp_min;
+
+	x = softfloat_finish(&e, x, &extended);
+	if (tiny && !(e.flags & SOFTFLOAT_PE)) /* as if there had been more bits */
+		e.flags |= SOFTFLOAT_UE;
+	env->flags |= e.flags | SOFTFLOAT_PE;
+	env->up = e.up;
+	return as_f80(x);
 }
 
 static struct x80 invalid(struct softfloat_env *env)
@@ -153,10 +160,10 @@ static unsigned terms(struct softfloat_num r)
 	return r.exp >= -4 ? 13 : r.exp >= -12 ? 7 : 4;
 }
 
-static struct softfloat_num sine_of(struct softfloat_num r)
+static struct softfloat_num sine_of(const struct softfloat_env *env, struct softfloat_num r)
 {
 	if (r.exp < TINY)
-		return r;
+		return env->control & SOFTFLOAT_AMD ? make(mantissa(r) - 1, r.exp, r.sign) : r;
 	u128 m = mantissa(r);
 	return make(m - mulhi(m, series(square(r), sine, terms(r), true)) - 1, r.exp, r.sign);
 }
@@ -195,12 +202,12 @@ bool softfloat_f80_sincos(struct softfloat_env *env, struct x80 a, struct x80 *s
 	softfloat_denormals(env, x.denormal);
 	x = reduce(x, &n);
 	if (s) {
-		struct softfloat_num v = n & 1 ? cosine_of(x) : sine_of(x);
+		struct softfloat_num v = n & 1 ? cosine_of(x) : sine_of(env, x);
 		v.sign ^= n >> 1;
 		*s = inexact(env, v);
 	}
 	if (c) {
-		struct softfloat_num v = n & 1 ? sine_of(x) : cosine_of(x);
+		struct softfloat_num v = n & 1 ? sine_of(env, x) : cosine_of(x);
 		v.sign ^= (n >> 1) ^ (n & 1);
 		*c = inexact(env, v);
 	}
@@ -227,10 +234,10 @@ bool softfloat_f80_tan(struct softfloat_env *env, struct x80 a, struct x80 *t)
 	softfloat_denormals(env, x.denormal);
 	x = reduce(x, &n);
 	if (n & 1) {
-		x = quotient(cosine_of(x), sine_of(x));
+		x = quotient(cosine_of(x), sine_of(env, x));
 		x.sign ^= 1;
 	} else if (x.exp >= TINY) {
-		x = quotient(sine_of(x), cosine_of(x));
+		x = quotient(sine_of(env, x), cosine_of(x));
 	}
 	*t = inexact(env, x);
 	return true;

@@ -8,6 +8,7 @@
 
 #include "cpu/flags.h"
 #include "cpu/sse_env.h"
+#include "cpu/sse_tables.h"
 
 /* ---- arithmetic, lane by lane ---- */
 
@@ -141,6 +142,10 @@ static always_inline bool dot64_host(u32 mxcsr, unsigned imm, union lanes128 a, 
 	*r = choose64(imm, *r);
 	return true;
 }
+static union lanes128 all32(u32 v) { return (union lanes128){.vd = {v, v, v, v}}; }
+static union lanes128 all64(u64 v) { return (union lanes128){.vq = {v, v}}; }
+/* Only NaNs tell in which order the products were added: of two, the first operand's goes on. Intel's lanes each have an order of
+ * their own, AMD's are all (p0 + p1) + (p2 + p3). */
 static union lanes128 dot32_lanes(struct cpu *cpu, struct softfloat_env *env, unsigned imm, union lanes128 a, union lanes128 b)
 {
 	union lanes128 t = {0};
@@ -149,6 +154,11 @@ static union lanes128 dot32_lanes(struct cpu *cpu, struct softfloat_env *env, un
 		if (imm >> (4 + i) & 1)
 			t.d[i] = mul_rest32(env, a.d[i], b.d[i]);
 	sse_finish(cpu, env);
+	if (cpu->flavour == FLAVOUR_AMD) { /* one sum for all lanes */
+		u32 low = softfloat_add32(env, t.d[0], t.d[1]), high = softfloat_add32(env, t.d[2], t.d[3]);
+		sse_finish(cpu, env);
+		return choose32(imm, all32(softfloat_add32(env, low, high)));
+	}
 	t = add_lanes32(env, swap_ones32(t), t);
 	sse_finish(cpu, env);
 	return choose32(imm, add_lanes32(env, t, swap64(t)));
@@ -161,6 +171,8 @@ static union lanes128 dot64_lanes(struct cpu *cpu, struct softfloat_env *env, un
 		if (imm >> (4 + i) & 1)
 			t.q[i] = mul_rest64(env, a.q[i], b.q[i]);
 	sse_finish(cpu, env);
+	if (cpu->flavour == FLAVOUR_AMD)
+		return choose64(imm, all64(softfloat_add64(env, t.q[0], t.q[1])));
 	return choose64(imm, add_lanes64(env, t, swap64(t)));
 }
 FP_PACKED(dpps, 128, dot32_host(mxcsr, in->imm, a, b, &r), dot32_lanes(cpu, &env, in->imm, a, b))
@@ -292,7 +304,7 @@ FP_PACKED(roundpd, 128, (r.o = 0, false), round_lanes64(&env, b, in->imm))
 
 /* ---- approximations: |relative error| <= 1.5 * 2^-12; no exceptions, denormals are zeros ---- */
 
-/* A positive number to 12 bits of fraction, as binary32; 0 where that would be denormal. The double is correctly rounded on every
+/* Intel's flavour: a positive number to 12 bits of fraction, as binary32; 0 where that would be denormal. The double is correctly rounded on every
  * host, so this is the same on all. */
 static always_inline u32 approximate(double v)
 {
@@ -301,7 +313,7 @@ static always_inline u32 approximate(double v)
 
 	return exp <= 0 ? 0 : (u32)exp << 23 | (u32)(a >> (52 - 12) & 0xfff) << (23 - 12);
 }
-static u32 rcp(u32 b)
+static u32 rcp_intel(u32 b)
 {
 	const u32 sign = b & BIT(31), exp = b >> 23 & 0xff;
 
@@ -311,7 +323,7 @@ static u32 rcp(u32 b)
 		return sign | 0x7f800000;
 	return sign | approximate(1.0 / (double)hostfloat_value32(b ^ sign));
 }
-static u32 rsqrt(u32 b)
+static u32 rsqrt_intel(u32 b)
 {
 	const u32 sign = b & BIT(31), exp = b >> 23 & 0xff;
 
@@ -325,18 +337,59 @@ static u32 rsqrt(u32 b)
 		return 0;
 	return approximate(1.0 / __builtin_sqrt((double)hostfloat_value32(b)));
 }
-#define APPROXIMATE(name)                                                                                              \
-	SSE_REG(name##ss_x) { FP_LOW32(cpu, in->r[0]) = name(FP_LOW32(cpu, in->r[1])); }                                   \
-	SSE_LOAD(name##ss_m, 32) { FP_LOW32(cpu, in->r[0]) = name(m); }                                                    \
-	SSE_OP(name##ps)                                                                                                   \
+/* AMD's: by tables. */
+static always_inline u32 bipartite(const struct sse_bipartite *t, u32 b)
+{
+	const u32 i = b >> 11 & 0xfff;
+
+	return ((u32)t->coarse[i >> 4] - t->fine[i >> 8 << 4 | (i & 15)]) << 11 & 0x7fffff;
+}
+static u32 rcp_amd(u32 b)
+{
+	const u32 sign = b & BIT(31), exp = b >> 23 & 0xff;
+
+	if (exp == 0xff)
+		return b & 0x7fffff ? b | BIT(22) : sign;
+	if (exp == 0)
+		return sign | 0x7f800000;
+	return exp >= 253 ? sign : sign | (253 - exp) << 23 | bipartite(&sse_rcp, b);
+}
+static u32 rsqrt_amd(u32 b)
+{
+	const u32 sign = b & BIT(31), exp = b >> 23 & 0xff;
+
+	if (exp == 0xff && (b & 0x7fffff))
+		return b | BIT(22);
+	if (exp == 0)
+		return sign | 0x7f800000;
+	if (sign)
+		return 0xffc00000;
+	if (exp == 0xff)
+		return 0;
+	return exp & 1 ? (126 + 63 - (exp >> 1)) << 23 | bipartite(&sse_rsqrt_1_2, b)
+	               : (126 + 64 - (exp >> 1)) << 23 | bipartite(&sse_rsqrt_2_4, b);
+}
+/* f: of which flavour. */
+#define APPROXIMATE(name, f)                                                                                           \
+	SSE_REG(name##ss##f##_x) { FP_LOW32(cpu, in->r[0]) = name##f(FP_LOW32(cpu, in->r[1])); }                           \
+	SSE_LOAD(name##ss##f##_m, 32) { FP_LOW32(cpu, in->r[0]) = name##f(m); }                                            \
+	SSE_OP(name##ps##f)                                                                                                \
 	{                                                                                                                  \
 		for (unsigned i = 0; i < 4; i++)                                                                               \
-			b.d[i] = name(b.d[i]);                                                                                     \
+			b.d[i] = name##f(b.d[i]);                                                                                  \
 		return b;                                                                                                      \
 	}
-APPROXIMATE(rcp)
-APPROXIMATE(rsqrt)
+APPROXIMATE(rcp, _intel)
+APPROXIMATE(rcp, _amd)
+APPROXIMATE(rsqrt, _intel)
+APPROXIMATE(rsqrt, _amd)
 
+#define ROWS_APPROXIMATE_AS(zydis, bits, fn, flavour)                                                                  \
+	{ZYDIS_MNEMONIC_##zydis, {O_X, O_X}, flavour, FEAT_SSE, fn##_x},                                                   \
+	{ZYDIS_MNEMONIC_##zydis, {O_X, O_B}, flavour, FEAT_SSE, fn##_m_b},                                                 \
+	{ZYDIS_MNEMONIC_##zydis, {O_X, O_M##bits}, flavour, FEAT_SSE, fn##_m}
+#define ROWS_APPROXIMATE(zydis, bits, fn)                                                                              \
+	ROWS_APPROXIMATE_AS(zydis, bits, fn##_intel, FORM_INTEL), ROWS_APPROXIMATE_AS(zydis, bits, fn##_amd, FORM_AMD)
 #define ROWS4(mnemonic, fn)                                                                                            \
 	FP_ROWS(mnemonic##SS, 32, FEAT_SSE, fn##ss), FP_ROWS(mnemonic##SD, 64, FEAT_SSE2, fn##sd),                         \
 		FP_ROWS(mnemonic##PS, 128, FEAT_SSE, fn##ps), FP_ROWS(mnemonic##PD, 128, FEAT_SSE2, fn##pd)
@@ -352,7 +405,7 @@ static const struct form table[] = {
 	ROWS4_I(CMP, FEAT_SSE, FEAT_SSE2, cmp), ROWS4_I(ROUND, FEAT_SSE41, FEAT_SSE41, round),
 	FP_ROWS(UCOMISS, 32, FEAT_SSE, ucomiss), FP_ROWS(UCOMISD, 64, FEAT_SSE2, ucomisd),
 	FP_ROWS(COMISS, 32, FEAT_SSE, comiss), FP_ROWS(COMISD, 64, FEAT_SSE2, comisd),
-	FP_ROWS(RCPSS, 32, FEAT_SSE, rcpss), FP_ROWS(RCPPS, 128, FEAT_SSE, rcpps),
-	FP_ROWS(RSQRTSS, 32, FEAT_SSE, rsqrtss), FP_ROWS(RSQRTPS, 128, FEAT_SSE, rsqrtps),
+	ROWS_APPROXIMATE(RCPSS, 32, rcpss), ROWS_APPROXIMATE(RCPPS, 128, rcpps), ROWS_APPROXIMATE(RSQRTSS, 32, rsqrtss),
+	ROWS_APPROXIMATE(RSQRTPS, 128, rsqrtps),
 };
 const struct form_table sse_fp_forms = {table, ARRAY_LEN(table)};

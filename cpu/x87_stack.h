@@ -8,6 +8,7 @@
 #define CPU_X87_STACK_H
 
 #include "cpu/access.h"
+#include "cpu/model.h"
 #include "cpu/softfloat_f80.h"
 #include "cpu/x87.h"
 
@@ -42,10 +43,10 @@ static always_inline void x87_pop(struct cpu *cpu)
 
 static always_inline struct softfloat_env x87_env(const struct cpu *cpu)
 {
-	u32 fcw = cpu->x87.fcw;
+	u32 fcw = cpu->x87.fcw, amd = cpu->flavour == FLAVOUR_AMD ? SOFTFLOAT_AMD : 0;
 
 	return (struct softfloat_env){(fcw & FCW_MASKS) << SOFTFLOAT_MASK_SHIFT |
-	                              (fcw >> FCW_RC_SHIFT & 3) << SOFTFLOAT_RC_SHIFT};
+	                              (fcw >> FCW_RC_SHIFT & 3) << SOFTFLOAT_RC_SHIFT | amd};
 }
 static always_inline unsigned x87_pc(const struct cpu *cpu) { return cpu->x87.fcw >> FCW_PC_SHIFT & 3; }
 
