@@ -170,7 +170,7 @@ static struct cpuid_regs basic(const struct cpu *cpu, u32 leaf, u32 subleaf, u32
 		r = features(cpu, 7, subleaf);
 		if (subleaf == 0 && cpu_has(cpu, FEAT_BHI_CTRL))
 			r.eax = 2; /* the last subleaf */
-		if (subleaf == 0)
+		if (subleaf == 0 && cpu->flavour != FLAVOUR_AMD)
 			r.ebx |= BIT(6) | BIT(13); /* x87.c: FDP only with unmasked exceptions, FCS and FDS always 0 */
 		break;
 	case 0xb:
@@ -273,6 +273,8 @@ static struct cpuid_regs extended(const struct cpu *cpu, u32 leaf)
 		r.eax = cpu->model->phys_bits | (cpu_has(cpu, FEAT_LM) ? 48u : 32u) << 8;
 		if (is_amd(cpu))
 			r.ecx = (cpu->count - 1) & 0xff;
+		if (is_amd(cpu) && cpu->flavour == FLAVOUR_AMD)
+			r.ebx |= BIT(2); /* xsave.c: FXRSTOR loads the pointers whether or not an exception is pending */
 		break;
 	default:
 		break;

@@ -185,8 +185,8 @@ static struct x80 unchanged(struct x80 a)
 	return a;
 }
 
-/* FSCALE by 0, FPREM by infinity: a is its own result. AMD's CPUs raise an unmasked underflow even so, if a is a denormal (and not a
- * pseudo-denormal, which becomes a normal number) that may be computed with. */
+/* FSCALE by 0, FPREM by infinity: a is its own result. AMD's CPUs raise an unmasked underflow even so, if a is a denormal that may
+ * be computed with (a pseudo-denormal becomes a normal number). */
 static struct x80 denormal_kept(struct softfloat_env *env, struct x80 a, struct softfloat_num x)
 {
 	bool underflows = (env->control & SOFTFLOAT_AMD) && x.denormal && !(a.mant >> 63) &&

@@ -5,7 +5,8 @@
  * Series in 128-bit fixed point, after a reduction that leaves arguments small; the relative error before the last
  * rounding is below 2^-85, so that results are within 0.51 ulp. Angles are reduced by the hardware's 66-bit pi.
  * As in hardware: a result that is no special value raises PE even if exact; arguments that are very small come back
- * as they are in every rounding mode, but for the sine on AMD's CPUs, which is rounded as the smaller number that it is; outside their range F2XM1 and FYL2XP1 return their argument. */
+ * as they are in every rounding mode, but for the sine on AMD's CPUs, which is rounded as the smaller number that it is;
+ * outside their range F2XM1 and FYL2XP1 return their argument. */
 #include "cpu/softfloat_f80.h"
 #include "cpu/softfloat_parts.h"
 #include "cpu/softfloat_tables.h"

@@ -304,8 +304,8 @@ FP_PACKED(roundpd, 128, (r.o = 0, false), round_lanes64(&env, b, in->imm))
 
 /* ---- approximations: |relative error| <= 1.5 * 2^-12; no exceptions, denormals are zeros ---- */
 
-/* Intel's flavour: a positive number to 12 bits of fraction, as binary32; 0 where that would be denormal. The double is correctly rounded on every
- * host, so this is the same on all. */
+/* Intel's flavour: a positive number to 12 bits of fraction, as binary32; 0 where that would be denormal. The double is correctly
+ * rounded on every host, so this is the same on all. */
 static always_inline u32 approximate(double v)
 {
 	const u64 a = hostfloat_bits64(v) + BIT(52 - 12 - 1);

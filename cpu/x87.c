@@ -2,8 +2,9 @@
 /* x87: loads, stores, constants, comparisons, moves within the stack; how exceptions become pending and are delivered.
  * Intel SDM vol. 1 ch. 8, vol. 2.
  *
- * FIP follows every instruction; FOP and FDP only those that leave an unmasked exception pending, and FCS and FDS are
- * always 0 (CPUID leaf 7: FDP_EXCPTN_ONLY, and FCS/FDS deprecated).
+ * FIP follows every instruction that is not a control one. By flavour: Intel's FOP and FDP follow only those that leave an
+ * unmasked exception pending, and FCS and FDS are always 0 (CPUID leaf 7: FDP_EXCPTN_ONLY, and FCS/FDS deprecated). AMD's FOP and
+ * FCS follow all, FDP and FDS all with a memory operand.
  *
  * NOT IMPLEMENTED: with CR0.NE = 0, a waiting instruction does not freeze until the interrupt that FERR# leads to. */
 #include "cpu/flags.h"
@@ -47,19 +48,31 @@ void x87_mmx_refuse(struct cpu *cpu)
 	x87_refuse(cpu);
 }
 
+noinline void x87_pointers_all(struct cpu *cpu, const struct insn *in)
+{
+	cpu->x87.fop = x87_opcode(in);
+	cpu->x87.fcs = cpu->seg[SEG_CS].selector;
+	if (in->ea) {
+		cpu->x87.fdp = ea_offset(cpu, in);
+		cpu->x87.fds = cpu->seg[in->seg].selector;
+	}
+}
+
 noinline void x87_pending(struct cpu *cpu, const struct insn *in)
 {
 	cpu->x87.fsw |= FSW_ES | FSW_B;
-	cpu->x87.fop = (in->opcode & 7) << 8 | (in->imm & 0xff);
-	cpu->x87.fcs = cpu->x87.fds = 0;
-	if (in->ea)
-		cpu->x87.fdp = ea_offset(cpu, in);
+	if (cpu->flavour != FLAVOUR_AMD) { /* x87_pointers() did more */
+		cpu->x87.fop = x87_opcode(in);
+		cpu->x87.fcs = cpu->x87.fds = 0;
+		if (in->ea)
+			cpu->x87.fdp = ea_offset(cpu, in);
+	}
 	x87_ferr(cpu, true);
 }
 
 noinline bool x87_stack_fault(struct cpu *cpu, const struct insn *in, bool overflow)
 {
-	cpu->x87.fip = insn_rip(cpu, in);
+	x87_pointers(cpu, in);
 	cpu->x87.fsw = (cpu->x87.fsw & ~FSW_C1) | FSW_IE | FSW_SF | (overflow ? FSW_C1 : 0);
 	if (cpu->x87.fcw & FSW_IE)
 		return true;
@@ -183,6 +196,13 @@ OP(fldln2) { load_constant(cpu, in, 0xb17217f7d1cf79ab, 0x3ffe, 1); }
 
 /* ---- stores ---- */
 
+/* An unmasked exception stops the store: AMD's CPUs have looked at the destination before. */
+static noinline void not_stored(struct cpu *cpu, const struct insn *in, unsigned size)
+{
+	if (cpu->flavour == FLAVOUR_AMD)
+		access_check(cpu, ea_linear(cpu, in, size, true), size, true, in->seg);
+}
+
 /* After the value is in memory, or is not to be. */
 static always_inline void stored(struct cpu *cpu, const struct insn *in, struct softfloat_env *env, bool pop)
 {
@@ -206,6 +226,8 @@ static always_inline void stored(struct cpu *cpu, const struct insn *in, struct 
 		if (unlikely(!x87_full(cpu, 0))) {                                                                             \
 			if (cpu->x87.fcw & FSW_IE)                                                                                 \
 				mem_write##bits(cpu, in, indefinite);                                                                  \
+			else                                                                                                       \
+				not_stored(cpu, in, bits / 8);                                                                         \
 			if (x87_stack_fault(cpu, in, false) && pop)                                                                \
 				x87_pop(cpu);                                                                                          \
 			return;                                                                                                    \
@@ -214,6 +236,8 @@ static always_inline void stored(struct cpu *cpu, const struct insn *in, struct 
 		u##bits v = value;                                                                                             \
 		if (likely(x87_stores(&env, true)))                                                                            \
 			mem_write##bits(cpu, in, v);                                                                               \
+		else                                                                                                           \
+			not_stored(cpu, in, bits / 8);                                                                             \
 		stored(cpu, in, &env, pop);                                                                                    \
 	}
 #define STORE_INT(bits, rc) softfloat_f80_to_int(&env, a, rc, bits)
@@ -236,6 +260,8 @@ OP(fstp_m80)
 	bool full = x87_full(cpu, 0);
 	if (likely(full) || (cpu->x87.fcw & FSW_IE))
 		x87_write80(cpu, in, likely(full) ? x87_st(cpu, 0) : softfloat_f80_indefinite());
+	else
+		not_stored(cpu, in, 10);
 	if (likely(full))
 		x87_quiet(cpu, in);
 	else if (!x87_stack_fault(cpu, in, false))
@@ -253,6 +279,8 @@ OP(fbstp)
 	softfloat_f80_to_bcd(&env, full ? x87_st(cpu, 0) : softfloat_f80_indefinite(), bcd);
 	if (x87_stores(&env, true))
 		x87_write80(cpu, in, (struct x80){.mant = load64(bcd), .se = load16(bcd + 8)});
+	else
+		not_stored(cpu, in, 10);
 	if (full)
 		stored(cpu, in, &env, true);
 	else if (x87_stack_fault(cpu, in, false))
@@ -315,7 +343,7 @@ static always_inline void cmov(struct cpu *cpu, const struct insn *in, enum cc c
 		x87_underflow(cpu, in, 0, 0);
 		return;
 	}
-	cpu->x87.fip = insn_rip(cpu, in);
+	x87_pointers(cpu, in);
 	if (flags_test(cpu, cc))
 		x87_put(cpu, 0, x87_st(cpu, in->r[1]));
 }
@@ -351,7 +379,7 @@ OP(ffreep) { free_st(cpu, in, true); }
 OP(fnop)
 {
 	x87_check(cpu);
-	cpu->x87.fip = insn_rip(cpu, in);
+	x87_pointers(cpu, in);
 }
 
 /* ---- comparisons ---- */
@@ -468,7 +496,7 @@ OP(fxam)
 		class = FSW_C3;
 	else
 		class = softfloat_f80_is_denormal(a) ? FSW_C3 | FSW_C2 : FSW_C2;
-	cpu->x87.fip = insn_rip(cpu, in);
+	x87_pointers(cpu, in);
 	cpu->x87.fsw = (cpu->x87.fsw & ~FSW_CC) | class | (a.se >> 15 ? FSW_C1 : 0);
 }
 

@@ -28,6 +28,11 @@ enum x87_fcw {
 	FCW_INIT = 0x37f,
 };
 
+/* FOP: the opcode without its constant bits, and ModRM. */
+static always_inline u16 x87_opcode(const struct insn *in)
+{
+	return (in->opcode & 7) << 8 | (in->imm & 0xff);
+}
 static always_inline unsigned x87_top(const struct cpu *cpu) { return cpu->x87.fsw >> FSW_TOP_SHIFT & 7; }
 static always_inline void x87_set_top(struct cpu *cpu, unsigned top)
 {

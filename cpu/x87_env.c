@@ -172,7 +172,9 @@ static void load_env(struct cpu *cpu, const struct insn *in, const u8 *p)
 
 	x87_load_words(cpu, load16(p), load16(p + step));
 	x87_set_tag_word(cpu, load16(p + 2 * step));
-	x->fcs = x->fds = 0; /* deprecated */
+	bool selectors = cpu->flavour == FLAVOUR_AMD && !real; /* Intel's are deprecated */
+	x->fcs = selectors ? load16(p + 4 * step) : 0;
+	x->fds = selectors ? load16(p + 6 * step) : 0;
 	x->fop = 0;
 	if (in->osize == 2) {
 		x->fip = load16(p + 6);

@@ -50,6 +50,15 @@ static always_inline struct softfloat_env x87_env(const struct cpu *cpu)
 }
 static always_inline unsigned x87_pc(const struct cpu *cpu) { return cpu->x87.fcw >> FCW_PC_SHIFT & 3; }
 
+/* The instruction is one that the pointers follow: FIP, and by flavour the others. */
+void x87_pointers_all(struct cpu *cpu, const struct insn *in);
+static always_inline void x87_pointers(struct cpu *cpu, const struct insn *in)
+{
+	cpu->x87.fip = insn_rip(cpu, in);
+	if (cpu->flavour == FLAVOUR_AMD)
+		x87_pointers_all(cpu, in);
+}
+
 /* An unmasked exception became pending: remember the instruction and its operand. */
 void x87_pending(struct cpu *cpu, const struct insn *in);
 
@@ -62,7 +71,7 @@ static always_inline bool x87_stores(const struct softfloat_env *env, bool memor
 /* Take the flags over and set or clear C1. */
 static always_inline void x87_settle(struct cpu *cpu, const struct insn *in, const struct softfloat_env *env)
 {
-	cpu->x87.fip = insn_rip(cpu, in);
+	x87_pointers(cpu, in);
 	if (unlikely(softfloat_traps(env))) {
 		bool before = softfloat_traps(env) & SOFTFLOAT_BEFORE; /* what would have come later did not happen */
 		cpu->x87.fsw = (cpu->x87.fsw & ~FSW_C1) | softfloat_sse_flags(env) | (env->up && !before ? FSW_C1 : 0);
@@ -74,7 +83,7 @@ static always_inline void x87_settle(struct cpu *cpu, const struct insn *in, con
 /* The same for an instruction that raises nothing. */
 static always_inline void x87_quiet(struct cpu *cpu, const struct insn *in)
 {
-	cpu->x87.fip = insn_rip(cpu, in);
+	x87_pointers(cpu, in);
 	cpu->x87.fsw &= ~FSW_C1;
 }
 /* Stack overflow or underflow. True if masked: then the result is the indefinite. */

@@ -126,9 +126,13 @@ u32 xsave_size(const struct cpu *cpu, u64 set, bool compacted)
 
 /* ---- what is in use ---- */
 
-static bool x87_in_use(const struct x87 *x)
+static bool x87_in_use(const struct cpu *cpu)
 {
-	u64 any = (x->fcw ^ FCW_INIT) | x->fsw | x->valid | x->fop | x->fip | x->fdp | x->fcs | x->fds;
+	const struct x87 *x = &cpu->x87;
+	u64 any = (x->fcw ^ FCW_INIT) | x->fsw | x->valid;
+
+	if (cpu->flavour != FLAVOUR_AMD) /* whose CPUs do not save them without a pending exception */
+		any |= x->fop | x->fip | x->fdp | x->fcs | x->fds;
 
 	for (unsigned i = 0; i < 8; i++)
 		any |= x->r[i].mant | x->r[i].se;
@@ -146,7 +150,7 @@ static bool sse_in_use(const struct cpu *cpu)
 
 u64 xsave_in_use(const struct cpu *cpu)
 {
-	u64 bits = (x87_in_use(&cpu->x87) ? XSAVE_X87 : 0) | (sse_in_use(cpu) ? XSAVE_SSE : 0);
+	u64 bits = (x87_in_use(cpu) ? XSAVE_X87 : 0) | (sse_in_use(cpu) ? XSAVE_SSE : 0);
 
 	for (unsigned i = 0; i < ARRAY_LEN(components); i++)
 		if (components[i].in_use(cpu))
@@ -192,18 +196,22 @@ static void get(const struct area *a, u32 at, void *data, u32 size)
 
 static void put_x87(const struct area *a)
 {
-	const struct x87 *x = &a->cpu->x87;
+	const struct cpu *cpu = a->cpu;
+	const struct x87 *x = &cpu->x87;
 	u8 head[AT_MXCSR], st[128] = {0};
 	bool wide = a->in->osize == 8;
 
 	store16(head + AT_FCW, x->fcw);
 	store16(head + AT_FSW, x->fsw);
 	store16(head + AT_TAGS, x->valid);
-	store16(head + AT_FOP, x->fop);
-	store64(head + AT_FIP, wide ? x->fip : (u32)x->fip | (u64)x->fcs << 32);
-	store64(head + AT_FDP, wide ? x->fdp : (u32)x->fdp | (u64)x->fds << 32);
+	memset(head + AT_FOP, 0, AT_MXCSR - AT_FOP);
+	if (cpu->flavour != FLAVOUR_AMD || (x->fsw & FSW_ES)) { /* AMD's save them with a pending exception only */
+		store16(head + AT_FOP, x->fop);
+		store64(head + AT_FIP, wide ? x->fip : (u32)x->fip | (u64)x->fcs << 32);
+		store64(head + AT_FDP, wide ? x->fdp : (u32)x->fdp | (u64)x->fds << 32);
+	}
 	for (unsigned i = 0; i < 8; i++) {
-		const struct f80 *r = &x->r[(x87_top(a->cpu) + i) & 7];
+		const struct f80 *r = &x->r[(x87_top(cpu) + i) & 7];
 		store64(st + i * 16, r->mant);
 		store16(st + i * 16 + 8, r->se);
 	}
@@ -211,10 +219,12 @@ static void put_x87(const struct area *a)
 	put(a, AT_ST, st, sizeof st);
 }
 
-/* Hardware keeps no more of a pointer than an address has. */
-static u64 canonical(u64 pointer)
+/* Hardware keeps no more of a pointer than an address has: AMD's CPUs that are the model of its flavour have 57 bits. */
+static u64 canonical(const struct cpu *cpu, u64 pointer)
 {
-	return (i64)(pointer << 16) >> 16;
+	unsigned rest = cpu->flavour == FLAVOUR_AMD ? 7 : 16;
+
+	return (i64)(pointer << rest) >> rest;
 }
 
 static void load_x87(struct cpu *cpu, const u8 *image, bool wide)
@@ -224,8 +234,8 @@ static void load_x87(struct cpu *cpu, const u8 *image, bool wide)
 	x87_load_words(cpu, load16(image + AT_FCW), load16(image + AT_FSW));
 	x->valid = image[AT_TAGS];
 	x->fop = load16(image + AT_FOP) & 0x7ff;
-	x->fip = wide ? canonical(load64(image + AT_FIP)) : load32(image + AT_FIP);
-	x->fdp = wide ? canonical(load64(image + AT_FDP)) : load32(image + AT_FDP);
+	x->fip = wide ? canonical(cpu, load64(image + AT_FIP)) : load32(image + AT_FIP);
+	x->fdp = wide ? canonical(cpu, load64(image + AT_FDP)) : load32(image + AT_FDP);
 	x->fcs = wide ? 0 : load16(image + AT_FIP + 4);
 	x->fds = wide ? 0 : load16(image + AT_FDP + 4);
 	for (unsigned i = 0; i < 8; i++)
@@ -270,7 +280,7 @@ static void load_xmm(struct cpu *cpu, const u8 *from)
 
 /* ---- FXSAVE, FXRSTOR ---- */
 
-/* #GP for a misaligned area; one at a non-canonical address on the stack is #SS first. */
+/* #GP for a misaligned area; one at a non-canonical address on the stack is #SS first (but not the area of AMD's XSAVE family). */
 static _Noreturn void misaligned(struct cpu *cpu, const struct insn *in, u64 linear)
 {
 	exception_code(cpu, in->seg == SEG_SS && mode_64(cpu) && !mode_canonical(linear) ? EXC_SS : EXC_GP, 0);
@@ -338,6 +348,8 @@ static u64 xsave_address(struct cpu *cpu, const struct insn *in, u32 size, bool 
 {
 	u64 linear = ea_linear(cpu, in, size, write);
 
+	if ((linear & 63) && cpu->flavour == FLAVOUR_AMD)
+		exception_gp(cpu, 0);
 	if (linear & 63)
 		misaligned(cpu, in, linear);
 	return linear;

@@ -118,7 +118,7 @@ struct context {
 	struct pending pending[TRACE_BLOCKS + 1 + OPENS_MAX];
 	u8 *loop;                    /* jumps to the beginning may go there with the flags in EFLAGS; NULL: not */
 	bool loop_vectors, loop_x87; /* if these registers are loaded */
-	i32 fip;                     /* page offset that x87.fip is behind with; -1: it is not */
+	i32 fip;                     /* the instruction that x87.fip is behind with; -1: it is not */
 	bool legacy, code16, strict; /* see legacy.c */
 	u8 odd;                      /* bits of cpu->seg_odd that are not taken to be clear */
 	u8 *assumed;                 /* where the entry asks for what is */
@@ -216,9 +216,9 @@ bool system_rewrite(struct context *c);
 bool system_goes_on(const struct jit *jit, unsigned mnemonic);
 /* ---- x87.c ---- */
 bool x87_rewrite(struct context *c);
-/* Store the FIP that is due. */
+/* Store the FIP that is due. index: of the instruction; -1: none is. */
 void x87_settle(struct context *c);
-void x87_emit_fip(const struct context *c, struct emit *e, i32 off);
+void x87_emit_fip(const struct context *c, struct emit *e, i32 index);
 /* The host's x87 registers are the guest's from now on. */
 void x87_need(struct context *c);
 bool x87_uses(const ZydisDecodedInstruction *z);

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* x87 instructions, on the host's x87 registers. They are rewritten only while all exceptions are masked; FIP is kept in struct
- * cpu, as every instruction but the control ones sets it (SDM vol. 1 ch. 8.1.8).
+ * cpu, as every instruction but the control ones sets it (SDM vol. 1 ch. 8.1.8), and so are the other pointers where the flavour
+ * has them follow.
  *
  * NOT IMPLEMENTED: (these run in the interpreter) transcendental functions, whose results must be the same in every engine,
  * BCD, environments, FPREM, FSCALE and FXTRACT. */
 #include "cpu/flags.h"
+#include "cpu/model.h"
+#include "cpu/x87.h"
 #include "jit/x64/x64.h"
 
 #define M(name) ZYDIS_MNEMONIC_##name
@@ -54,13 +57,33 @@ static const ZydisDecodedOperand *memory(struct context *c)
 	return NULL;
 }
 
-void x87_emit_fip(const struct context *c, struct emit *e, i32 off)
+/* Where FOP and FCS follow too. */
+static bool all_pointers(const struct context *c)
 {
-	if (off < 0)
+	return c->cpu->flavour == FLAVOUR_AMD;
+}
+
+static void emit_selector(struct emit *e, struct rm to, unsigned scratch, unsigned seg)
+{
+	emit_op(e, 0, MAP_0F, 0xb7, scratch, CPU_AT(offsetof(struct cpu, seg[seg].selector)));
+	emit_op(e, OP_66, MAP_1, 0x89, scratch, to);
+}
+
+void x87_emit_fip(const struct context *c, struct emit *e, i32 index)
+{
+	if (index < 0)
 		return;
+	const struct insn *in = &c->t->single[index].insn;
 	emit_load(e, S1, CPU_AT(offsetof(struct cpu, gpr) + GPR_PAGE * 8));
-	emit_lea(e, !c->legacy, S1, S1, 0xff, 0, off);
+	emit_lea(e, !c->legacy, S1, S1, 0xff, 0, in->off);
 	emit_store(e, CPU(x87.fip), S1);
+	if (!all_pointers(c))
+		return;
+	u16 fop = x87_opcode(in);
+	emit_op(e, OP_66, MAP_1, 0xc7, 0, CPU(x87.fop));
+	emit_byte(e, fop);
+	emit_byte(e, fop >> 8);
+	emit_selector(e, CPU(x87.fcs), S1, SEG_CS);
 }
 
 void x87_settle(struct context *c)
@@ -112,6 +135,18 @@ static bool load_control(struct context *c)
 	return true;
 }
 
+/* FDP and FDS, at once: the registers of the address may change. */
+static void data_pointer(struct context *c, const ZydisDecodedOperand *op)
+{
+	ZydisDecodedOperand offset = *op;
+
+	offset.mem.type = ZYDIS_MEMOP_TYPE_MEM; /* only the offset is asked for */
+	if (!memory_address(c, &offset, S0))
+		bug("x87: an address that was formed cannot be formed");
+	emit_store(c->e, CPU(x87.fdp), S0);
+	emit_selector(c->e, CPU(x87.fds), S0, c->in->seg);
+}
+
 bool x87_rewrite(struct context *c)
 {
 	const ZydisDecodedInstruction *z = &c->z;
@@ -133,6 +168,8 @@ bool x87_rewrite(struct context *c)
 		if (!memory_operand(c, op, op->size / 8, write, false))
 			return false;
 		emit_op(c->e, 0, MAP_1, z->opcode, z->raw.modrm.reg, c->at);
+		if (all_pointers(c))
+			data_pointer(c, op);
 	} else {
 		if (kind == K_READ)
 			flags_restore(c);
@@ -141,8 +178,9 @@ bool x87_rewrite(struct context *c)
 		if (kind == K_FULL)
 			flags_written(c);
 	}
-	c->fip = c->in->off; /* stored when something may see it */
-	c->keep = true;
+	c->fip = c->index; /* stored when something may see it */
+	c->keep = !op || !all_pointers(c) || op->mem.index == ZYDIS_REGISTER_NONE || /* else S1 was needed */
+	          x64_home[ZydisRegisterGetId(op->mem.index)] != NO_HOME;
 	if (!jit_options.fip)
 		x87_settle(c);
 	return true;

@@ -22,7 +22,8 @@ last:	fldz
 	SAVEM 4(%ebx)                  //! = 0xffff2800
 	SAVEM 8(%ebx)                  /* valid, valid, zero, five empty */ //! = 0xffff07ff
 	SAVEM 12(%ebx)                 //! = last
-	SAVEM 16(%ebx)                 /* no exception yet: no opcode */ //! = 0
+	SAVEM 16(%ebx)                 /* no exception yet: no opcode */ //! intel: = 0
+	                               //! amd: = 0x01ee0010
 	SAVEM 20(%ebx)                 //! = 0
 	SAVEM 24(%ebx)                 //! = 0xffff0000
 	/* 16-bit protected format; the registers follow in stack order, and FNSAVE initialises */
@@ -58,7 +59,8 @@ last:	fldz
 	FAULT fwait                    //! #MF
 	fnstenv (%ebx)
 	SAVEM 12(%ebx)                 //! = 0x12345678
-	SAVEM 16(%ebx)                 /* selectors are 0 on CPUs that say so */ //! = 0x07ff0000
+	SAVEM 16(%ebx)                 /* selectors are 0 on CPUs that say so */ //! intel: = 0x07ff0000
+	                               //! amd: = 0x07ff0008
 	SAVEM 20(%ebx)                 //! = 0x9abcdef0
 	fnstsw %ax
 	SAVE %eax                      /* masked by FNSTENV: nothing pending */ //! & 0xffff = 0x3801
@@ -71,7 +73,8 @@ last:	fldz
 	fdivs zero                     /* FOP d8/6 with a 32-bit displacement */
 	fnstenv (%ebx)
 	SAVEM 4(%ebx)                  //! = 0xffffb884
-	SAVEM 16(%ebx)                 //! = 0x00350000
+	SAVEM 16(%ebx)                 //! intel: = 0x00350000
+	                               //! amd: = 0x00350010
 	SAVEM 20(%ebx)                 //! = zero
 	fnclex
 	fistpl IMAGE + 200

@@ -9,9 +9,9 @@
 #define AT 0x8000u
 #define AREA (u->ram->hva + AT)
 
-static int setup(void **state)
+static int setup_as(void **state, const char *model)
 {
-	struct cpu_unit *u = cpu_unit_new("max");
+	struct cpu_unit *u = cpu_unit_new(model);
 
 	cpu_unit_long(u);
 	assert_true(control_set_xcr0(u->cpu, 3));
@@ -21,6 +21,9 @@ static int setup(void **state)
 	*state = u;
 	return 0;
 }
+
+static int setup(void **state) { return setup_as(state, "max,flavour=intel"); }
+static int setup_amd(void **state) { return setup_as(state, "max,flavour=amd"); }
 
 static int teardown(void **state)
 {
@@ -42,6 +45,8 @@ static void fill(struct cpu *cpu, u64 seed)
 	cpu->x87.fip &= 0x7fffffffffff;
 	cpu->x87.fdp |= 0xffff800000000000;
 	cpu->x87.fcs = cpu->x87.fds = 0;
+	if (cpu->flavour == FLAVOUR_AMD && !(cpu->x87.fsw & FSW_ES)) /* not saved */
+		cpu->x87.fop = cpu->x87.fip = cpu->x87.fdp = 0;
 	for (unsigned i = 0; i < 8; i++)
 		memset(cpu->x87.r[i].pad, 0, sizeof cpu->x87.r[i].pad);
 	cpu->mxcsr = unit_random(&seed) & 0xffff;
@@ -112,8 +117,18 @@ static void legacy_layout(void **state)
 	cpu->x87.r[6] = (struct f80){.mant = 0x8000000000000001, .se = 0x3fff};
 	cpu->x87.r[7] = (struct f80){.mant = 0x8000000000000002, .se = 0xbfff};
 	cpu->v[15].q[1] = 0x1515;
+	/* AMD's CPUs save the pointers with a pending exception only */
+	for (unsigned flavour = FLAVOUR_INTEL; flavour <= FLAVOUR_AMD; flavour++) {
+		cpu->flavour = flavour;
+		RUN_OK(u, "\x0f\xae\x06");
+		assert_int_equal(load32(AREA + 4), flavour == FLAVOUR_AMD ? 0xc0 : 0x012300c0);
+		assert_int_equal(load64(AREA + 8), flavour == FLAVOUR_AMD ? 0 : 0x0000003355667788);
+		assert_int_equal(load64(AREA + 16), flavour == FLAVOUR_AMD ? 0 : 0x0000002bddeeff00);
+	}
+	cpu->x87.fcw = 0x27e;
+	cpu->x87.fsw |= FSW_IE | FSW_ES | FSW_B;
 	RUN_OK(u, "\x0f\xae\x06"); /* fxsave */
-	assert_int_equal(load32(AREA), 0x3000027f);
+	assert_int_equal(load32(AREA), 0xb081027e);
 	assert_int_equal(load32(AREA + 4), 0x012300c0);
 	assert_int_equal(load64(AREA + 8), 0x0000003355667788);
 	assert_int_equal(load64(AREA + 16), 0x0000002bddeeff00);
@@ -182,7 +197,7 @@ static void in_use(void **state)
 	assert_int_equal(load32(AREA + 24), 0x1fa0);
 	cpu->mxcsr = 0x1f80;
 	cpu->x87.fdp = 1;
-	assert_int_equal(xsave_in_use(cpu), 1);
+	assert_int_equal(xsave_in_use(cpu), cpu->flavour == FLAVOUR_AMD ? 0 : 1);
 	cpu->x87.fdp = 0;
 	cpu->x87.r[5].se = 1;
 	assert_int_equal(xsave_in_use(cpu), 1);
@@ -328,7 +343,7 @@ static void fault_in_the_middle(void **state)
 	free(before);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown), {#name " as AMD", name, setup_amd, teardown, NULL}
 
 int main(void)
 {
