@@ -271,13 +271,15 @@ static void place_write(struct cpu *cpu, const struct place *place, u64 value, u
 static void breakpoints(struct cpu *cpu, u64 linear, unsigned size, bool write)
 {
 	static const u8 length[4] = {1, 2, 8, 4};
+	/* addresses wrap at 4 GiB outside 64-bit code, but where an inner stack lies above it */
+	const u64 mask = cpu->code_mode == CODE64 || linear >> 32 ? ~0ull : 0xffffffff;
 
 	for (unsigned i = 0; i < 4; i++) {
 		u32 type = cpu->dr[7] >> (16 + i * 4) & 3, len = length[cpu->dr[7] >> (18 + i * 4) & 3];
 		if (!(cpu->dr[7] >> i * 2 & 3) || !(type == 3 || (type == 1 && write)))
 			continue;
 		u64 first = cpu->dr[i] & ~(u64)(len - 1);
-		if (linear < first + len && first < linear + size)
+		if (!(first & ~mask) && (((linear - first) & mask) < len || ((first - linear) & mask) < size))
 			cpu->dr6_hits |= BIT(i);
 	}
 }

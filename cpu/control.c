@@ -255,10 +255,8 @@ static unsigned debug_register(struct cpu *cpu, unsigned index)
 	if (index > 7)
 		exception_ud(cpu);
 	privileged(cpu);
-	if (cpu->dr[7] & DR7_GD) {
-		cpu->dr[6] |= DR6_BD;
-		exception_raise(cpu, EXC_DB);
-	}
+	if (cpu->dr[7] & DR7_GD)
+		exception_debug(cpu, DR6_BD);
 	return index;
 }
 
@@ -281,9 +279,9 @@ OP_END(mov_dr_r)
 	if (index >= 6 && value >> 32)
 		exception_gp(cpu, 0);
 	if (index == 6)
-		value = (value & 0xe00f) | DR6_FIXED;
+		value = (value & DR6_WRITABLE) | DR6_FIXED;
 	else if (index == 7)
-		value = (value & 0xffff23ff) | DR7_FIXED;
+		value = (value & DR7_WRITABLE) | DR7_FIXED;
 	cpu->dr[index] = value;
 	mode_flags_changed(cpu);
 	cpu->rip = insn_next_rip(cpu, in);

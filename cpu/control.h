@@ -10,9 +10,15 @@
 #define CR3_PCID 0xfffull
 
 #define DR6_FIXED 0xffff0ff0ull /* bits that read as 1 */
+#define DR6_HITS 0xfull /* B0 to B3 */
 #define DR6_BD BIT(13)
+#define DR6_BS BIT(14)
+#define DR6_BT BIT(15)
+#define DR6_WRITABLE (DR6_HITS | DR6_BD | DR6_BS | DR6_BT)
 #define DR7_FIXED BIT(10)
+#define DEBUGCTL_BTF BIT(1)
 #define DR7_GD BIT(13)
+#define DR7_WRITABLE 0xffff23ffull
 
 bool control_set_cr0(struct cpu *cpu, u64 value);
 bool control_set_cr3(struct cpu *cpu, u64 value);

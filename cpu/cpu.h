@@ -163,9 +163,9 @@ struct cpu_host {
 	void (*triple_fault)(void *opaque, struct cpu *cpu);
 	void (*smm)(void *opaque, struct cpu *cpu); /* in_smm has changed; without the machine lock; may be NULL */
 	void (*watched)(void *opaque, struct cpu *cpu, unsigned kind, u64 value); /* watch.h; without the machine lock */
-	/* FERR#: an unmasked x87 exception is pending (also when it is found to be still there) or no longer, with CR0.NE = 0; without
-	 * the machine lock; may be NULL */
-	void (*ferr)(void *opaque, struct cpu *cpu, bool asserted);
+	/* FERR#: an unmasked x87 exception is pending (also when it is found to be still there) or no longer, with CR0.NE = 0. Returns
+	 * whether IGNNE# is asserted: x87 instructions go on in spite of it. Without the machine lock; may be NULL: they always do */
+	bool (*ferr)(void *opaque, struct cpu *cpu, bool asserted);
 };
 
 struct tlb;
@@ -213,7 +213,8 @@ struct cpu_jit {
 #define FAULT_CHAIN 4
 struct cpu_fault { /* one exception, as raised */
 	u8 vector;
-	bool has_code, software;
+	bool has_code;
+	bool waits; /* none: the instruction waits and is tried again (exception_wait()) */
 	u8 pad;
 	u32 code;
 	u64 rip, cr2;
@@ -250,7 +251,7 @@ struct cpu {
 	u8 in_smm;
 	u8 flavour;      /* enum cpu_flavour (model.h): whose undefined results this CPU gives */
 	u8 pad[1];
-	u64 pending_db;  /* DR6 bits of a debug trap delayed by a MOV SS shadow */
+	u64 pending_db;  /* DR6 bits of debug traps that come before the next instruction, or behind it in the shadow of MOV SS */
 	u64 instructions; /* executed since power-on, and faults delivered; drives the deterministic clock */
 	char end_of_state[8];
 
@@ -292,6 +293,7 @@ struct cpu {
 	u8 chain_len;
 	bool delivering;               /* an event is being delivered through the IDT */
 	u64 dr6_hits;                  /* data breakpoints hit by the current instruction (DR6 bits) */
+	bool step;                     /* the current instruction is single-stepped, unless it says otherwise */
 	_Atomic u32 request;           /* enum cpu_request */
 	_Atomic u32 kick;              /* not 0: look at request and state before the next block */
 	_Atomic u32 quiet;             /* odd: outside, holds nothing of the TLB (quiet.h) */

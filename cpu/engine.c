@@ -126,6 +126,9 @@ bool engine_events(struct cpu *cpu)
 	} else if (unlikely((request & (CPU_REQ_SIPI | CPU_REQ_INIT)) == CPU_REQ_SIPI)) { /* nobody waits, or an INIT came meanwhile */
 		atomic_compare_exchange_strong(&cpu->request, &request, request & ~(u32)(CPU_REQ_SIPI | CPU_REQ_SIPI_VECTOR));
 	}
+	/* before what comes from outside, so that no handler but that of #DB is entered with them */
+	if (exception_traps_due(cpu) && cpu->activity != CPU_SHUTDOWN)
+		exception_traps(cpu);
 	if (cpu->activity == CPU_RUNNING && cpu->shadow)
 		return true; /* one instruction first */
 	if ((request & CPU_REQ_SMI) && !cpu->in_smm && cpu->activity != CPU_SHUTDOWN) {

@@ -46,6 +46,24 @@ void exception_code(struct cpu *cpu, unsigned vector, u32 code)
 	raise_fault(cpu, (struct cpu_fault){.vector = vector, .has_code = true, .code = code});
 }
 
+/* DR6 tells the conditions of the last debug exception: B0 to B3 are no longer those of the one before. BD, BS and BT stay until
+ * software clears them (SDM 3B 18.2.3). */
+static void debug_status(struct cpu *cpu, u64 conditions)
+{
+	cpu->dr[6] = (cpu->dr[6] & ~DR6_HITS) | (conditions & DR6_WRITABLE);
+}
+
+void exception_debug(struct cpu *cpu, u64 condition)
+{
+	debug_status(cpu, condition);
+	exception_raise(cpu, EXC_DB);
+}
+
+void exception_wait(struct cpu *cpu)
+{
+	raise_fault(cpu, (struct cpu_fault){.waits = true});
+}
+
 void exception_page_fault(struct cpu *cpu, u64 linear, u32 code)
 {
 	raise_fault(cpu, (struct cpu_fault){.vector = EXC_PF, .has_code = true, .code = code, .cr2 = linear});
@@ -196,6 +214,10 @@ static void deliver(struct cpu *cpu, const struct event *e)
 	else
 		deliver_real(cpu, e);
 	watch_seen(cpu, WATCH_VECTOR, e->vector);
+	if (e->vector == EXC_DB && e->kind == EVENT_ICEBP) { /* one #DB also for what MOV SS has put off */
+		debug_status(cpu, cpu->pending_db);
+		cpu->pending_db = 0;
+	}
 	if (e->vector == EXC_DB && e->kind != EVENT_SOFT) { /* SDM 3B 18.2.4, 18.4.4: the handler has its hands free */
 		cpu->dr[7] &= ~DR7_GD;
 		cpu->debugctl &= ~(u64)DEBUGCTL_CLEARED;
@@ -325,16 +347,27 @@ static bool run_with_traps(struct cpu *cpu, struct event e)
 		return false;
 	if (likely(!cpu->dr6_hits))
 		return true;
-	cpu->dr[6] |= cpu->dr6_hits;
+	debug_status(cpu, cpu->dr6_hits);
 	bool running = run(cpu, (struct event){.vector = EXC_DB, .kind = EVENT_FAULT, .ext = 1, .rflags = flags_get(cpu)});
 	cpu->dr6_hits = 0;
 	return running;
+}
+
+/* The instruction is as if it had not begun; a breakpoint at it has been taken. */
+static bool wait_again(struct cpu *cpu)
+{
+	cpu->rflags |= FLAG_RF;
+	mode_flags_changed(cpu);
+	return true;
 }
 
 bool exception_dispatch(struct cpu *cpu)
 {
 	cpu->cur = NULL;
 	cpu->link_from = NULL;
+	if (unlikely(cpu->fault.waits))
+		return wait_again(cpu);
+	cpu->pending_db = 0; /* what MOV SS has put off is lost when the instruction behind it faults */
 	cpu->chain_len = 0;
 	chain_add(cpu, &cpu->fault);
 	return run_with_traps(cpu, event_of_fault(cpu, &cpu->fault));
@@ -346,4 +379,21 @@ bool exception_interrupt(struct cpu *cpu, unsigned vector, enum event_kind kind)
 	cpu->link_from = NULL;
 	cpu->chain_len = 0;
 	return run_with_traps(cpu, (struct event){.vector = vector, .kind = kind, .ext = kind != EVENT_SOFT, .rflags = flags_get(cpu)});
+}
+
+void exception_traps(struct cpu *cpu)
+{
+	debug_status(cpu, cpu->pending_db);
+	cpu->pending_db = 0;
+	cpu->shadow = SHADOW_NONE;
+	cpu->activity = CPU_RUNNING;
+	exception_interrupt(cpu, EXC_DB, EVENT_FAULT);
+	mode_flags_changed(cpu);
+}
+
+void exception_breakpoint(struct cpu *cpu, u64 conditions)
+{
+	debug_status(cpu, conditions);
+	cpu->fault = (struct cpu_fault){.vector = EXC_DB, .rip = cpu->rip};
+	exception_dispatch(cpu);
 }

@@ -20,6 +20,11 @@ _Noreturn void exception_code(struct cpu *cpu, unsigned vector, u32 code);
 static inline _Noreturn void exception_gp(struct cpu *cpu, u32 code) { exception_code(cpu, EXC_GP, code); }
 static inline _Noreturn void exception_ud(struct cpu *cpu) { exception_raise(cpu, EXC_UD); }
 _Noreturn void exception_page_fault(struct cpu *cpu, u64 linear, u32 code);
+/* #DB as a fault, for a condition of DR6. */
+_Noreturn void exception_debug(struct cpu *cpu, u64 condition);
+/* No exception: the instruction does not execute yet. Interrupts and all else that happens between instructions are looked after,
+ * with its own RIP, and then it is tried again. */
+_Noreturn void exception_wait(struct cpu *cpu);
 
 /* Where an event comes from decides privilege checks, the EXT bit and which RIP is pushed. */
 enum event_kind {
@@ -37,5 +42,15 @@ void exception_deliver(struct cpu *cpu, unsigned vector, enum event_kind kind, b
 bool exception_dispatch(struct cpu *cpu);
 /* Deliver an interrupt or NMI from outside with the same protection. */
 bool exception_interrupt(struct cpu *cpu, unsigned vector, enum event_kind kind);
+
+/* Debug traps (cpu->pending_db) are due: is it time for them? Not in the shadow of MOV SS. */
+static inline bool exception_traps_due(const struct cpu *cpu)
+{
+	return unlikely(cpu->pending_db) && cpu->shadow != SHADOW_MOV_SS;
+}
+/* Deliver them, as one #DB. A halted CPU runs again. */
+void exception_traps(struct cpu *cpu);
+/* #DB as a fault before the instruction at RIP, whose breakpoints are the conditions. */
+void exception_breakpoint(struct cpu *cpu, u64 conditions);
 
 #endif

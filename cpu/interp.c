@@ -7,6 +7,7 @@
  * executes exactly one. Faults land in interp_run() by longjmp and are delivered there. */
 #include "cpu/interp.h"
 
+#include "cpu/control.h"
 #include "cpu/decode.h"
 #include "cpu/exception.h"
 #include "cpu/flags.h"
@@ -40,52 +41,46 @@ static const struct insn *op_single_end(struct cpu *cpu, const struct insn *in)
 	return NULL;
 }
 
-/* Debug exceptions that are traps come after the instruction; one on MOV SS waits for the next (SDM 6.8.3). */
-static void debug_traps(struct cpu *cpu, u64 hits, bool stepped)
-{
-	hits |= cpu->pending_db | (stepped ? BIT(14) : 0);
-	cpu->pending_db = 0;
-	if (!hits)
-		return;
-	if (cpu->shadow == SHADOW_MOV_SS) {
-		cpu->pending_db = hits & 0xf;
-		mode_flags_changed(cpu);
-		return;
-	}
-	cpu->dr[6] |= hits;
-	exception_interrupt(cpu, EXC_DB, EVENT_FAULT);
-	mode_flags_changed(cpu);
-}
-
-/* An instruction breakpoint at CS:RIP: a fault, before anything else of the instruction. */
+/* An instruction breakpoint at CS:RIP: a fault, before anything else of the instruction; not behind MOV SS (SDM 3A 6.8.3). */
 static bool code_breakpoint(struct cpu *cpu)
 {
 	u64 linear = code_linear(cpu), hits = 0;
 
-	if (!cpu->watchpoints || (cpu->rflags & FLAG_RF))
+	if (!cpu->watchpoints || (cpu->rflags & FLAG_RF) || cpu->shadow == SHADOW_MOV_SS)
 		return false;
 	for (unsigned i = 0; i < 4; i++)
 		if ((cpu->dr[7] >> i * 2 & 3) && !(cpu->dr[7] >> (16 + i * 4) & 3) && cpu->dr[i] == linear)
 			hits |= BIT(i);
 	if (!hits)
 		return false;
-	cpu->dr[6] |= hits;
-	cpu->fault = (struct cpu_fault){.vector = EXC_DB, .rip = cpu->rip};
-	cpu->cur = NULL;
-	exception_dispatch(cpu);
+	cpu->instructions++; /* as every exception */
+	exception_breakpoint(cpu, hits);
 	return true;
 }
 
-/* Software interrupts and SYSCALL take the new flags before a single-step trap could see the old. */
-static bool suppresses_step(const struct insn *in)
+/* Has the instruction transferred control, as DEBUGCTL.BTF wants to know? A conditional jump to the next instruction has not, taken
+ * or not. */
+static bool has_branched(const struct cpu *cpu, const struct insn *in, u64 next)
 {
 	switch (in->mnemonic) {
-	case ZYDIS_MNEMONIC_INT: case ZYDIS_MNEMONIC_INT3: case ZYDIS_MNEMONIC_INT1: case ZYDIS_MNEMONIC_INTO:
-	case ZYDIS_MNEMONIC_SYSCALL: case ZYDIS_MNEMONIC_SYSENTER:
+	case ZYDIS_MNEMONIC_CALL: case ZYDIS_MNEMONIC_JMP: case ZYDIS_MNEMONIC_RET:
+	case ZYDIS_MNEMONIC_IRET: case ZYDIS_MNEMONIC_IRETD: case ZYDIS_MNEMONIC_IRETQ:
+	case ZYDIS_MNEMONIC_SYSENTER: case ZYDIS_MNEMONIC_SYSEXIT:
 		return true;
 	default:
-		return false;
+		return cpu->rip != next && !(decode_form(in->form, NULL)->flags & FORM_REP);
 	}
+}
+
+/* Debug exceptions that are traps come after the instruction. One that MOV SS meets waits for the next one, but a single step over
+ * it does not happen (SDM 3A 6.8.3). */
+static void debug_traps(struct cpu *cpu, const struct insn *in, u64 next)
+{
+	cpu->pending_db |= cpu->dr6_hits;
+	if (cpu->step && cpu->shadow != SHADOW_MOV_SS && (!(cpu->debugctl & DEBUGCTL_BTF) || has_branched(cpu, in, next)))
+		cpu->pending_db |= DR6_BS;
+	if (exception_traps_due(cpu))
+		exception_traps(cpu);
 }
 
 static void log_insn(struct cpu *cpu, const struct block *block)
@@ -105,6 +100,11 @@ void interp_step(struct cpu *cpu)
 	} one;
 	struct insn *const insn = one.block.insn;
 
+	if (exception_traps_due(cpu)) {
+		cpu->instructions++;
+		exception_traps(cpu);
+		return;
+	}
 	if (code_breakpoint(cpu))
 		return;
 	struct block *block = code_find(cpu);
@@ -119,7 +119,8 @@ void interp_step(struct cpu *cpu)
 	insn[0].left = 1;
 	insn[1] = (struct insn){.exec = op_single_end, .off = block->insn[0].off + block->insn[0].len};
 
-	bool tf = cpu->rflags & FLAG_TF;
+	const u64 next = insn_next_rip(cpu, insn);
+	cpu->step = cpu->rflags & FLAG_TF;
 	cpu->shadow = SHADOW_NONE;
 	cpu->dr6_hits = 0;
 	cpu->rflags &= ~(u64)FLAG_RF;
@@ -133,8 +134,8 @@ void interp_step(struct cpu *cpu)
 	(void)in;
 #endif
 	cpu->cur = NULL;
-	if (tf || cpu->dr6_hits || cpu->pending_db)
-		debug_traps(cpu, cpu->dr6_hits, tf && !suppresses_step(insn));
+	if (cpu->step || cpu->dr6_hits || cpu->pending_db)
+		debug_traps(cpu, insn, next);
 	/* careful depends on RF, which is clear now unless the instruction set it; requests may be due after a shadow */
 	mode_flags_changed(cpu);
 }

@@ -22,6 +22,7 @@ static void software(struct cpu *cpu, const struct insn *in, unsigned vector, en
 {
 	cpu->rip = insn_next_rip(cpu, in);
 	exception_deliver(cpu, vector, kind, false, 0);
+	cpu->step = false; /* the handler is entered without TF, and not stepped into */
 }
 
 /* VME: does the 8086 program handle this vector itself? */
@@ -58,6 +59,7 @@ static void redirect(struct cpu *cpu, const struct insn *in, unsigned vector)
 	flags_set(cpu, flags & ~(u64)(FLAG_TF | FLAG_RF | (virtual_if ? FLAG_VIF : FLAG_IF)));
 	segment_load_real(cpu, SEG_CS, target >> 16);
 	cpu->rip = target & 0xffff;
+	cpu->step = false;
 	mode_update(cpu);
 }
 

@@ -121,8 +121,8 @@ static bool load(struct cpu *cpu, const u8 *area)
 		memcpy(member, area + slots[i].in[l].at, bytes);
 	}
 	load_segments(cpu, area, l);
-	cpu->dr[6] = (cpu->dr[6] & 0x1e00f) | DR6_FIXED;
-	cpu->dr[7] = (cpu->dr[7] & 0xffff2bff) | DR7_FIXED;
+	cpu->dr[6] = (cpu->dr[6] & DR6_WRITABLE) | DR6_FIXED;
+	cpu->dr[7] = (cpu->dr[7] & DR7_WRITABLE) | DR7_FIXED;
 	cpu->smbase &= 0xffffffff;
 	flags_set(cpu, (cpu->rflags & 0x3f7fd7) | FLAG_1);
 	cpu->cr0 = (cpu->cr0 & cr0_bits) | CR0_ET;

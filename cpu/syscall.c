@@ -5,6 +5,7 @@
 #include <Zydis/Mnemonic.h>
 
 #include "cpu/access.h"
+#include "cpu/control.h"
 #include "cpu/exception.h"
 #include "cpu/flags.h"
 #include "cpu/forms.h"
@@ -41,6 +42,15 @@ static void set_ss(struct cpu *cpu, u16 selector, unsigned cpl)
 
 /* ---- SYSCALL, SYSRET ---- */
 
+/* A single step after these two goes by the flags that they load: with TF among them #DB comes before the first instruction at the
+ * target; without it, it does not come, as if the caller's step were over the whole call. */
+static void step_by_new_flags(struct cpu *cpu)
+{
+	cpu->step = false;
+	if (cpu->rflags & FLAG_TF)
+		cpu->pending_db |= DR6_BS;
+}
+
 OP_END(syscall)
 {
 	u64 next = insn_next_rip(cpu, in), flags = flags_get(cpu) & ~(u64)FLAG_RF;
@@ -61,6 +71,7 @@ OP_END(syscall)
 	flags_set(cpu, flags);
 	set_cs(cpu, selector, 0, cpu->long_mode);
 	set_ss(cpu, selector + 8, 0);
+	step_by_new_flags(cpu);
 	mode_update(cpu);
 }
 
@@ -87,6 +98,7 @@ OP_END(sysret)
 	} else {
 		set_ss(cpu, (selector + 8) | 3, 3);
 	}
+	step_by_new_flags(cpu);
 	mode_update(cpu);
 }
 

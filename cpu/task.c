@@ -13,7 +13,6 @@
 #include "cpu/flags.h"
 #include "cpu/mode.h"
 
-#define DR6_BT BIT(15)
 #define DR7_LOCAL 0x155ull /* L0-L3 and LE: cleared by every task switch */
 #define FLAGS_LOADED 0x3f7fd5ull
 
@@ -226,6 +225,7 @@ void task_switch(struct cpu *cpu, u16 selector, struct descriptor *tss, const st
 		segment_set_busy(cpu, tss, true);
 	segment_from_descriptor(&cpu->tr, selector, tss);
 	cpu->cur = NULL; /* faults are those of the new task from here on */
+	cpu->step = false; /* a single step is one of the new task's instructions, by its own TF */
 	if (to->cr3 && (cpu->cr0 & CR0_PG))
 		control_set_cr3(cpu, new.cr3);
 	load_new(cpu, &new, how);
@@ -234,9 +234,10 @@ void task_switch(struct cpu *cpu, u16 selector, struct descriptor *tss, const st
 		push_code(cpu, how, to->size);
 	if (cpu->rip > cpu->seg[SEG_CS].limit)
 		exception_gp(cpu, how->ext);
+	/* Not at once, though it comes before the new task's first instruction: the handler may be such a task as well, for ever. */
 	if (new.trap) {
-		cpu->dr[6] |= DR6_BT;
-		exception_interrupt(cpu, EXC_DB, EVENT_FAULT);
+		cpu->pending_db |= DR6_BT;
+		mode_flags_changed(cpu);
 	}
 }
 

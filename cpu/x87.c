@@ -4,11 +4,10 @@
  *
  * FIP follows every instruction that is not a control one. By flavour: Intel's FOP and FDP follow only those that leave an
  * unmasked exception pending, and FCS and FDS are always 0 (CPUID leaf 7: FDP_EXCPTN_ONLY, and FCS/FDS deprecated). AMD's FOP and
- * FCS follow all, FDP and FDS all with a memory operand.
- *
- * NOT IMPLEMENTED: with CR0.NE = 0, a waiting instruction does not freeze until the interrupt that FERR# leads to. */
+ * FCS follow all, FDP and FDS all with a memory operand. */
 #include "cpu/flags.h"
 #include "cpu/forms.h"
+#include "cpu/journal.h"
 #include "cpu/model.h"
 #include "cpu/quiet.h"
 #include "cpu/x87_stack.h"
@@ -18,20 +17,24 @@
 
 /* ---- exceptions ---- */
 
-void x87_ferr(struct cpu *cpu, bool asserted)
+bool x87_ferr(struct cpu *cpu, bool asserted)
 {
 	if ((cpu->cr0 & CR0_NE) || !cpu->host.ferr)
-		return;
+		return true;
+	journal_device(cpu);
 	bool inside = quiet_leave(cpu);
-	cpu->host.ferr(cpu->host.opaque, cpu, asserted);
+	bool ignne = cpu->host.ferr(cpu->host.opaque, cpu, asserted);
 	quiet_enter(cpu, inside);
+	return ignne;
 }
 
 void x87_refuse_pending(struct cpu *cpu)
 {
 	if (cpu->cr0 & CR0_NE)
 		exception_raise(cpu, EXC_MF);
-	x87_ferr(cpu, true);
+	/* SDM vol. 1 8.7.2: it freezes until an interrupt comes, whose handler asserts IGNNE# or clears the exception */
+	if (!x87_ferr(cpu, true))
+		exception_wait(cpu);
 }
 
 void x87_refuse(struct cpu *cpu)

@@ -40,12 +40,12 @@ static always_inline void x87_set_top(struct cpu *cpu, unsigned top)
 }
 
 /* Something forbids x87 instructions now, or an exception is pending: raises #NM or #MF, or (CR0.NE = 0) tells the
- * machine and returns. */
+ * machine, and returns only if that asserts IGNNE#: else the instruction waits for the interrupt which FERR# leads to. */
 void x87_refuse(struct cpu *cpu);
 /* The part about the pending exception. */
 void x87_refuse_pending(struct cpu *cpu);
-/* Tell the machine (CR0.NE = 0): an exception is pending, or was and is no longer. */
-void x87_ferr(struct cpu *cpu, bool asserted);
+/* Tell the machine (CR0.NE = 0): an exception is pending, or was and is no longer. Returns IGNNE#. */
+bool x87_ferr(struct cpu *cpu, bool asserted);
 /* Before every waiting instruction. */
 static always_inline void x87_check(struct cpu *cpu)
 {

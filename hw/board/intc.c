@@ -4,6 +4,7 @@
 #include "hw/board/intc.h"
 
 #include "hw/board/private.h"
+#include "hw/chipset/ferr.h"
 #include "hw/chipset/lapic.h"
 #include "hw/chipset/pic.h"
 
@@ -64,16 +65,21 @@ void intc_smm(void *opaque, struct cpu *cpu)
 	loop_unlock(board->loop);
 }
 
-void intc_ferr(void *opaque, struct cpu *cpu, bool asserted)
+bool intc_ferr(void *opaque, struct cpu *cpu, bool asserted)
 {
 	struct board *board = opaque;
 	struct device *ferr = board_device(board, "ferr");
+	bool locked = loop_locked(board->loop); /* by a translator that compares itself with the interpreter */
 
-	if (cpu != board->vcpu[0].cpu)
-		return;
-	loop_lock(board->loop);
+	if (cpu != board->vcpu[0].cpu) /* nothing is at the pin of the others, and so they never wait for it */
+		return true;
+	if (!locked)
+		loop_lock(board->loop);
 	ferr->class->input(ferr, 0, asserted);
-	loop_unlock(board->loop);
+	bool ignne = ferr_ignored(ferr);
+	if (!locked)
+		loop_unlock(board->loop);
+	return ignne;
 }
 
 struct irq_line intc_line(struct board *board, const char *to, unsigned n)

@@ -23,6 +23,6 @@ enum intc_cpu_pin { INTC_LINT0, INTC_LINT1, INTC_SMI };
 /* Tell the host bridge whether any CPU is in system management mode. Without the machine lock. */
 void intc_smm(void *board, struct cpu *cpu);
 /* FERR#, which is the boot CPU's. Without the machine lock. */
-void intc_ferr(void *board, struct cpu *cpu, bool asserted);
+bool intc_ferr(void *board, struct cpu *cpu, bool asserted);
 
 #endif

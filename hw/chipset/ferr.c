@@ -4,7 +4,7 @@
  * 82371SB datasheet, coprocessor error register (I/O F0h); IBM PC AT Technical Reference, "Math Coprocessor Control".
  * The enable bit in the PIIX3's XBCS register is not looked at: firmware for virtual machines leaves it clear and expects IRQ13.
  * Input pin 0: FERR#. Output: irq13. */
-#include "hw/device.h"
+#include "hw/chipset/ferr.h"
 
 struct ferr_state {
 	u8 ferr;  /* level of the input */
@@ -39,6 +39,11 @@ static void ferr_input(struct device *device, unsigned n, bool level)
 		f->state.ignne = false;
 	else if (!f->state.ignne && !f->state.irq)
 		set_irq(f, true);
+}
+
+bool ferr_ignored(const struct device *device)
+{
+	return ((const struct ferr *)device)->state.ignne;
 }
 
 static u64 ferr_read(void *opaque, u64 offset, unsigned size)

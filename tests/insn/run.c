@@ -122,6 +122,7 @@ enum test_port {
 	PORT_INTR, /* write n: interrupt n is requested, and stays so until it is taken */
 	PORT_NMI,  /* write: NMI */
 	PORT_SMI,  /* write: SMI */
+	PORT_IGNNE, /* write: the coprocessor's interrupt is taken back, and FERR# ignored as long as it lasts: a PC's port F0h */
 	PORT_SMALL = 4, /* writes are added up; reads count: 1, 2, 3, ... */
 	PORT_SUM,  /* reads the sum */
 	PORT_COPY = 8, /* write the address of struct copy: done by the time the OUT is */
@@ -131,6 +132,8 @@ struct copy {
 	u32 to, from, len; /* physical; at most a page */
 };
 static u32 requested, count, sum;
+static bool ferr_asserted, ignne;
+#define FERR_VECTOR 0x2d
 
 static u64 device_read(void *opaque, u64 offset, unsigned size)
 {
@@ -140,6 +143,33 @@ static u64 device_read(void *opaque, u64 offset, unsigned size)
 	case PORT_SUM: return sum;
 	default: return ~0ull;
 	}
+}
+
+static void withdraw(u32 vector)
+{
+	if (requested == vector)
+		cpu_unrequest(cpu, CPU_REQ_INTR);
+}
+
+/* An unmasked x87 exception and CR0.NE = 0: interrupt FERR_VECTOR. */
+static bool ferr(void *opaque, struct cpu *from, bool asserted)
+{
+	(void)opaque;
+	if (loop_locked(bus.loop)) {
+		printf("FERR# is told while the machine is locked\n");
+		exit(1);
+	}
+	loop_lock(bus.loop); /* as a board does */
+	if (asserted && !ferr_asserted) {
+		requested = FERR_VECTOR;
+		cpu_request(from, CPU_REQ_INTR);
+	} else if (!asserted) {
+		ignne = false;
+		withdraw(FERR_VECTOR);
+	}
+	ferr_asserted = asserted;
+	loop_unlock(bus.loop);
+	return ignne;
 }
 
 static void device_write(void *opaque, u64 offset, u64 v, unsigned size)
@@ -155,6 +185,10 @@ static void device_write(void *opaque, u64 offset, u64 v, unsigned size)
 		break;
 	case PORT_SMI:
 		cpu_request(cpu, CPU_REQ_SMI);
+		break;
+	case PORT_IGNNE:
+		ignne = ferr_asserted;
+		withdraw(FERR_VECTOR);
 		break;
 	case PORT_SMALL:
 		sum += v;
@@ -427,6 +461,7 @@ int main(int argc, char **argv)
 #endif
 	cpu = cpu_new(&model, &bus, virtual_clock, 0, 1);
 	cpu->intc.acknowledge = acknowledge;
+	cpu->host.ferr = ferr;
 	if (engine == &interp_engine || !engine->prepare)
 		clock_count_instructions(virtual_clock, &cpu->instructions, 0);
 	else

@@ -98,7 +98,7 @@ last:	fldz
 	SAVEM IMAGE + 200              //! = 0x1234
 	fnclex
 
-	/* CR0.NE = 0: no #MF, the board is told; the instruction goes on */
+	/* CR0.NE = 0: no #MF, the board is told; the instruction goes on when it is told to (ferr.S) */
 	mov %cr0, %eax
 	and $~0x20, %eax
 	mov %eax, %cr0
@@ -107,6 +107,7 @@ last:	fldz
 	fldcw IMAGE + 200
 	fld1
 	fdivs zero
+	out %al, $0xf3
 	fwait
 	fld1
 	fnstsw %ax

@@ -452,8 +452,11 @@ static void trap_and_cr3(void **state)
 	poke32(u, NEW_AT + T_TRAP, 1);
 	prot_idt(u, EXC_DB, prot_gate(K_CODE, HANDLER, SEG_P | SYS_INT, 0));
 	RUNS(u, JMP_FAR);
+	assert_int_equal(cpu->rip, 0x7777);
+	assert_true(exception_traps_due(cpu) && cpu->careful);
+	exception_traps(cpu);
 	assert_int_equal(cpu->rip, HANDLER);
-	assert_int_equal(cpu->dr[6], DR6_FIXED | BIT(15));
+	assert_int_equal(cpu->dr[6], DR6_FIXED | DR6_BT);
 	assert_int_equal(peek32(u, 0x28000 - 12), 0x7777);
 	assert_int_equal(cpu->tr.selector, NEW);
 	cpu_unit_free(u);
