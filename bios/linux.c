@@ -3,11 +3,13 @@
  * point where the kernel has one, else at the 32-bit one. The real-mode part is not run: boot_params are filled in here. */
 #include "bios/linux.h"
 
+#include "base/magic.h"
+
 enum { MIN_PROTOCOL = 0x206, SETUP_HEADER = 0x1f1, E820_MAX = 128 };
 
 bool linux_is(const u8 *data, size_t size)
 {
-	return size >= P_HEADER_END && load16(data + P_BOOT_FLAG) == 0xaa55 && !memcmp(data + P_MAGIC, "HdrS", 4);
+	return size >= P_HEADER_END && magic_is_linux(data, size);
 }
 
 /* A bzImage is entered at the 32-bit entry point which it names; what only looks like one (network boot loaders do) names none. */

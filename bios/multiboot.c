@@ -2,26 +2,18 @@
 /* Multiboot 1 (specification 0.6.96): ELF kernels and those that give their addresses in the header. Modules come from -initrd.
  * Not implemented: a video mode request (there is no display without firmware; the flag is ignored, as the specification lets
  * a loader do when the information is not marked as required), drive and APM tables. */
+#include "base/magic.h"
 #include "bios/elf.h"
 
 #include <stdlib.h>
 
-enum { HEADER_MAGIC = 0x1badb002, LOADER_MAGIC = 0x2badb002, SEARCH = 8192 };
+enum { LOADER_MAGIC = 0x2badb002 };
 enum { WANT_ALIGN = 1, WANT_MEMORY = 2, WANT_VIDEO = 4, REQUIRED = 0xffff, HAVE_ADDRESSES = 1 << 16 };
 enum { HAS_MEMORY = 1, HAS_CMDLINE = 4, HAS_MODULES = 8, HAS_MMAP = 1 << 6, HAS_NAME = 1 << 9 };
 
-static const u8 *header(const u8 *data, size_t size)
-{
-	for (size_t at = 0; at + 12 <= MIN(size, (size_t)SEARCH); at += 4)
-		if (load32(data + at) == HEADER_MAGIC &&
-		    load32(data + at) + load32(data + at + 4) + load32(data + at + 8) == 0)
-			return data + at;
-	return NULL;
-}
-
 bool multiboot_is(const u8 *data, size_t size)
 {
-	return header(data, size) != NULL;
+	return magic_multiboot(data, size) != NULL;
 }
 
 /* The header says where the file's bytes go (specification 3.1.3). */
@@ -71,7 +63,7 @@ static u32 string(u8 *page, size_t size, size_t *used, const char *a, const char
 bool multiboot_load(const struct boot_request *request, struct boot_entry *entry, struct err *err)
 {
 	const struct boot_file *f = &request->kernel;
-	const u8 *h = header(f->data, f->size);
+	const u8 *h = magic_multiboot(f->data, f->size);
 	u32 flags = load32(h + 4);
 	u8 info[120] = {0}, misc[0x4000] = {0};
 	u64 end = 0, start = 0;

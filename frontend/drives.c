@@ -224,8 +224,7 @@ bool drives_take_file(struct config *config, struct err *err)
 	if (!item)
 		return false;
 	*item = (struct drives_item){.iface = err_strdup(places[look.kind].iface), .media = err_strdup(places[look.kind].media),
-	                             .file = config->file, .format = look.format ? err_strdup(look.format) : NULL,
-	                             .index = places[look.kind].index, .has_index = true};
+	                             .file = config->file, .index = places[look.kind].index, .has_index = true};
 	config->file = NULL;
 	if (!config->boot.order && !config->boot.once) /* it is what the user wants to start; after a reset things go their usual way */
 		config->boot.once = err_strdup(places[look.kind].letter);

@@ -9,7 +9,6 @@ enum look_kind { LOOK_KERNEL, LOOK_DISK, LOOK_CDROM, LOOK_FLOPPY };
 
 struct look {
 	enum look_kind kind;
-	const char *format; /* of a disk: "raw" or "qcow2" */
 	const char *name;   /* for the user: "ISO 9660 CD-ROM image" */
 };
 

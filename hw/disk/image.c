@@ -6,6 +6,8 @@
 #define _GNU_SOURCE /* asprintf */
 #include "hw/disk/image.h"
 
+#include "base/magic.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -30,15 +32,35 @@ const struct image_driver *image_driver(const char *format)
 	return NULL;
 }
 
-const char *image_probe(int fd)
+/* The driver for what the file looks like; NULL: err has a line. */
+static const struct image_driver *recognise(int fd, const char *file, struct err *err)
 {
-	u8 head[512];
+	struct magic_file *contents = err_alloc(sizeof *contents);
+	int error = magic_read(fd, contents);
+	const struct magic *magic = magic_of(contents);
+	const struct image_driver *driver = magic->kind == MAGIC_IMAGE ? image_driver(magic->format) : &image_raw;
 
-	if (image_file_read(fd, 0, head, sizeof head) == 0)
-		for (size_t i = 0; i < ARRAY_LEN(drivers); i++)
-			if (drivers[i]->probe && drivers[i]->probe(head, sizeof head))
-				return drivers[i]->name;
-	return image_raw.name;
+	free(contents);
+	if (error) {
+		err_set(err, EXIT_FILE, "cannot read %s: %s", file, strerror(error));
+		return NULL;
+	}
+	if (!driver)
+		err_set(err, EXIT_FILE, "%s: this is a %s; %s (or say that its format is raw, to have it as it is)", file, magic->name,
+		        magic->instead);
+	return driver;
+}
+
+static const struct image_driver *named(const char *format, const char *file, struct err *err)
+{
+	const struct image_driver *driver = image_driver(format);
+	const struct magic *magic = magic_format(format);
+
+	if (!driver && magic)
+		err_set(err, EXIT_USAGE, "%s: images of the format '%s' are not supported; %s", file, format, magic->instead);
+	else if (!driver)
+		err_set(err, EXIT_USAGE, "%s: unknown image format '%s'", file, format);
+	return driver;
 }
 
 int image_report(struct image *image, int error, const char *fmt, ...)
@@ -78,6 +100,7 @@ static struct image *image_new(const struct image_driver *driver, const char *fi
 	image->driver = driver;
 	image->file = err_strdup(file);
 	image->fd = fd;
+	pthread_mutex_init(&image->guard, NULL);
 	return image;
 }
 
@@ -85,6 +108,7 @@ static void image_free(struct image *image)
 {
 	if (image->fd >= 0)
 		close(image->fd);
+	pthread_mutex_destroy(&image->guard);
 	free(image->backing_file);
 	free(image->backing_format);
 	free(image->file);
@@ -138,19 +162,21 @@ static struct image *open_link(const char *file, const char *format, unsigned fl
 	bool read_only;
 	int fd;
 
-	if (format && !(driver = image_driver(format))) {
-		err_set(err, EXIT_USAGE, "%s: unknown image format '%s'", file, format);
+	if (format && !(driver = named(format, file, err)))
 		return NULL;
-	}
 	/* before our own lock on it is in the way */
 	if (up && stat(file, &st) == 0 && !new_in_chain(file, &st, up, err))
 		return NULL;
 	fd = image_file_open(file, flags, &read_only, err);
 	if (fd < 0)
 		return NULL;
-	image = image_new(driver ? driver : image_driver(image_probe(fd)), file, fd);
+	if (!driver && !(driver = recognise(fd, file, err))) {
+		close(fd);
+		return NULL;
+	}
+	image = image_new(driver, file, fd);
 	image->read_only = read_only;
-	image->guessed = !driver && image->driver == &image_raw;
+	image->guessed = driver == &image_raw && (!format || flags & IMAGE_GUARD);
 	if (!image_file_size(fd, &image->host_size, &image->device)) {
 		err_set(err, EXIT_FILE, "cannot get the size of %s: %s", file, strerror(errno));
 		image_free(image);
@@ -263,21 +289,54 @@ int image_read(struct image *image, u64 offset, void *buf, size_t len)
 	return image_read_pieces(image, offset, &(struct pieces){&v, 0}, len);
 }
 
-/* A guest that writes the header of another format, naming any file of the host as its backing file, would find that file in its
- * disk the next time that the format is guessed. */
-static bool would_be_mistaken(struct image *image, u64 offset, struct pieces from, size_t len)
+/* ---- the guard ----
+ * What a file is is guessed anew at each start. A guest that writes the header of another format, naming any file of the host as
+ * its backing file, would find that file in its disk the next time; one that writes the header of a kernel would be started as
+ * one. So no change of the first bytes of a guessed disk may make it an image of some format or a kernel. What is looked at is
+ * what is written: a copy, which the guest cannot change any more; and nothing else changes those bytes meanwhile. */
+static bool guarded(const struct image *image, u64 offset, u64 len)
 {
-	u8 head[512];
-	size_t n;
+	return image->guessed && offset < MAGIC_HEAD && len;
+}
 
-	if (!image->guessed || offset >= sizeof head || image_file_read(image->fd, 0, head, sizeof head))
-		return false;
-	n = MIN(len, sizeof head - (size_t)offset);
-	pieces_get(&from, head + offset, n);
-	for (size_t i = 0; i < ARRAY_LEN(drivers); i++)
-		if (drivers[i]->probe && drivers[i]->probe(head, sizeof head))
-			return true;
-	return false;
+/* Would it be something else with data (NULL: zeros) there? */
+static bool would_be_mistaken(struct image *image, u64 offset, const u8 *data, size_t len)
+{
+	struct magic_file *contents = err_alloc(sizeof *contents);
+	const struct magic *before, *after;
+	bool mistaken = true;
+
+	if (!magic_read(image->fd, contents)) {
+		contents->tail_len = 0; /* a mark at the end may hide one at the start for only as long as the guest leaves it there */
+		before = magic_of(contents);
+		if (data)
+			memcpy(contents->head + offset, data, len);
+		else
+			memset(contents->head + offset, 0, len);
+		contents->head_len = MAX(contents->head_len, (size_t)offset + len);
+		after = magic_of(contents);
+		mistaken = after != before && (after->kind == MAGIC_IMAGE || after->kind == MAGIC_KERNEL);
+		if (mistaken)
+			image_report(image, EPERM, "the guest may not make its disk look like a %s, for its format is guessed; name the "
+			             "format (format=raw) to allow it", after->name);
+	}
+	free(contents);
+	return mistaken;
+}
+
+/* What a guarded write has of the first bytes. */
+static int write_head(struct image *image, u64 offset, struct pieces *from, size_t len)
+{
+	const struct iovec v = {err_alloc(len), len};
+	int error = EIO;
+
+	pieces_get(from, v.iov_base, len);
+	pthread_mutex_lock(&image->guard);
+	if (!would_be_mistaken(image, offset, v.iov_base, len))
+		error = outcome(image, image->driver->write(image, offset, &(struct pieces){&v, 0}, len), "writing");
+	pthread_mutex_unlock(&image->guard);
+	free(v.iov_base);
+	return error;
 }
 
 int image_sync(const struct image *image)
@@ -291,10 +350,14 @@ int image_write_pieces(struct image *image, u64 offset, struct pieces *from, siz
 		return EROFS;
 	if (!inside(image, offset, len))
 		return EIO;
-	if (would_be_mistaken(image, offset, *from, len)) {
-		image_report(image, EPERM, "the guest may not write an image header to a disk whose format is guessed; name the "
-		             "format (format=raw) to allow it");
-		return EIO;
+	if (guarded(image, offset, len)) {
+		size_t n = (size_t)MIN(len, MAGIC_HEAD - offset);
+		int error = write_head(image, offset, from, n);
+
+		if (error || n == len)
+			return error;
+		offset += n;
+		len -= n;
 	}
 	return outcome(image, image->driver->write(image, offset, from, len), "writing");
 }
@@ -306,22 +369,31 @@ int image_write(struct image *image, u64 offset, const void *buf, size_t len)
 	return image_write_pieces(image, offset, &(struct pieces){&v, 0}, len);
 }
 
-int image_zero(struct image *image, u64 offset, u64 len)
+static int clear(struct image *image, u64 offset, u64 len, int (*fn)(struct image *image, u64 offset, u64 len), const char *what)
 {
+	int error = EIO;
+
 	if (image->read_only)
 		return EROFS;
 	if (!inside(image, offset, len))
 		return EIO;
-	return outcome(image, image->driver->zero(image, offset, len), "writing zeros");
+	if (!guarded(image, offset, len))
+		return outcome(image, fn(image, offset, len), what);
+	pthread_mutex_lock(&image->guard);
+	if (!would_be_mistaken(image, offset, NULL, (size_t)MIN(len, MAGIC_HEAD - offset)))
+		error = outcome(image, fn(image, offset, len), what);
+	pthread_mutex_unlock(&image->guard);
+	return error;
+}
+
+int image_zero(struct image *image, u64 offset, u64 len)
+{
+	return clear(image, offset, len, image->driver->zero, "writing zeros");
 }
 
 int image_discard(struct image *image, u64 offset, u64 len)
 {
-	if (image->read_only)
-		return EROFS;
-	if (!inside(image, offset, len))
-		return EIO;
-	return outcome(image, image->driver->discard(image, offset, len), "discarding");
+	return clear(image, offset, len, image->driver->discard, "discarding");
 }
 
 int image_flush(struct image *image)

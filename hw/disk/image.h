@@ -7,6 +7,7 @@
 #ifndef HW_DISK_IMAGE_H
 #define HW_DISK_IMAGE_H
 
+#include <pthread.h>
 #include <stdio.h>
 
 #include "base/err.h"
@@ -21,6 +22,7 @@ enum image_flags {
 	IMAGE_NO_LOCK = 4,       /* do not mind who else has it open (paisano-img -U) */
 	IMAGE_NO_BACKING = 8,    /* leave the backing file closed: what it holds reads as zeros */
 	IMAGE_INSPECT = 16,      /* for check and info: open dirty and corrupt images as they are, repair nothing */
+	IMAGE_GUARD = 32,        /* a raw one is guarded as if its format had been guessed */
 };
 
 #define IMAGE_DEPTH 64 /* the longest chain */
@@ -68,7 +70,6 @@ struct image_create {
 struct image_driver {
 	const char *name;
 	size_t struct_size; /* of the driver's struct, which begins with a struct image */
-	bool (*probe)(const u8 *head, size_t len);
 	bool (*open)(struct image *image, unsigned flags, struct err *err);
 	bool (*create)(const struct image_create *options, int fd, struct err *err);
 	void (*close)(struct image *image);
@@ -94,14 +95,15 @@ struct image {
 	u64 size;         /* of the virtual disk, bytes */
 	u64 host_size;    /* of the file when opened; a block device's size */
 	bool read_only, device;
-	bool guessed;     /* raw because it looked like nothing else: it must not come to look like something else */
+	bool guessed;     /* raw because it looked like nothing else: its guest must not make it look like something else */
+	pthread_mutex_t guard; /* of a guessed one: who changes its first bytes looks at them and writes alone */
 	bool temporary;   /* nothing of it outlives us: never synchronised */
 	bool reported[3]; /* one line for each kind of trouble: see image_report */
 	char *backing_file, *backing_format; /* as the image has them; NULL: none */
 	struct image *backing;
 };
 
-/* format NULL: looked at. NULL: err has a line. */
+/* format NULL: looked at; what is known but not supported is refused. NULL: err has a line. */
 struct image *image_open(const char *file, const char *format, unsigned flags, struct err *err);
 /* A temporary overlay in $TMPDIR, without a name, above an image that it takes over (also when it fails). */
 struct image *image_open_snapshot(struct image *base, struct err *err);
@@ -125,8 +127,6 @@ int image_map_chain(struct image *image, u64 offset, u64 len, struct image_exten
 bool image_resize(struct image *image, u64 size, struct err *err);
 void image_get_info(struct image *image, struct image_info *info);
 const struct image_driver *image_driver(const char *format); /* NULL: no such format */
-/* The format's name by the file's first bytes; never NULL. */
-const char *image_probe(int fd);
 /* The name of a backing file as its overlay has it, made usable from here. The caller frees it. */
 char *image_resolve(const char *overlay, const char *backing);
 /* Open the backing image that `image` names (read-only), unless it is open. */

@@ -745,7 +745,6 @@ static bool qcow2_create(const struct image_create *o, int fd, struct err *err)
 const struct image_driver image_qcow2 = {
 	.name = "qcow2",
 	.struct_size = sizeof(struct qcow2),
-	.probe = probe,
 	.open = qcow2_open,
 	.create = qcow2_create,
 	.close = qcow2_close,

@@ -2,7 +2,7 @@
 """Images that are not what they should be: an exit code with one line at the start, or an error that the guest sees with one line.
 The guest is a boot sector that writes a sector at 2 MiB through INT 13h and reports by isa-debug-exit how that went.
 usage: drives.py PAISANO PAISANO-IMG"""
-import os, resource, signal, subprocess, sys, tempfile
+import os, resource, shutil, signal, subprocess, sys, tempfile
 
 FILE, TIMEOUT = 4, 10
 WRITTEN, REFUSED = 3, 9  # (1 << 1) | 1, (4 << 1) | 1
@@ -29,6 +29,76 @@ def small_disk(path, size):
     with open(path, 'wb') as f:
         f.write((READ.ljust(64, b'\0') + PACKET[:8] + ((size - 1) // 512).to_bytes(8, 'little')).ljust(510, b'\0') + b'\x55\xaa')
         f.truncate(size)
+
+
+# It writes eight bytes of its own into sector `number` of the drive that it was started from, at `offset`, and reports.
+def write_mark(path, mark, size, number=1, offset=0):
+    mark = mark.ljust(8, b'\0')
+    store = b''.join(bytes.fromhex('66c706') + (0x7e00 + offset + i).to_bytes(2, 'little') + mark[i:i + 4] for i in (0, 4))
+    code = (bytes.fromhex('31c0 8ed8 8ec0 8ed0 bc007c') + store + bytes.fromhex('b80103 bb007e b9') + bytes([number, 0]) +
+            bytes.fromhex('30f6 cd13') + BOOT[-13:])  # mov ax,0x0301; mov bx,0x7e00; mov cx,number; xor dh,dh; int 0x13
+    partition = bytes.fromhex('80000200 83000300 01000000 01000000')
+    with open(path, 'wb') as f:
+        f.write(code.ljust(446, b'\0') + partition.ljust(64, b'\0') + b'\x55\xaa')
+        f.truncate(size)
+
+
+def guessed(case, failed):
+    """What was only recognised is guessed: no guest makes another thing of its disk, whatever door that came through."""
+    doors = [('FILE', 4 * MIB, lambda f: [f]), ('-hda', 4 * MIB, lambda f: ['-hda', f]),
+             ('-drive', 4 * MIB, lambda f: ['-drive', f'file={f}']), ('floppy FILE', 1440 * 1024, lambda f: [f]),
+             ('-fda', 1440 * 1024, lambda f: ['-fda', f, '-boot', 'a'])]
+    marks = [('qcow2', (b'QFI\xfb\0\0\0\3', 1, 0)), ('VMDK', (b'KDMV', 1, 0)), ('ELF', (b'\x7fELF', 1, 0)),
+             ('Linux', (b'HdrS', 2, 2))]
+    for door, size, arguments in doors:
+        for what, (mark, number, offset) in marks:
+            write_mark('guess.img', mark, size, number, offset)
+            before = open('guess.img', 'rb').read()
+            case(f'{door}: a guest makes it a {what}', arguments('guess.img'), REFUSED, what)
+            if open('guess.img', 'rb').read() != before:
+                failed.append(f'{door}: the {what} header is in the file')
+    for what, (mark, number, offset) in marks:
+        write_mark('guess.img', mark, 4 * MIB, number, offset)
+        case(f'format=raw: a guest makes it a {what}', ['-drive', 'file=guess.img,format=raw'], WRITTEN, None)
+
+
+FORMATS = [('VMDK', b'KDMV'), ('VDI', bytes(64) + b'\x7f\x10\xda\xbe'), ('VHDX', b'vhdxfile'), ('VHD', b'conectix'),
+           ('QED', b'QED\0'), ('Parallels', b'WithoutFreeSpace'), ('LUKS', b'LUKS\xba\xbe'), ('qcow', b'QFI\xfb\0\0\0\1')]
+
+
+def known(case, failed, paisano, tool, real):
+    """Formats that are known and not supported are refused at every door, unless the user says that they are raw."""
+    for what, mark in FORMATS:
+        with open('known', 'wb') as f:
+            f.write(mark.ljust(MIB, b'\0'))
+        for door in (['known'], ['-hda', 'known'], ['-drive', 'file=known'], ['-cdrom', 'known'], ['-fda', 'known']):
+            case(f'{door[0]} with {what}', door, FILE, what)
+        for command in (['convert', '-O', 'raw', 'known', 'out'], ['info', 'known'], ['resize', 'known', '2M'],
+                        ['compare', 'known', 'known'], ['create', '-f', 'qcow2', '-b', 'known', 'out']):
+            p = subprocess.run([tool, *command], capture_output=True, text=True, timeout=60, check=False)
+            if p.returncode == 0 or what not in p.stderr or len(p.stderr.splitlines()) != 1 or os.path.exists('out'):
+                failed.append(f'{command} with {what}: {p.returncode} {p.stderr!r}')
+                print('FAILED', failed[-1])
+        p = subprocess.run([tool, 'convert', '-f', 'raw', '-O', 'raw', 'known', 'out'], capture_output=True, text=True, timeout=60,
+                           check=False)
+        if p.returncode or open('out', 'rb').read() != open('known', 'rb').read():
+            failed.append(f'convert -f raw with {what}: {p.returncode} {p.stderr!r}')
+            print('FAILED', failed[-1])
+        os.unlink('out')
+    case('-drive format=raw', ['-hda', 'raw', '-drive', 'file=known,format=raw'], WRITTEN, None)
+    case('-drive format=vmdk', ['-drive', 'file=known,format=vmdk'], 2, 'qemu-img convert')
+    p = subprocess.run([paisano, '-accel', 'interp', '-S', '-m', '64M', '-display', 'none', '-serial', 'none', '-monitor', 'stdio',
+                        '-cdrom', 'raw', '-timeout', '60'], input='change ide1-cd0 known\nquit\n', capture_output=True,
+                       text=True, timeout=120, check=False)
+    if 'this is a qcow image' not in p.stdout:
+        failed.append(f'change: {p.stdout!r} {p.stderr!r}')
+        print('FAILED', failed[-1])
+    if not shutil.which('qemu-img'):
+        return
+    for form in real:  # what the real programs make
+        subprocess.run(['qemu-img', 'create', '-q', '-f', form, 'real', '8M'], check=True)
+        case(f'-hda with what qemu-img makes of {form}', ['-hda', 'real'], FILE, 'convert it: qemu-img convert')
+        os.unlink('real')
 
 
 def main():
@@ -92,6 +162,9 @@ def main():
             case(f'a disk of {size} bytes', ['-hda', 'small'], WRITTEN, None)
             if os.path.getsize('small') != size:
                 failed.append(f'a disk of {size} bytes has another size now')
+        boot_disk('raw')
+        guessed(case, failed)
+        known(case, failed, paisano, tool, ('vmdk', 'vdi', 'vhdx', 'vpc', 'qed', 'parallels', 'qcow'))
         os.chmod('raw', 0o444)
         if os.getuid():
             case('a file that may only be read', ['-hda', 'raw'], FILE, 'cannot open raw for writing')

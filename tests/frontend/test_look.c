@@ -40,23 +40,23 @@ static void good(void **state)
 		struct piece piece[3];
 		bool signature;
 		enum look_kind kind;
-		const char *format;
 	} cases[] = {
-		{64 << 20, {PARTITION}, true, LOOK_DISK, "raw"},
-		{64 << 20, {PARTITION, MULTIBOOT}, true, LOOK_DISK, "raw"}, /* a boot loader's code holds that header */
-		{64 << 20, {{0}}, true, LOOK_DISK, "raw"},
-		{512, {{0}}, true, LOOK_DISK, "raw"},
-		{196616, {{0, 8, "QFI\373\0\0\0\3"}}, false, LOOK_DISK, "qcow2"},
-		{196616, {{0, 8, "QFI\373\0\0\0\2"}}, false, LOOK_DISK, "qcow2"},
-		{700 << 20, {{0x8000, 7, "\1CD001\1"}}, false, LOOK_CDROM, "raw"},
-		{700 << 20, {{0x8000, 7, "\1CD001\1"}, PARTITION}, true, LOOK_CDROM, "raw"}, /* isohybrid */
-		{1474560, {{0}}, true, LOOK_FLOPPY, "raw"},
-		{1474560, {{0}}, false, LOOK_FLOPPY, "raw"}, /* blank: the firmware says that it does not boot */
-		{368640, {{0}}, false, LOOK_FLOPPY, "raw"},
-		{2949120, {PARTITION}, true, LOOK_FLOPPY, "raw"},
-		{5 << 20, {{0x202, 4, "HdrS"}}, true, LOOK_KERNEL, NULL},
-		{100000, {MULTIBOOT}, false, LOOK_KERNEL, NULL},
-		{100000, {{0, 4, "\177ELF"}}, false, LOOK_KERNEL, NULL},
+		{64 << 20, {PARTITION}, true, LOOK_DISK},
+		{64 << 20, {PARTITION, MULTIBOOT}, true, LOOK_DISK}, /* a boot loader's code holds that header */
+		{64 << 20, {{0}}, true, LOOK_DISK},
+		{512, {{0}}, true, LOOK_DISK},
+		{100000, {MULTIBOOT}, true, LOOK_DISK}, /* so may the kernel behind a boot sector */
+		{196616, {{0, 8, "QFI\373\0\0\0\3"}}, false, LOOK_DISK},
+		{196616, {{0, 8, "QFI\373\0\0\0\2"}}, false, LOOK_DISK},
+		{700 << 20, {{0x8000, 7, "\1CD001\1"}}, false, LOOK_CDROM},
+		{700 << 20, {{0x8000, 7, "\1CD001\1"}, PARTITION}, true, LOOK_CDROM}, /* isohybrid */
+		{1474560, {{0}}, true, LOOK_FLOPPY},
+		{1474560, {{0}}, false, LOOK_FLOPPY}, /* blank: the firmware says that it does not boot */
+		{368640, {{0}}, false, LOOK_FLOPPY},
+		{2949120, {PARTITION}, true, LOOK_FLOPPY},
+		{5 << 20, {{0x202, 4, "HdrS"}}, true, LOOK_KERNEL},
+		{100000, {MULTIBOOT}, false, LOOK_KERNEL},
+		{100000, {{0, 4, "\177ELF"}}, false, LOOK_KERNEL},
 	};
 
 	(void)state;
@@ -74,8 +74,6 @@ static void good(void **state)
 			fail_msg("case %u: %s", i, err.text);
 		if (look.kind != cases[i].kind)
 			fail_msg("case %u: a %s", i, look.name);
-		if (cases[i].format)
-			assert_string_equal(look.format, cases[i].format);
 	}
 	unlink(path);
 }
@@ -94,6 +92,15 @@ static void refused(void **state)
 		{300000, {0, 4, "KDMV"}, "VMDK"},
 		{300000, {0x40, 4, "\x7f\x10\xda\xbe"}, "VDI"},
 		{300000, {0, 8, "vhdxfile"}, "VHDX"},
+		{300000, {0, 8, "conectix"}, "VHD"},
+		{300000, {0, 22, "# Disk DescriptorFile\n"}, "VMDK"},
+		{300000, {0, 4, "QED\0"}, "QED"},
+		{300000, {0, 16, "WithoutFreeSpace"}, "Parallels"},
+		{300000, {0, 6, "LUKS\xba\xbe"}, "cryptsetup"},
+		{300000, {0, 22, "Bochs Virtual HD Image"}, "Bochs"},
+		{300000, {0, 31, "#!/bin/sh\n#V2.0 Format\nmodprobe cloop"}, "cloop"},
+		{300000, {300000 - 512, 12, "koly\0\0\0\4\0\0\2\0"}, "DMG"},
+		{65 << 20, MULTIBOOT, "nothing that boots"}, /* what is left of a boot loader on a disk without an MBR */
 		{300000, {0, 3, "\x1f\x8b\x08"}, "gunzip"},
 		{300000, {0, 6, "\3757zXZ"}, "unxz"},
 		{300000, {0, 4, "\x28\xb5\x2f\xfd"}, "unzstd"},
