@@ -249,10 +249,14 @@ bool image_create(const struct image_create *options, struct err *err)
 
 	if (!driver || !driver->create)
 		return err_set(err, EXIT_USAGE, "unknown image format '%s'", options->format);
+	if (driver->creatable && !driver->creatable(options, err))
+		return false;
 	fd = image_file_create(options->file, err);
 	if (fd < 0)
 		return false;
 	good = driver->create(options, fd, err);
+	if (!good)
+		image_file_remove(options->file, fd);
 	if (close(fd) < 0 && good)
 		good = err_set(err, EXIT_FILE, "cannot write %s: %s", options->file, strerror(errno));
 	return good;

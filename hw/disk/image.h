@@ -44,7 +44,7 @@ struct image_info {
 	unsigned version, refcount_bits;
 	bool lazy_refcounts, dirty, corrupt;
 	const char *compression;
-	unsigned snapshots;
+	unsigned snapshots, bitmaps; /* inside the image; bitmaps that are up to date */
 };
 
 struct image_check {
@@ -71,6 +71,7 @@ struct image_driver {
 	const char *name;
 	size_t struct_size; /* of the driver's struct, which begins with a struct image */
 	bool (*open)(struct image *image, unsigned flags, struct err *err);
+	bool (*creatable)(const struct image_create *options, struct err *err); /* before anything is overwritten; may be NULL */
 	bool (*create)(const struct image_create *options, int fd, struct err *err);
 	void (*close)(struct image *image);
 	int (*read)(struct image *image, u64 offset, struct pieces *to, size_t len);
@@ -109,6 +110,7 @@ struct image *image_open(const char *file, const char *format, unsigned flags, s
 struct image *image_open_snapshot(struct image *base, struct err *err);
 /* Flushes; what cannot be written any more is reported. Closes the backing chain too. NULL is fine. */
 void image_close(struct image *image);
+/* What cannot be made is refused before a file of that name is overwritten; one that fails later is removed. */
 bool image_create(const struct image_create *options, struct err *err);
 
 /* Any alignment; beyond the end EIO, on a read-only image EROFS. */
@@ -153,6 +155,8 @@ int image_file_open(const char *file, unsigned flags, bool *read_only, struct er
 bool image_file_lock(int fd, bool write, const char *file, struct err *err);
 /* Creates or overwrites, locked against others before anything of it is lost. */
 int image_file_create(const char *file, struct err *err);
+/* Of what was created under that name and did not become whole: a regular file is removed, as long as it is still that one. */
+void image_file_remove(const char *file, int fd);
 int image_file_temporary(struct err *err);
 
 #endif

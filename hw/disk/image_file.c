@@ -235,6 +235,15 @@ int image_file_create(const char *file, struct err *err)
 	return fd;
 }
 
+void image_file_remove(const char *file, int fd)
+{
+	struct stat open, named;
+
+	if (fstat(fd, &open) == 0 && lstat(file, &named) == 0 && S_ISREG(named.st_mode) && open.st_dev == named.st_dev &&
+	    open.st_ino == named.st_ino)
+		unlink(file);
+}
+
 int image_file_temporary(struct err *err)
 {
 	const char *dir = getenv("TMPDIR");

@@ -354,6 +354,19 @@ static bool collect_metadata(struct qcow2 *q, struct err *err)
 	return alone || bad(q, err, "its tables overlap; it can be opened read-only, or repaired with paisano-img check -r all");
 }
 
+/* Persistent bitmaps that are up to date: dirty bits for backup programs, which are not kept up to date here. */
+static unsigned bitmaps(const struct qcow2 *q)
+{
+	u32 at = image_qcow2_extensions_start(q), end = image_qcow2_extensions_end(q), type, len;
+	unsigned count = 0;
+	const u8 *data;
+
+	while (q->autoclear & QCOW2_BITMAPS && image_qcow2_next_extension(q, &at, end, &type, &data, &len))
+		if (type == QCOW2_EXT_BITMAPS && len >= 4)
+			count = qcow2_get32(data);
+	return count;
+}
+
 static bool repair_dirty(struct qcow2 *q, struct err *err)
 {
 	struct image_check check = {.fix_all = true, .fix_leaks = true};
@@ -376,6 +389,8 @@ static bool prepare_writing(struct qcow2 *q, unsigned flags, struct err *err)
 		return false;
 	if (!collect_metadata(q, err))
 		return false;
+	if (bitmaps(q))
+		err_note("%s: its persistent bitmaps (%u) are given up, as it is opened for writing", q->image.file, bitmaps(q));
 	if (q->autoclear && image_qcow2_put_features(q, q->incompatible, q->compatible, 0))
 		return err_set(err, EXIT_FILE, "cannot write %s", q->image.file);
 	return true;
@@ -524,6 +539,7 @@ static void qcow2_info(struct image *image, struct image_info *info)
 	info->corrupt = q->incompatible & QCOW2_CORRUPT;
 	info->compression = q->compression ? "zstd" : "zlib";
 	info->snapshots = q->snapshot_count;
+	info->bitmaps = bitmaps(q);
 }
 
 /* A header cluster: fields as in `head`, its extensions but the backing format, the new format, the name. */
@@ -706,46 +722,76 @@ static bool preallocate(const struct image_create *o, int fd, struct err *err)
 	return good;
 }
 
-static bool qcow2_create(const struct image_create *o, int fd, struct err *err)
+/* What the new image is to be, without its header; false: there can be no such one. */
+static bool design(const struct image_create *o, struct qcow2 *q, struct layout *layout, struct err *err)
 {
 	u32 cluster = o->cluster_size ? o->cluster_size : DEFAULT_CLUSTER;
 	unsigned refcount_bits = o->refcount_bits ? o->refcount_bits : 16;
-	struct qcow2 q = {.version = o->version ? o->version : 3, .cluster_size = cluster};
-	struct layout layout;
-	bool good = false;
-	u8 *head;
-	int error;
 
 	if (!check_options(o, err))
 		return false;
-	q.image.size = o->size;
-	q.cluster_bits = (unsigned)__builtin_ctz(cluster);
-	q.l2_bits = q.cluster_bits - 3;
-	q.refcount_order = (unsigned)__builtin_ctz(refcount_bits);
-	q.block_bits = q.cluster_bits + 3 - q.refcount_order;
-	if (l1_entries_for(&q, o->size) > QCOW2_MAX_L1 / 8 || !plan(&q, &layout))
+	*q = (struct qcow2){.version = o->version ? o->version : 3, .cluster_size = cluster};
+	q->image.size = o->size;
+	q->cluster_bits = (unsigned)__builtin_ctz(cluster);
+	q->l2_bits = q->cluster_bits - 3;
+	q->refcount_order = (unsigned)__builtin_ctz(refcount_bits);
+	q->block_bits = q->cluster_bits + 3 - q->refcount_order;
+	if (l1_entries_for(q, o->size) > QCOW2_MAX_L1 / 8 || !plan(q, layout))
 		return err_set(err, EXIT_USAGE, "The image size is too large for clusters of %u bytes", cluster);
-	q.head = err_alloc(cluster);
-	head = err_alloc(cluster);
-	first_head(&q, o, &layout);
-	if (!build_head(&q, head, o->backing_file, o->backing_format)) {
-		err_set(err, EXIT_USAGE, "the backing file's name is too long for clusters of %u bytes", cluster);
-	} else {
-		free(q.head);
-		q.head = head;
+	return true;
+}
+
+/* The first cluster; NULL: the names do not go into it. */
+static u8 *whole_head(struct qcow2 *q, const struct image_create *o, const struct layout *layout, struct err *err)
+{
+	u8 *head = err_alloc(q->cluster_size);
+
+	q->head = err_alloc(q->cluster_size);
+	first_head(q, o, layout);
+	if (!build_head(q, head, o->backing_file, o->backing_format)) {
+		err_set(err, EXIT_USAGE, "the backing file's name is too long for clusters of %u bytes", q->cluster_size);
+		free(head);
 		head = NULL;
-		error = write_first(&q, &layout, fd);
-		good = !error || err_set(err, EXIT_FILE, "cannot create %s: %s", o->file, strerror(error));
 	}
+	free(q->head);
+	q->head = NULL;
+	return head;
+}
+
+static bool qcow2_creatable(const struct image_create *o, struct err *err)
+{
+	struct layout layout;
+	struct qcow2 q;
+	u8 *head = design(o, &q, &layout, err) ? whole_head(&q, o, &layout, err) : NULL;
+	bool good = head;
+
 	free(head);
+	return good;
+}
+
+static bool qcow2_create(const struct image_create *o, int fd, struct err *err)
+{
+	struct layout layout;
+	struct qcow2 q;
+	int error;
+
+	if (!design(o, &q, &layout, err))
+		return false;
+	q.head = whole_head(&q, o, &layout, err);
+	if (!q.head)
+		return false;
+	error = write_first(&q, &layout, fd);
 	free(q.head);
-	return good && (o->preallocation == IMAGE_PREALLOC_OFF || preallocate(o, fd, err));
+	if (error)
+		return err_set(err, EXIT_FILE, "cannot create %s: %s", o->file, strerror(error));
+	return o->preallocation == IMAGE_PREALLOC_OFF || preallocate(o, fd, err);
 }
 
 const struct image_driver image_qcow2 = {
 	.name = "qcow2",
 	.struct_size = sizeof(struct qcow2),
 	.open = qcow2_open,
+	.creatable = qcow2_creatable,
 	.create = qcow2_create,
 	.close = qcow2_close,
 	.read = image_qcow2_read,

@@ -36,6 +36,8 @@
 
 enum qcow2_incompatible { QCOW2_DIRTY = 1, QCOW2_CORRUPT = 2, QCOW2_DATA_FILE = 4, QCOW2_COMPRESSION = 8, QCOW2_EXTENDED_L2 = 16 };
 enum qcow2_compatible { QCOW2_LAZY = 1 };
+enum qcow2_autoclear { QCOW2_BITMAPS = 1 };
+#define QCOW2_EXT_BITMAPS 0x23852875u /* header extension */
 enum qcow2_header { /* offsets */
 	QH_MAGIC = 0, QH_VERSION = 4, QH_BACKING_OFFSET = 8, QH_BACKING_SIZE = 16, QH_CLUSTER_BITS = 20, QH_SIZE = 24, QH_CRYPT = 32,
 	QH_L1_SIZE = 36, QH_L1_OFFSET = 40, QH_REFTABLE_OFFSET = 48, QH_REFTABLE_CLUSTERS = 56, QH_SNAPSHOTS = 60,

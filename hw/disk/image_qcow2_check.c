@@ -18,8 +18,6 @@
 #define CHUNK 4096u               /* counters that are allocated together */
 #define MAX_CHUNKS (1u << 17)     /* 2 GiB of counters */
 #define MAX_CLUSTERS BIT(32)      /* 256 TiB of clusters of 64 KiB */
-#define EXT_BITMAPS 0x23852875u
-#define AUTOCLEAR_BITMAPS BIT(0)
 #define MAX_REPORTS 1000000u      /* lines */
 
 struct count {
@@ -249,12 +247,12 @@ static int walk_bitmaps(struct count *c)
 	const u8 *data;
 	int error = 0;
 
-	if (q->version < 3 || !(q->autoclear & AUTOCLEAR_BITMAPS))
+	if (q->version < 3 || !(q->autoclear & QCOW2_BITMAPS))
 		return 0;
 	while (image_qcow2_next_extension(q, &at, image_qcow2_extensions_end(q), &type, &data, &len)) {
 		u64 size, offset;
 
-		if (type != EXT_BITMAPS || len < 24)
+		if (type != QCOW2_EXT_BITMAPS || len < 24)
 			continue;
 		size = qcow2_get64(data + 8);
 		offset = qcow2_get64(data + 16);

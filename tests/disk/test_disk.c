@@ -333,7 +333,7 @@ static void test_refusals(void **state)
 	expect_refusal((struct disk_config){.file = "/tmp"}, "directory");
 	expect_refusal((struct disk_config){.file = "/dev/null"}, "no plain file");
 	expect_refusal((struct disk_config){.file = "/nowhere/x"}, "cannot open");
-	expect_refusal((struct disk_config){.format = "vmdk"}, "unknown image format");
+	expect_refusal((struct disk_config){.format = "vmdk"}, "are not supported");
 }
 
 int main(void)

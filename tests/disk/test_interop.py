@@ -192,7 +192,7 @@ BAD = [
     (["convert", "-O", "qcow2", "gone", "n"], 1, "cannot open gone"),
     (["convert", "-c", "-O", "raw", "a.qcow2", "n"], 1, "Compression not supported"),
     (["convert", "-O", "qcow2", "a.qcow2", "/nowhere/n"], 1, "cannot create"),
-    (["convert", "-O", "qcow2", "a.qcow2", "a.qcow2"], 1, "in use"),
+    (["convert", "-O", "qcow2", "a.qcow2", "a.qcow2"], 1, "into itself"),
     (["resize", "a.qcow2", "1k"], 1, "--shrink"),
     (["resize", "a.qcow2", "-1P"], 1, "positive"),
     (["rebase", "a.qcow2"], 1, "-b"),

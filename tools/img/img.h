@@ -39,9 +39,15 @@ bool img_options(const struct img_args *args, struct image_create *create, struc
 /* The line that create and convert print. */
 void img_formatting(const struct image_create *create);
 struct image *img_open(const struct img_args *args, const char *file, const char *format, unsigned flags, struct err *err);
+/* For a command that changes what is in an image: refused if it has persistent bitmaps, which are not carried on. */
+struct image *img_open_to_change(const char *file, const char *format, unsigned flags, struct err *err);
+/* Signals that end a command end it as an error would, with what it made removed; true from then on. */
+void img_catch_signals(void);
+bool img_stopped(void);
 void img_progress(const struct img_args *args, u64 done, u64 total);
 /* "(12.34/100%)" is followed by a line end. */
 void img_progress_end(const struct img_args *args);
+/* error ECANCELED: a signal has come. */
 bool img_failed(struct err *err, const char *file, int error);
 bool img_is_zero(const u8 *buf, size_t len);
 /* Through the backing chain; behind the end zeros. */

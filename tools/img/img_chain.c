@@ -18,7 +18,7 @@ int img_resize(const struct img_args *args, struct err *err)
 		err_set(err, EXIT_USAGE, "resize knows no preallocation but 'off'");
 		return IMG_ERROR;
 	}
-	if (!img_size(text, &size, err) || !(image = image_open(args->files[0], args->format, 0, err)))
+	if (!img_size(text, &size, err) || !(image = img_open_to_change(args->files[0], args->format, 0, err)))
 		return IMG_ERROR;
 	if (sign == '-' && size > image->size) {
 		err_set(err, EXIT_USAGE, "New image size must be positive");
@@ -48,10 +48,10 @@ static int keep_content(const struct img_args *args, struct image *image, struct
 	int error = 0;
 
 	for (u64 at = 0, n; at < image->size && !error; at += n) {
-		struct image_extent e;
+		struct image_extent e = {0};
 
 		img_progress(args, at, image->size);
-		error = image_map(image, at, image->size - at, &e);
+		error = img_stopped() ? ECANCELED : image_map(image, at, image->size - at, &e);
 		n = e.len;
 		if (error || e.allocated)
 			continue;
@@ -77,7 +77,8 @@ int img_rebase(const struct img_args *args, struct err *err)
 		err_set(err, EXIT_USAGE, "rebase needs -b BACKING_FILE; -b '' for none");
 		return IMG_ERROR;
 	}
-	image = image_open(args->files[0], args->format, args->unsafe ? IMAGE_NO_BACKING : 0, err);
+	img_catch_signals();
+	image = img_open_to_change(args->files[0], args->format, args->unsafe ? IMAGE_NO_BACKING : 0, err);
 	if (!image)
 		return IMG_ERROR;
 	if (!image->driver->set_backing) {
@@ -116,10 +117,10 @@ static int push_down(const struct img_args *args, struct image *image)
 	int error = 0;
 
 	for (u64 at = 0, n; at < image->size && !error; at += n) {
-		struct image_extent e;
+		struct image_extent e = {0};
 
 		img_progress(args, at, image->size);
-		error = image_map(image, at, image->size - at, &e);
+		error = img_stopped() ? ECANCELED : image_map(image, at, image->size - at, &e);
 		n = e.len;
 		if (error || !e.allocated)
 			continue;
@@ -138,7 +139,7 @@ static int push_down(const struct img_args *args, struct image *image)
 
 int img_commit(const struct img_args *args, struct err *err)
 {
-	struct image *image = image_open(args->files[0], args->format, IMAGE_NO_BACKING, err);
+	struct image *image = img_open_to_change(args->files[0], args->format, IMAGE_NO_BACKING, err);
 	int error, code = IMG_ERROR;
 	char *file;
 
@@ -152,12 +153,13 @@ int img_commit(const struct img_args *args, struct err *err)
 	if (args->backing && strcmp(args->backing, file) != 0 && strcmp(args->backing, image->backing_file) != 0)
 		err_set(err, EXIT_USAGE, "only into the direct backing file, %s", image->backing_file);
 	else
-		image->backing = image_open(file, image->backing_format, 0, err);
+		image->backing = img_open_to_change(file, image->backing_format, IMAGE_GUARD, err);
 	free(file);
 	if (!image->backing)
 		goto out;
 	if (image->backing->size < image->size && !image_resize(image->backing, image->size, err))
 		goto out;
+	img_catch_signals();
 	error = push_down(args, image);
 	if (!error && !args->keep)
 		error = image->driver->empty(image);

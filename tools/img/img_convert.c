@@ -2,7 +2,9 @@
 /* paisano-img convert and compare: whole contents from one image to another, or beside another. */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
+#include "base/magic.h"
 #include "tools/img/img.h"
 
 struct convert {
@@ -62,7 +64,7 @@ static int copy(struct convert *c)
 		struct image *owner;
 
 		img_progress(c->args, at, size);
-		error = image_map_chain(c->from, at, size - at, &e, &owner);
+		error = img_stopped() ? ECANCELED : image_map_chain(c->from, at, size - at, &e, &owner);
 		if (error)
 			break;
 		if (e.zero && c->fresh && !c->to->backing && (e.len >= c->step || at + e.len == size)) {
@@ -77,6 +79,13 @@ static int copy(struct convert *c)
 			error = put_pieces(c, at, (size_t)n);
 	}
 	return error ? error : image_flush(c->to);
+}
+
+static bool same_file(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
 static bool make_target(const struct img_args *args, const struct image *from, struct err *err)
@@ -102,16 +111,32 @@ static bool make_target(const struct img_args *args, const struct image *from, s
 	return image_create(&create, err);
 }
 
+/* A raw disk is not told from what its guest wrote at its start. */
+static void note_look(const struct image *to)
+{
+	struct magic_file *contents = err_alloc(sizeof *contents);
+
+	if (!strcmp(to->driver->name, "raw") && !magic_read(to->fd, contents) && magic_of(contents)->kind == MAGIC_IMAGE)
+		err_note("%s looks like a %s now: say that it is raw wherever it is used", to->file, magic_of(contents)->name);
+	free(contents);
+}
+
 int img_convert(const struct img_args *args, struct err *err)
 {
 	struct convert c = {.args = args};
 	struct image_info info;
 	int error = 0, code = IMG_ERROR;
+	bool made = false;
 
 	c.from = img_open(args, args->files[0], args->format, IMAGE_READ_ONLY, err);
 	if (!c.from)
 		return IMG_ERROR;
-	if (!args->no_create && !make_target(args, c.from, err))
+	if (!args->no_create && same_file(args->files[0], args->files[1])) {
+		err_set(err, EXIT_USAGE, "%s cannot be converted into itself", args->files[0]);
+		goto out;
+	}
+	img_catch_signals();
+	if (!args->no_create && !(made = make_target(args, c.from, err)))
 		goto out;
 	c.to = image_open(args->files[1], args->out_format ? args->out_format : "raw", 0, err);
 	if (!c.to)
@@ -131,7 +156,11 @@ int img_convert(const struct img_args *args, struct err *err)
 	else
 		img_progress_end(args);
 	code = error ? IMG_ERROR : IMG_OK;
+	if (!error && !args->quiet)
+		note_look(c.to);
 out:
+	if (c.to && made && code != IMG_OK) /* half of a disk helps nobody */
+		image_file_remove(c.to->file, c.to->fd);
 	free(c.buf);
 	free(c.below);
 	image_close(c.to);

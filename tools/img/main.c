@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* paisano-img: makes, looks at, converts, checks, resizes and chains disk images. The commands and their options are those of
  * qemu-img(1), of which these are not implemented: amend, bench, bitmap, dd, measure, snapshot; --image-opts, --object, -s. */
+#define _GNU_SOURCE /* strsignal */
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
@@ -48,6 +49,8 @@ static int usage(FILE *to)
 	            "3 leaks, 1 not done.\n");
 	return to == stdout ? IMG_OK : IMG_ERROR;
 }
+
+static volatile sig_atomic_t stopped_by; /* the signal; 0: none */
 
 static bool take(struct img_args *a, int c, struct err *err)
 {
@@ -108,6 +111,13 @@ static int run(const struct command *command, int argc, char **argv)
 		goto fail;
 	}
 	code = command->run(&args, &err);
+	if (stopped_by) {
+		fflush(stdout);
+		if (*err.text)
+			fprintf(stderr, "paisano-img: %s\n", err.text);
+		signal(stopped_by, SIG_DFL);
+		raise(stopped_by);
+	}
 	if (fflush(stdout) != 0 && code == IMG_OK) {
 		err_set(&err, EXIT_FILE, "cannot write the output: %s", strerror(errno));
 		goto fail;
@@ -142,6 +152,43 @@ struct image *img_open(const struct img_args *args, const char *file, const char
 	return image_open(file, format, flags | (args->share ? IMAGE_NO_LOCK : 0), err);
 }
 
+struct image *img_open_to_change(const char *file, const char *format, unsigned flags, struct err *err)
+{
+	struct image *image = image_open(file, format, IMAGE_READ_ONLY | IMAGE_INSPECT | IMAGE_NO_BACKING, err);
+	struct image_info info;
+
+	if (!image)
+		return NULL;
+	image_get_info(image, &info);
+	image_close(image);
+	if (!info.bitmaps)
+		return image_open(file, format, flags, err);
+	err_set(err, EXIT_USAGE, "%s has persistent bitmaps (%u), which would be lost; remove them first (qemu-img bitmap --remove), "
+	        "or let qemu-img do this", file, info.bitmaps);
+	return NULL;
+}
+
+static void on_signal(int sig)
+{
+	stopped_by = sig;
+}
+
+void img_catch_signals(void)
+{
+	static const int signals[] = {SIGHUP, SIGINT, SIGTERM};
+	const struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+	struct sigaction old;
+
+	for (size_t i = 0; i < ARRAY_LEN(signals); i++) /* nohup's stays ignored */
+		if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+			sigaction(signals[i], &action, NULL);
+}
+
+bool img_stopped(void)
+{
+	return stopped_by;
+}
+
 void img_progress(const struct img_args *args, u64 done, u64 total)
 {
 	if (args->progress && !args->quiet) {
@@ -158,7 +205,7 @@ void img_progress_end(const struct img_args *args)
 
 bool img_failed(struct err *err, const char *file, int error)
 {
-	return err_set(err, EXIT_FILE, "%s: %s", file, strerror(error));
+	return err_set(err, EXIT_FILE, "%s: %s", file, error == ECANCELED ? strsignal(stopped_by) : strerror(error));
 }
 
 bool img_is_zero(const u8 *buf, size_t len)

@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""paisano-img when something goes wrong: what it leaves behind, and what it must not lose.
+
+usage: test_img.py PAISANO-IMG"""
+import os
+import resource
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+
+OURS = os.path.abspath(sys.argv[1])
+MIB = 1 << 20
+failures = []
+
+
+def run(*args, code=0, words="", limit=0, tool=OURS):
+    def tighten():
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    p = subprocess.run([tool, *args], capture_output=True, text=True, check=False, preexec_fn=tighten if limit else None)
+    expect(p.returncode == code and words in p.stderr, f"{' '.join(args)}: exit {p.returncode}, not {code}: {p.stdout}{p.stderr}")
+    return p.stdout
+
+
+def expect(condition, what):
+    if not condition:
+        failures.append(what)
+        print("FAILED", what)
+
+
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def write(path, data):
+    with open(path, "wb") as f:
+        f.write(data)
+
+
+def poke(path, offset, data):
+    with open(path, "r+b") as f:
+        f.seek(offset)
+        f.write(data)
+
+
+def some_data(size):
+    return b"".join(i.to_bytes(8, "little") * 8 for i in range(size // 64))
+
+
+def cut_source():
+    """What cannot be converted whole leaves nothing that could be taken for it."""
+    write("raw", some_data(4 * MIB))
+    run("convert", "-O", "qcow2", "raw", "cut")
+    os.truncate("cut", 3 * MIB)
+    for form in ("raw", "qcow2"):
+        run("convert", "-O", form, "cut", "out", code=1)
+        expect(not os.path.exists("out"), f"a part of a {form} disk is left")
+        write("out", b"something else")
+        run("convert", "-O", form, "cut", "out", code=1)
+        expect(not os.path.exists("out"), f"a part of a {form} disk is left in the place of another file")
+    os.symlink("elsewhere", "link")
+    run("convert", "-O", "raw", "cut", "link", code=1)
+    expect(os.path.islink("link"), "a link was removed")
+    # a target that was there and is to be kept is not removed
+    run("create", "-f", "raw", "kept", "4M")
+    run("convert", "-n", "-O", "raw", "cut", "kept", code=1)
+    expect(os.path.getsize("kept") == 4 * MIB, "the target of convert -n is gone")
+
+
+def no_room():
+    write("raw", some_data(4 * MIB))
+    run("convert", "-O", "raw", "raw", "out", code=1, limit=MIB)
+    expect(not os.path.exists("out"), "without room: a part is left")
+    run("create", "-f", "qcow2", "-o", "preallocation=full", "new", "8M", code=1, limit=MIB)
+    expect(not os.path.exists("new"), "create without room: a part is left")
+
+
+def signals():
+    write("large", some_data(8 * MIB) * 12)
+    for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        p = subprocess.Popen([OURS, "convert", "-p", "-c", "-O", "qcow2", "large", "out"], stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE)
+        p.stdout.read(1)  # it is at work
+        p.send_signal(sig)
+        p.communicate()
+        expect(p.returncode == -sig, f"{sig.name}: exit {p.returncode}")
+        expect(not os.path.exists("out"), f"{sig.name}: a part is left")
+    os.unlink("large")
+
+
+def mistakes():
+    """A command that cannot be carried out touches nothing."""
+    before = some_data(MIB)
+    for args in (["-o", "cluster_size=3", "old", "1M"], ["-o", "refcount_bits=3", "old", "1M"], ["old", "8E"],
+                 ["-o", "cluster_size=512", "old", "100T"],
+                 ["-b", "x" * 1000, "-F", "raw", "-u", "-o", "cluster_size=512", "old", "1M"]):
+        write("old", before)
+        run("create", "-f", "qcow2", *args, code=1)
+        expect(read("old") == before, f"create {args[:2]} has overwritten the file")
+    run("convert", "-O", "qcow2", "-o", "cluster_size=3", "old", "old2", code=1)
+    write("old2", before)
+    run("convert", "-O", "qcow2", "-o", "cluster_size=3", "old", "old2", code=1)
+    expect(read("old2") == before, "convert with bad options has overwritten the file")
+    for extra in ([], ["-U"]):
+        run("convert", *extra, "-O", "raw", "old", "old", code=1)
+        expect(read("old") == before, "a file converted into itself is gone")
+
+
+def add_bitmap(path):
+    """A header extension that tells of a bitmap, and the bit that says that it is up to date."""
+    poke(path, 112, struct.pack(">IIIIQQ", 0x23852875, 24, 1, 0, 32, 0x50000) + bytes(8))
+    poke(path, 88, struct.pack(">Q", 1))
+
+
+def bitmaps():
+    real = shutil.which("qemu-img")
+    run("create", "-f", "qcow2", "base", "8M")
+    run("create", "-f", "qcow2", "over", "8M")
+    for name in ("over", "base"):
+        if real:
+            run("bitmap", "--add", name, "b0", tool=real)
+        else:
+            add_bitmap(name)
+    before = read("over"), read("base")
+    run("resize", "over", "16M", code=1, words="bitmaps")
+    run("rebase", "-u", "-b", "base", "-F", "qcow2", "over", code=1, words="bitmaps")
+    expect((read("over"), read("base")) == before, "a refused command has changed the image")
+    run("create", "-f", "qcow2", "-b", "base", "-F", "qcow2", "top")
+    run("commit", "top", code=1, words="bitmaps")
+    expect((read("over"), read("base")) == before, "a refused commit has changed its base")
+    if real:
+        expect('"name": "b0"' in run("info", "--output=json", "over", tool=real), "the bitmap is gone")
+        run("check", "over", tool=real)
+    run("check", "-r", "all", "over", code=0 if real else 2)
+    run("convert", "-n", "-O", "qcow2", "top", "over", words="bitmaps")  # writing is said to end them
+    run("resize", "over", "16M")
+
+
+def committed():
+    """What a guest wrote does not make a raw base something else."""
+    write("base.raw", bytes(MIB))
+    run("create", "-f", "qcow2", "-b", "base.raw", "-F", "raw", "over.q")
+    write("evil", b"QFI\xfb\0\0\0\3".ljust(MIB, b"\0"))
+    run("convert", "-n", "-f", "raw", "-O", "qcow2", "evil", "over.q")
+    run("commit", "over.q", code=1)
+    expect(read("base.raw") == bytes(MIB), "a qcow2 header went into a raw base")
+    run("convert", "-f", "raw", "-O", "raw", "evil", "out.raw", words="looks like a qcow2")
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="paisano-img-") as tmp:
+        os.chdir(tmp)
+        for test in (cut_source, no_room, signals, mistakes, bitmaps, committed):
+            had = len(failures)
+            test()
+            print("ok" if len(failures) == had else "FAILED", test.__name__)
+        os.chdir("/")
+    sys.exit(bool(failures))
+
+
+main()
