@@ -7,6 +7,7 @@
 #include "base/err.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 
 #define HOOKS 32
 #define SIGNAL_STACK (64 * 1024)
+#define NOTE_WAIT_MS 100
 
 typedef void hook_fn(void);
 
@@ -121,6 +123,7 @@ void err_notes_to(void (*fn)(const char *line))
 
 void err_note(const char *fmt, ...)
 {
+	struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
 	void (*to)(const char *line) = notes_to;
 	char text[600], line[640];
 	va_list ap;
@@ -130,7 +133,7 @@ void err_note(const char *fmt, ...)
 		vsnprintf(text, sizeof text, fmt, ap);
 		snprintf(line, sizeof line, "paisano: %s\n", text);
 		to(line);
-	} else {
+	} else if (poll(&p, 1, NOTE_WAIT_MS) > 0) { /* else nobody reads stderr; that must not stop a machine */
 		line_to_stderr("", fmt, ap);
 	}
 	va_end(ap);

@@ -620,6 +620,11 @@ struct loop *loop_new(struct clock *clock, struct err *err)
 	return loop;
 }
 
+const struct clock *loop_clock(const struct loop *loop)
+{
+	return loop->clock;
+}
+
 static void free_tasks(struct task *task)
 {
 	while (task) {

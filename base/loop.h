@@ -17,6 +17,7 @@ typedef void loop_fn(void *opaque);
 
 struct loop *loop_new(struct clock *clock, struct err *err);
 void loop_free(struct loop *loop);
+const struct clock *loop_clock(const struct loop *loop);
 
 /* The machine lock. Not recursive. */
 void loop_lock(struct loop *loop);

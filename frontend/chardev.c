@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Host ends of character streams. Input is taken from the host only as the device has room for it. Output goes out at once when
- * the host takes it and is queued in order when it does not; descriptors are never switched to non-blocking, because a
- * terminal shares that flag with the shell. A stream that nobody is connected to swallows output.
- * A guest that writes faster than a stuck reader takes it is held up once QUEUE_MAX is reached. */
+ * the host takes it and is queued in order when it does not. A stream that nobody is connected to swallows output.
+ *
+ * Nothing here waits, because the machine's lock is held: whoever reads may stop for as long as he likes. Once QUEUE_FULL bytes
+ * are queued a device that can wait does (the serial port and the printer say that they are busy); one that cannot, or a guest that
+ * does not look, goes on until QUEUE_MAX, and what comes then is dropped, with a line about it.
+ * Inherited descriptors are never switched to non-blocking, because a terminal shares that flag with the shell: where the host
+ * allows it, a second descriptor of our own is opened on the same pipe or terminal. */
 #define _GNU_SOURCE
 #include "frontend/chardev.h"
 
@@ -14,20 +18,31 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <termios.h>
 #include <unistd.h>
 
-#define QUEUE_MAX (1u << 20)
+#define QUEUE_MIN (64u << 10) /* the sizes are powers of two */
+#define QUEUE_FULL (1u << 20)
+#define QUEUE_MAX (16u << 20)
 #define CHUNK 4096 /* a pipe that polls writable takes PIPE_BUF bytes without blocking */
+#define FLUSH_PAUSE_MS 1000 /* at the end: how long to wait for a reader that does nothing, ... */
+#define FLUSH_MS 10000      /* ... and for one that is slow */
 
 struct stream {
 	struct chardev chardev; /* first: the address is the same */
 	struct loop *loop;
 	int in, out, listener;
 	int keep; /* the slave side of a pseudo-terminal, kept open so that the master never hangs up */
-	u8 *queue;
-	size_t queued;
+	bool own_out; /* out is a second descriptor of ours */
+	bool is_socket; /* out is */
+	char *name;   /* for lines to the user */
+	u8 *queue;    /* a ring of `room` bytes */
+	size_t room, first, queued;
+	bool stuck;   /* the queue was full, and is not half empty yet */
+	bool told;    /* the user knows that it may get stuck */
+	u64 dropped;  /* since it got stuck */
 	u8 held[CHUNK]; /* read from the host, the device had no room */
 	size_t held_len;
 	bool reading;
@@ -56,6 +71,7 @@ static void watch(struct stream *s)
 		loop_watch(s->loop, s->out, write ? LOOP_WRITE : 0, on_event, s);
 }
 
+static void look_whether_stuck(struct stream *s);
 static void hang_up(struct stream *s)
 {
 	if (s->in >= 0)
@@ -68,6 +84,7 @@ static void hang_up(struct stream *s)
 		s->queued = 0;
 	}
 	s->in = -1;
+	look_whether_stuck(s);
 }
 
 /* ---- output ---- */
@@ -85,9 +102,12 @@ static size_t push(struct stream *s, const u8 *data, size_t len, int millisecond
 	size_t done = 0;
 
 	while (done < len && can_write(s->out, milliseconds)) {
-		ssize_t n = write(s->out, data + done, MIN(len - done, (size_t)CHUNK));
+		size_t part = MIN(len - done, (size_t)CHUNK);
+		ssize_t n = s->is_socket ? send(s->out, data + done, part, MSG_DONTWAIT | MSG_NOSIGNAL) : write(s->out, data + done, part);
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n < 0 && errno == EAGAIN)
+			break;
 		if (n <= 0)
 			return len; /* the reader is gone: nobody wants it */
 		done += n;
@@ -95,39 +115,91 @@ static size_t push(struct stream *s, const u8 *data, size_t len, int millisecond
 	return done;
 }
 
+/* The queue has become shorter, or empty. */
+static void look_whether_stuck(struct stream *s)
+{
+	if (!s->stuck || s->queued > QUEUE_FULL / 2)
+		return;
+	s->stuck = false;
+	if (s->dropped)
+		err_note("%s is read again: %llu bytes were lost", s->name, (unsigned long long)s->dropped);
+	s->dropped = 0;
+	if (s->chardev.ready)
+		s->chardev.ready(s->chardev.device);
+}
+
 static void drain(struct stream *s, int milliseconds)
 {
-	size_t n = push(s, s->queue, s->queued, milliseconds);
+	size_t n = 0, part = 0;
 
-	memmove(s->queue, s->queue + n, s->queued - n);
-	s->queued -= n;
+	while (s->queued && n == part) {
+		part = MIN(s->queued, s->room - s->first);
+		n = push(s, s->queue + s->first, part, milliseconds);
+		s->first = (s->first + n) & (s->room - 1);
+		s->queued -= n;
+	}
+	look_whether_stuck(s);
+}
+
+static void grow(struct stream *s, size_t wanted)
+{
+	size_t room = MAX(s->room, (size_t)QUEUE_MIN), part = MIN(s->queued, s->room - s->first);
+	u8 *queue;
+
+	while (room < wanted)
+		room *= 2;
+	queue = err_alloc(room);
+	if (s->queued) {
+		memcpy(queue, s->queue + s->first, part);
+		memcpy(queue + part, s->queue, s->queued - part);
+	}
+	free(s->queue);
+	s->queue = queue;
+	s->room = room;
+	s->first = 0;
+}
+
+/* Keep for later what the host does not take now. */
+static void keep(struct stream *s, const u8 *data, size_t len)
+{
+	size_t part = MIN(len, QUEUE_MAX - s->queued), at, before_end;
+	bool was_empty = !s->queued;
+
+	if (s->queued + part > s->room)
+		grow(s, s->queued + part);
+	at = (s->first + s->queued) & (s->room - 1);
+	before_end = MIN(part, s->room - at);
+	memcpy(s->queue + at, data, before_end);
+	memcpy(s->queue, data + before_end, part - before_end);
+	s->queued += part;
+	if (s->queued >= QUEUE_FULL && !s->stuck) {
+		s->stuck = true;
+		if (!s->told)
+			err_note("%s: nobody reads what it sends; it waits, or goes on without", s->name);
+		s->told = true;
+	}
+	if (part < len && !s->dropped)
+		err_note("%s: %u MiB wait for a reader, the rest is dropped", s->name, QUEUE_MAX >> 20);
+	s->dropped += len - part;
+	if (was_empty)
+		watch(s);
 }
 
 static void stream_write(void *opaque, const u8 *data, size_t len)
 {
 	struct stream *s = opaque;
+	size_t n = s->out >= 0 && !s->queued ? push(s, data, len, 0) : 0;
 
-	if (s->out < 0)
-		return;
-	if (!s->queued) {
-		size_t n = push(s, data, len, 0);
-		data += n;
-		len -= n;
-	}
-	while (len) {
-		if (s->queued == QUEUE_MAX) {
-			drain(s, 100);
-			continue;
-		}
-		size_t part = MIN(len, QUEUE_MAX - s->queued);
-		if (!s->queue)
-			s->queue = err_alloc(QUEUE_MAX);
-		memcpy(s->queue + s->queued, data, part);
-		s->queued += part;
-		data += part;
-		len -= part;
-		watch(s);
-	}
+	if (s->out >= 0 && n < len)
+		keep(s, data + n, len - n);
+}
+
+/* Where time is counted in instructions nobody waits: what the guest sees would depend on the host's reader. */
+static bool stream_full(void *opaque)
+{
+	const struct stream *s = opaque;
+
+	return s->stuck && !clock_counts(loop_clock(s->loop));
 }
 
 /* ---- telnet: RFC 854, 857 (we echo), 858 (no go-aheads); what the other end asks for is not answered ---- */
@@ -252,13 +324,16 @@ static void on_event(void *opaque, int fd, unsigned events)
 
 /* ---- kinds ---- */
 
-static struct stream *stream_new(struct loop *loop)
+static struct stream *stream_new(const char *what, const char *spec, struct loop *loop)
 {
 	struct stream *s = err_alloc(sizeof *s);
 
 	s->loop = loop;
+	s->name = err_alloc(strlen(what) + strlen(spec) + 2);
+	strcat(strcat(strcpy(s->name, what), *what ? " " : ""), spec);
 	s->in = s->out = s->listener = s->keep = -1;
 	s->chardev.write = stream_write;
+	s->chardev.full = stream_full;
 	s->chardev.room = on_room;
 	s->chardev.opaque = s;
 	return s;
@@ -275,14 +350,39 @@ static void start(struct stream *s)
 		loop_unlock(s->loop);
 }
 
-struct chardev *chardev_fds(int in, int out, struct loop *loop)
+static struct chardev *over_fds(const char *what, const char *spec, int in, int out, struct loop *loop)
 {
-	struct stream *s = stream_new(loop);
+	struct stream *s = stream_new(what, spec, loop);
+	struct stat st;
 
 	s->in = in;
 	s->out = out;
+	s->is_socket = out >= 0 && !fstat(out, &st) && S_ISSOCK(st.st_mode);
 	start(s);
 	return &s->chardev;
+}
+
+static void never_wait(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags != -1)
+		fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
+struct chardev *chardev_inherited(int in, int out, struct loop *loop)
+{
+	struct stat st;
+	char path[32];
+	int own = -1;
+
+	if (out >= 0 && !fstat(out, &st) && (S_ISFIFO(st.st_mode) || isatty(out))) {
+		snprintf(path, sizeof path, "/proc/self/fd/%d", out);
+		own = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	}
+	struct chardev *chardev = over_fds("", "stdio", in, own >= 0 ? own : out, loop);
+	((struct stream *)chardev)->own_out = own >= 0;
+	return chardev;
 }
 
 static void greet(struct stream *s)
@@ -318,7 +418,8 @@ static struct chardev *open_file(const char *path, const char *what, struct loop
 		err_set(err, EXIT_FILE, "%s file:%s: %s", what, path, strerror(errno));
 		return NULL;
 	}
-	return chardev_fds(-1, fd, loop);
+	never_wait(fd); /* it may be a FIFO */
+	return over_fds(what, path, -1, fd, loop);
 }
 
 static struct chardev *open_pty(const char *what, struct loop *loop, struct err *err)
@@ -335,7 +436,8 @@ static struct chardev *open_pty(const char *what, struct loop *loop, struct err 
 		cfmakeraw(&t);
 		tcsetattr(slave, TCSANOW, &t);
 	}
-	struct chardev *chardev = chardev_fds(master, master, loop);
+	never_wait(master);
+	struct chardev *chardev = over_fds(what, "pty", master, master, loop);
 	((struct stream *)chardev)->keep = slave;
 	err_note("%s: connected to %s", what, name);
 	return chardev;
@@ -372,9 +474,10 @@ static struct chardev *open_socket(int fd, const struct sockaddr *addr, socklen_
 		return NULL;
 	}
 	if (!server)
-		return chardev_fds(fd, fd, loop);
-	struct stream *s = stream_new(loop);
+		return over_fds(what, spec, fd, fd, loop);
+	struct stream *s = stream_new(what, spec, loop);
 	s->listener = fd;
+	s->is_socket = true;
 	if (wait) {
 		err_note("%s %s: waiting for a connection", what, spec);
 		if (loop_await(loop, fd)) /* else the run is over, and the caller's loop will find out */
@@ -463,7 +566,7 @@ struct chardev *chardev_open(const char *spec, const char *what, struct loop *lo
 	if (colon)
 		*colon++ = 0;
 	if (!strcmp(spec, "null"))
-		chardev = chardev_fds(-1, -1, loop);
+		chardev = over_fds(what, spec, -1, -1, loop);
 	else if (!strcmp(spec, "pty"))
 		chardev = open_pty(what, loop, err);
 	else if (colon && !strcmp(copy, "file"))
@@ -498,12 +601,18 @@ void chardev_on_connect(struct chardev *chardev, void (*connected)(void *opaque)
 	s->connected_opaque = opaque;
 }
 
-void chardev_flush(struct chardev *chardev)
+/* What is still held back goes out as far as a reader takes it. */
+static void flush(struct stream *s)
 {
-	struct stream *s = (struct stream *)chardev;
+	u64 end = clock_host() + FLUSH_MS * (NS_PER_S / 1000);
+	size_t before;
 
-	if (s->out >= 0 && s->queued)
-		drain(s, 1000);
+	s->stuck = false; /* the device is gone */
+	do {
+		before = s->queued;
+		if (s->out >= 0 && before && can_write(s->out, FLUSH_PAUSE_MS))
+			drain(s, 0);
+	} while (s->queued && s->queued < before && clock_host() < end);
 }
 
 void chardev_close(struct chardev *chardev)
@@ -512,7 +621,7 @@ void chardev_close(struct chardev *chardev)
 
 	if (!s)
 		return;
-	chardev_flush(chardev);
+	flush(s);
 	loop_lock(s->loop);
 	if (s->in >= 0)
 		loop_watch(s->loop, s->in, 0, NULL, NULL);
@@ -523,7 +632,7 @@ void chardev_close(struct chardev *chardev)
 	loop_unlock(s->loop);
 	if (s->in > 2)
 		close(s->in);
-	if (s->out > 2 && s->out != s->in)
+	if ((s->out > 2 || s->own_out) && s->out != s->in)
 		close(s->out);
 	if (s->listener >= 0)
 		close(s->listener);
@@ -533,5 +642,6 @@ void chardev_close(struct chardev *chardev)
 		unlink(s->unlink_path);
 	free(s->unlink_path);
 	free(s->queue);
+	free(s->name);
 	free(s);
 }

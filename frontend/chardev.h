@@ -10,14 +10,14 @@
  * ("stdio" and "mon:stdio" are the terminal's, terminal.h). what names the option in errors. NULL on failure. Under no lock, before
  * the machine runs. */
 struct chardev *chardev_open(const char *spec, const char *what, struct loop *loop, struct err *err);
-/* A stream over file descriptors that are open already; in or out may be -1. */
-struct chardev *chardev_fds(int in, int out, struct loop *loop);
+/* A stream over descriptors that the process was started with; in or out may be -1. They stay open. */
+struct chardev *chardev_inherited(int in, int out, struct loop *loop);
 /* Called (under the lock) with what comes in, before the device sees it; returns how many bytes are left for the device. */
 void chardev_filter(struct chardev *chardev, size_t (*filter)(void *opaque, u8 *data, size_t len), void *opaque);
 /* Called (under the lock) when somebody connects to a socket that we listen on. */
 void chardev_on_connect(struct chardev *chardev, void (*connected)(void *opaque), void *opaque);
-/* Write out what is still held back, as far as the host takes it without waiting long. */
-void chardev_flush(struct chardev *chardev);
+/* Writes out what is still held back, as far as somebody reads it, for some seconds at most; removes the socket's name. Without the
+ * lock, when the device is gone. NULL is fine. */
 void chardev_close(struct chardev *chardev);
 
 #endif

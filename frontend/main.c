@@ -2,6 +2,7 @@
 /* paisano: from a command line to a running machine, and its exit code. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,6 +94,10 @@ static bool open_chardevs(const struct config *config, struct board_config *boar
 		if (!board->serial[i])
 			return false;
 	}
+	/* a console that nobody was named for is stdout's */
+	for (unsigned i = 0; i < config->devices; i++)
+		if (!strcmp(config->device[i].class_name, "isa-debugcon"))
+			board->extra[i].chardev = chardev_inherited(-1, fcntl(STDOUT_FILENO, F_GETFL) == -1 ? -1 : STDOUT_FILENO, loop);
 	return open_chardev(config->debugcon, "-debugcon", &board->debugcon, loop, err) &&
 	       open_chardev(config->parallel, "-parallel", &board->parallel, loop, err);
 }
@@ -178,12 +183,31 @@ static void monitor_write(void *opaque, const u8 *data, size_t len)
 	c->write(c->opaque, data, len);
 }
 
+/* Who does not read the answers is not asked for more commands. */
+static size_t monitor_room(void *opaque)
+{
+	const struct chardev *c = session.monitor_chardev;
+
+	(void)opaque;
+	return c->full(c->opaque) ? 0 : SIZE_MAX;
+}
+
+static void monitor_ready(void *opaque)
+{
+	const struct chardev *c = session.monitor_chardev;
+
+	(void)opaque;
+	c->room(c->opaque);
+}
+
 static struct monitor *monitor_attach(struct board *board, struct chardev *chardev)
 {
 	struct monitor *m = monitor_new(board, monitor_write, chardev);
 
 	chardev->device = m;
 	chardev->receive = (void (*)(void *, const u8 *, size_t))monitor_input;
+	chardev->can_receive = monitor_room;
+	chardev->ready = monitor_ready;
 	chardev_on_connect(chardev, (void (*)(void *))monitor_prompt, m);
 	return m;
 }
@@ -300,6 +324,8 @@ static void tear_down(const struct config *config)
 		close_chardev(session.board.serial[i]);
 	close_chardev(session.board.parallel);
 	close_chardev(session.board.debugcon);
+	for (unsigned i = 0; i < session.board.extras; i++)
+		close_chardev(session.board.extra[i].chardev);
 	close_chardev(session.monitor_chardev);
 	terminal_close();
 	monitor_free(session.monitor);

@@ -136,7 +136,7 @@ struct chardev *terminal_open(bool keys, struct loop *loop, struct err *err)
 	}
 	bool tty = make_raw(!keys);
 	bool readable = fcntl(STDIN_FILENO, F_GETFL) != -1, writable = fcntl(STDOUT_FILENO, F_GETFL) != -1;
-	terminal.chardev = chardev_fds(readable ? STDIN_FILENO : -1, writable ? STDOUT_FILENO : -1, loop);
+	terminal.chardev = chardev_inherited(readable ? STDIN_FILENO : -1, writable ? STDOUT_FILENO : -1, loop);
 	terminal.keys = keys;
 	if (keys && tty) {
 		chardev_filter(terminal.chardev, filter, NULL);

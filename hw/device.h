@@ -30,17 +30,26 @@ static inline void irq_set(const struct irq_line *line, bool level)
 
 /* A character stream to the host (terminal, file, socket): the frontend implements it, a UART uses it. */
 struct chardev {
-	/* Host side, called by the device. Never blocks; what cannot be sent is kept in order by the host side. */
+	/* Host side, called by the device. Never blocks; what cannot be sent is kept in order by the host side. full: so much is
+	 * kept that a device that can wait should, until it is called back by ready; what is written all the same may be dropped.
+	 * May be NULL: never full. */
 	void (*write)(void *opaque, const u8 *data, size_t len);
+	bool (*full)(void *opaque);
 	void *opaque;
 	/* Device side, called by the host. can_receive: how many bytes the device takes now. */
 	size_t (*can_receive)(void *device);
 	void (*receive)(void *device, const u8 *data, size_t len);
 	void (*event_break)(void *device); /* the user sent a break; may be NULL */
+	void (*ready)(void *device);       /* it was full and no longer is; may be NULL */
 	void *device;
 	/* The device has room again: the host may deliver what it holds back. Set by the host; may be NULL. */
 	void (*room)(void *opaque);
 };
+
+static inline bool chardev_full(const struct chardev *chardev)
+{
+	return chardev && chardev->full && chardev->full(chardev->opaque);
+}
 
 /* What a device may ask of the machine (power, reset), implemented by the board. */
 enum machine_request { MACHINE_RESET, MACHINE_POWER_OFF, MACHINE_SUSPEND, MACHINE_DEBUG_EXIT };

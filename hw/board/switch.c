@@ -314,6 +314,13 @@ static void tap_write(void *opaque, const u8 *data, size_t len)
 		listen_to(tap, data[i]);
 }
 
+static bool tap_full(void *opaque)
+{
+	struct switch_tap *tap = opaque;
+
+	return tap->to->full && tap->to->full(tap->to->opaque);
+}
+
 static void tap_room(void *opaque)
 {
 	struct switch_tap *tap = opaque;
@@ -335,6 +342,7 @@ static void tap_serial_ports(struct board *board)
 		struct switch_tap *tap = &s->tap[row->serial - 1];
 		*tap = (struct switch_tap){.chardev = *device->chardev, .to = device->chardev, .board = board};
 		tap->chardev.write = tap_write;
+		tap->chardev.full = tap_full;
 		tap->chardev.room = tap_room;
 		tap->chardev.opaque = tap;
 		device->chardev = &tap->chardev;

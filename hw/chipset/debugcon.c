@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The debug console of Bochs and QEMU: a byte written to one port is a character for the host. Reading gives e9h, by which
  * guests find out that it is there. */
-#include <stdio.h>
-
 #include "hw/device.h"
 
 struct debugcon {
@@ -24,13 +22,8 @@ static void debugcon_write(void *opaque, u64 offset, u64 value, unsigned size)
 	u8 byte = value;
 
 	(void)offset, (void)size;
-	if (c && c->write) {
+	if (c && c->write)
 		c->write(c->opaque, &byte, 1);
-		return;
-	}
-	fputc(byte, stdout);
-	if (byte == '\n')
-		fflush(stdout);
 }
 static const struct region_ops debugcon_ops = {.read = debugcon_read, .write = debugcon_write, .max = 1};
 
@@ -52,7 +45,6 @@ static void debugcon_destroy(struct device *device)
 {
 	struct debugcon *d = (struct debugcon *)device;
 
-	fflush(stdout);
 	bus_unmap(device->machine->bus, &d->region);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A parallel port with a printer that is always ready and prints to the host. IBM PC/AT Technical Reference, printer adapter;
- * IEEE 1284 compatibility mode.
+/* A parallel port with a printer that prints to the host, and is busy only while the host keeps too much that nobody reads. IBM
+ * PC/AT Technical Reference, printer adapter; IEEE 1284 compatibility mode.
  * Not implemented: EPP and ECP; a device that sends (reading the data lines turned around gives FFh).
  *
  * The printer takes a byte when the strobe goes on and acknowledges it when the strobe goes off. Output pin "irq": the
@@ -15,6 +15,7 @@ enum control { CT_STROBE = 1 << 0, CT_NO_RESET = 1 << 2, CT_SELECT = 1 << 3, CT_
 struct parallel_state {
 	u8 data, control;
 	u8 acknowledged; /* not 0: the interrupt is due */
+	u8 busy;         /* not 0: the last byte's acknowledgement waits for the host */
 };
 
 struct parallel {
@@ -42,7 +43,7 @@ static u64 parallel_read(void *opaque, u64 offset, unsigned size)
 	case REG_DATA:
 		return s->control & CT_INPUT ? 0xff : s->data;
 	case REG_STATUS:
-		status |= s->control & CT_STROBE ? 0 : ST_READY;
+		status |= s->control & CT_STROBE || s->busy ? 0 : ST_READY;
 		status |= s->acknowledged ? 0 : ST_NO_ACK;
 		s->acknowledged = 0;
 		update(p);
@@ -59,6 +60,24 @@ static void take_byte(struct parallel *p)
 	TRACE(ev_byte, "%02x", p->state.data);
 	if (c)
 		c->write(c->opaque, &p->state.data, 1);
+	p->state.busy = chardev_full(c);
+}
+
+static void acknowledge(struct parallel *p)
+{
+	p->state.acknowledged = !p->state.busy && !(p->state.control & CT_STROBE);
+	update(p);
+}
+
+/* The host takes bytes again. */
+static void ready(void *opaque)
+{
+	struct parallel *p = opaque;
+
+	if (!p->state.busy)
+		return;
+	p->state.busy = 0;
+	acknowledge(p);
 }
 
 static void parallel_write(void *opaque, u64 offset, u64 value, unsigned size)
@@ -77,7 +96,7 @@ static void parallel_write(void *opaque, u64 offset, u64 value, unsigned size)
 		if (s->control & CT_STROBE)
 			take_byte(p);
 		else
-			s->acknowledged = 1;
+			acknowledge(p);
 	}
 	update(p);
 }
@@ -90,6 +109,10 @@ static bool parallel_init(struct device *device, struct err *err)
 	(void)err;
 	if (!p->iobase)
 		p->iobase = 0x378;
+	if (device->chardev) {
+		device->chardev->device = p;
+		device->chardev->ready = ready;
+	}
 	p->region = (struct region){.name = "parallel", .size = 3, .ops = &parallel_ops, .opaque = p};
 	bus_map_io(device->machine->bus, &p->region, (u16)p->iobase);
 	return true;
@@ -108,11 +131,17 @@ static void parallel_loaded(struct device *device)
 	struct parallel *p = (struct parallel *)device;
 
 	p->state.control &= CT_MASK;
+	if (p->state.busy && !chardev_full(device->chardev))
+		ready(p);
 	update(p);
 }
 
 static void parallel_destroy(struct device *device)
 {
+	if (device->chardev) {
+		device->chardev->device = NULL;
+		device->chardev->ready = NULL;
+	}
 	bus_unmap(device->machine->bus, &((struct parallel *)device)->region);
 }
 
@@ -120,6 +149,7 @@ static const struct field parallel_fields[] = {
 	FIELD(struct parallel_state, data, "data lines"),
 	FIELD(struct parallel_state, control, "control register"),
 	FIELD(struct parallel_state, acknowledged, "the acknowledgement's interrupt is due"),
+	FIELD(struct parallel_state, busy, "the acknowledgement waits for the host"),
 	FIELD_END,
 };
 static const struct option_key parallel_options[] = {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The 16550A UART. National Semiconductor PC16550D datasheet (June 1995), ch. 8; the wiring of a PC's COM ports.
- * A character leaves at once, so the transmitter is always empty when the guest looks; the interrupts say the same. The
- * divisor matters only for the receiver's time-out (four character times).
+ * A character leaves at once, so the transmitter is empty when the guest looks; the interrupts say the same. Only when the host
+ * keeps too much that nobody reads does it stay busy, until the reader goes on. The divisor matters only for the receiver's
+ * time-out (four character times).
  * Not implemented: the transmitted break and the divisor do not reach the host; MCR.OUT2 does not gate the interrupt (as in
  * QEMU); framing and parity errors never arise.
  *
@@ -40,7 +41,8 @@ struct uart_state {
 	u8 head, count;       /* of the receive FIFO */
 	u8 fifo[FIFO_SIZE];
 	u8 fifo_break[FIFO_SIZE]; /* not 0: this character is a break */
-	u8 pad[2];
+	u8 busy;              /* not 0: the transmitter waits for the host */
+	u8 pad;
 };
 
 struct uart {
@@ -203,6 +205,23 @@ static void receive_break(void *opaque)
 }
 
 /* ---- transmitter ---- */
+static void emptied(struct uart *u)
+{
+	u->state.thre_pending = !u->state.busy;
+	update(u);
+}
+
+/* The host takes characters again. */
+static void ready(void *opaque)
+{
+	struct uart *u = opaque;
+
+	if (!u->state.busy)
+		return;
+	u->state.busy = 0;
+	emptied(u);
+}
+
 static void transmit(struct uart *u, u8 value)
 {
 	struct uart_state *s = &u->state;
@@ -213,9 +232,9 @@ static void transmit(struct uart *u, u8 value)
 		restart_timeout(u);
 	} else if (c && c->write) {
 		c->write(c->opaque, &value, 1);
+		s->busy = chardev_full(c);
 	}
-	s->thre_pending = 1;
-	update(u);
+	emptied(u);
 }
 
 /* ---- modem lines ---- */
@@ -240,7 +259,8 @@ static void update_modem(struct uart_state *s)
 static u8 read_lsr(struct uart *u)
 {
 	struct uart_state *s = &u->state;
-	u8 value = LSR_THRE | LSR_EMPTY | (s->count ? LSR_DATA : 0) | (s->overrun ? LSR_OVERRUN : 0) |
+	bool busy = s->busy && !(s->mcr & MCR_LOOP);
+	u8 value = (busy ? 0 : LSR_THRE | LSR_EMPTY) | (s->count ? LSR_DATA : 0) | (s->overrun ? LSR_OVERRUN : 0) |
 	           (s->break_seen ? LSR_BREAK : 0);
 
 	if (s->fcr & FCR_ENABLE) {
@@ -327,7 +347,7 @@ static void write_fcr(struct uart *u, u8 value)
 	if (value & FCR_CLEAR_RX && (toggled || s->fcr))
 		clear_receiver(u);
 	if (value & FCR_CLEAR_TX && (toggled || s->fcr))
-		s->thre_pending = 1;
+		emptied(u);
 	update(u);
 	tell_room(u);
 }
@@ -336,9 +356,9 @@ static void write_ier(struct uart *u, u8 value)
 {
 	struct uart_state *s = &u->state;
 
-	/* the transmitter is empty: enabling its interrupt raises it */
+	/* where the transmitter is empty, enabling its interrupt raises it */
 	if (value & IER_THRE && !(s->ier & IER_THRE))
-		s->thre_pending = 1;
+		emptied(u);
 	s->ier = value & IER_MASK;
 	update(u);
 }
@@ -399,6 +419,7 @@ static bool uart_init(struct device *device, struct err *err)
 		device->chardev->can_receive = can_receive;
 		device->chardev->receive = receive;
 		device->chardev->event_break = receive_break;
+		device->chardev->ready = ready;
 		device->chardev->device = u;
 	}
 	u->region = (struct region){.name = "uart", .size = 8, .ops = &uart_ops, .opaque = u};
@@ -428,6 +449,8 @@ static void uart_loaded(struct device *device)
 	s->head %= FIFO_SIZE;
 	s->count = MIN(s->count, fifo_size(s));
 	timer_arm(&u->timer, s->timeout);
+	if (s->busy && !chardev_full(u->device.chardev))
+		ready(u);
 	update(u);
 	tell_room(u);
 }
@@ -440,6 +463,7 @@ static void uart_destroy(struct device *device)
 		device->chardev->can_receive = NULL;
 		device->chardev->receive = NULL;
 		device->chardev->event_break = NULL;
+		device->chardev->ready = NULL;
 		device->chardev->device = NULL;
 	}
 	timer_cancel(&u->timer);
@@ -463,7 +487,8 @@ static const struct field uart_fields[] = {
 	FIELD(struct uart_state, count, "characters in the FIFO"),
 	FIELD(struct uart_state, fifo, "receive FIFO"),
 	FIELD(struct uart_state, fifo_break, "which of them are breaks"),
-	FIELD_ARRAY(struct uart_state, pad, ""),
+	FIELD(struct uart_state, busy, "the transmitter waits for the host"),
+	FIELD(struct uart_state, pad, ""),
 	FIELD_END,
 };
 static const struct option_key uart_options[] = {

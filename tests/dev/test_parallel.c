@@ -15,9 +15,17 @@ static void print(void *opaque, const u8 *data, size_t len)
 		paper[printed++] = data[i];
 }
 
+static bool full;
+static bool host_full(void *opaque)
+{
+	(void)opaque;
+	return full;
+}
+
+static struct chardev chardev = {.write = print, .full = host_full};
+
 static void start(void)
 {
-	static struct chardev chardev = {.write = print};
 
 	b = bench_new();
 	irq = (struct wire){0};
@@ -77,9 +85,28 @@ static void interrupts(void **state)
 	bench_free(b);
 }
 
+/* A host that keeps too much: the printer is busy and acknowledges when it no longer is. */
+static void busy(void **state)
+{
+	(void)state;
+	start();
+	full = true;
+	put('a', 0x1c);
+	assert_int_equal(in8(b, 0x379) & 0xc0, 0x40); /* not ready, not acknowledged */
+	assert_false(irq.level);
+	bench_round_trip(b, port);
+	assert_int_equal(in8(b, 0x379) & 0xc0, 0x40);
+	full = false;
+	chardev.ready(chardev.device);
+	assert_true(irq.level);
+	assert_int_equal(in8(b, 0x379) & 0xc0, 0x80); /* ready, acknowledged */
+	assert_int_equal(printed, 1);
+	bench_free(b);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(polled), cmocka_unit_test(interrupts)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(polled), cmocka_unit_test(interrupts), cmocka_unit_test(busy)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

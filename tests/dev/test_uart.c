@@ -44,6 +44,52 @@ static void host_sends(const char *text)
 	}
 }
 
+static bool full;
+static bool host_full(void *opaque)
+{
+	(void)opaque;
+	return full;
+}
+
+/* A host that keeps too much: the transmitter is busy until it is called back, for polling and for interrupts. */
+static void busy(void **state)
+{
+	enum { THRE = 0x60 };
+
+	(void)state;
+	start();
+	chardev.full = host_full;
+	full = true;
+	out8(b, 0x3f9, 2);
+	assert_int_equal(in8(b, 0x3fa), 2); /* empty when enabled */
+	out8(b, 0x3f8, 'a');
+	assert_int_equal(in8(b, 0x3fd) & THRE, 0);
+	assert_false(irq.level);
+	out8(b, 0x3f8, 'b'); /* who does not look: the host decides what becomes of it */
+	out8(b, 0x3f9, 0);
+	out8(b, 0x3f9, 2); /* enabling the interrupt anew tells no lie */
+	out8(b, 0x3fa, 7); /* nor does clearing the FIFO */
+	assert_false(irq.level);
+	out8(b, 0x3fc, 0x10); /* what goes round does not wait for the host */
+	assert_int_equal(in8(b, 0x3fd) & THRE, THRE);
+	out8(b, 0x3fc, 0);
+	bench_round_trip(b, uart);
+	assert_int_equal(in8(b, 0x3fd) & THRE, 0);
+	full = false;
+	chardev.ready(chardev.device);
+	assert_int_equal(in8(b, 0x3fd) & THRE, THRE);
+	assert_true(irq.level);
+	assert_int_equal(sent_len, 2);
+	/* saved while busy, loaded where the host takes everything */
+	full = true;
+	out8(b, 0x3f8, 'c');
+	assert_int_equal(in8(b, 0x3fd) & THRE, 0);
+	full = false;
+	bench_round_trip(b, uart);
+	assert_int_equal(in8(b, 0x3fd) & THRE, THRE);
+	bench_free(b);
+}
+
 /* What serial8250's autoconfig looks at. */
 static void linux_autoconfig(void **state)
 {
@@ -273,7 +319,7 @@ int main(void)
 		cmocka_unit_test(linux_autoconfig), cmocka_unit_test(transmit_interrupt),
 		cmocka_unit_test(receive_trigger_and_timeout), cmocka_unit_test(without_fifo), cmocka_unit_test(loopback),
 		cmocka_unit_test(break_condition), cmocka_unit_test(fifo_reset), cmocka_unit_test(saved_and_loaded),
-		cmocka_unit_test(options),
+		cmocka_unit_test(options), cmocka_unit_test(busy),
 	};
 
 	return cmocka_run_group_tests_name("dev.uart", tests, NULL, NULL);

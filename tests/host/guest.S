@@ -188,18 +188,21 @@ write_block:
 	out %al, %dx
 	ret
 
-flood_polite:
+flood_polite: /* the letters a to p in turn */
+	xor %edi, %edi
+flood_polite_on:
 	incl COUNTER
 	mov $0x3fd, %dx
 	in %dx, %al
 	test $0x20, %al
-	jz flood_polite
+	jz flood_polite_on
 	mov $0x3f8, %dx
-	mov COUNTER, %al
+	mov %edi, %eax
+	inc %edi
 	and $15, %al
 	add $'a', %al
 	out %al, %dx
-	jmp flood_polite
+	jmp flood_polite_on
 flood_serial:
 	mov $0x3f8, %dx
 	jmp flood
