@@ -197,6 +197,7 @@ static void put_some(unsigned count)
 {
 	u8 bytes[256];
 
+	count = MIN(count, (unsigned)sizeof bytes);
 	for (unsigned i = 0; i < count; i++)
 		bytes[i] = next();
 	put(bytes, count);
