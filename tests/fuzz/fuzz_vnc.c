@@ -195,12 +195,13 @@ static u32 length(void)
 /* `count` bytes of the input, zeros after its end. */
 static void put_some(unsigned count)
 {
-	u8 bytes[256];
+	u8 bytes[256] = {0};
+	size_t there = MIN(MIN(count, (unsigned)sizeof bytes), left);
 
-	count = MIN(count, (unsigned)sizeof bytes);
-	for (unsigned i = 0; i < count; i++)
-		bytes[i] = next();
-	put(bytes, count);
+	memcpy(bytes, input, there);
+	input += there;
+	left -= there;
+	put(bytes, MIN(count, (unsigned)sizeof bytes));
 }
 
 static void pixel_format(void)
