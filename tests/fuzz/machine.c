@@ -31,6 +31,11 @@ void __wrap_loop_quit(struct loop *loop, int code)
 {
 	(void)loop, (void)code;
 }
+/* No CPU runs, so none has anything to forget, which would take longer than all else that a reset does. */
+void __wrap_cpu_reset(struct cpu *cpu, bool init);
+void __wrap_cpu_state_changed(struct cpu *cpu);
+void __wrap_cpu_reset(struct cpu *cpu, bool init) { (void)cpu, (void)init; }
+void __wrap_cpu_state_changed(struct cpu *cpu) { (void)cpu; }
 /* A port is always read by the first CPU. */
 struct cpu *__wrap_vcpu_running(void);
 struct cpu *__wrap_vcpu_running(void) { return machine.board ? machine.board->vcpu[0].cpu : NULL; }
