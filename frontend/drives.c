@@ -61,6 +61,11 @@ static const struct word { const char *name; int value; } cache_words[] = {
 	{"threads", 0}, {"native", 0}, {"io_uring", 0}, {NULL, 0},
 }, discard_words[] = {
 	{"unmap", false}, {"on", false}, {"ignore", true}, {"off", true}, {NULL, 0},
+}, rerror_words[] = {
+	{"report", DRIVE_REPORT}, {"ignore", DRIVE_IGNORE}, {"stop", DRIVE_STOP}, {"auto", DRIVE_AUTO}, {NULL, 0},
+}, werror_words[] = {
+	{"enospc", DRIVE_ENOSPC}, {"report", DRIVE_REPORT}, {"ignore", DRIVE_IGNORE}, {"stop", DRIVE_STOP}, {"auto", DRIVE_AUTO},
+	{NULL, 0},
 };
 
 /* ---- options ---- */
@@ -118,7 +123,7 @@ bool drives_set(struct config *config, const char *value, struct err *err)
 	struct drives_item *item = new_item(&config->drives, "-drive", err);
 	struct {
 		struct drives_item item;
-		char *index, *unit, *cache, *aio, *discard;
+		char *index, *unit, *cache, *aio, *discard, *rerror, *werror;
 		u64 bus;
 	} got = {0};
 	static const struct option_key keys[] = {
@@ -136,25 +141,32 @@ bool drives_set(struct config *config, const char *value, struct err *err)
 		{"cache", OPTION_STRING, offsetof(typeof(got), cache), 0, 0, "writeback (default), writethrough, unsafe, none, directsync"},
 		{"aio", OPTION_STRING, offsetof(typeof(got), aio), 0, 0, "threads (default); others mean the same"},
 		{"discard", OPTION_STRING, offsetof(typeof(got), discard), 0, 0, "unmap (default), ignore"},
+		{"rerror", OPTION_STRING, offsetof(typeof(got), rerror), 0, 0, "when the host cannot read: report (default), ignore, stop"},
+		{"werror", OPTION_STRING, offsetof(typeof(got), werror), 0, 0,
+	     "when it cannot write: enospc (default: stop if it has no room, else report), report, ignore, stop"},
 		{0},
 	};
-	int cache = DISK_WRITEBACK, no_discard = false, none = 0;
+	int cache = DISK_WRITEBACK, no_discard = false, none = 0, on_read_error = DRIVE_AUTO, on_write_error = DRIVE_AUTO;
 	bool ok;
 
 	if (!item)
 		return false;
 	ok = options_parse(value, NULL, keys, &got, "-drive", err) && find_word("cache", got.cache, cache_words, &cache, err) &&
 	     find_word("aio", got.aio, aio_words, &none, err) &&
-	     find_word("discard", got.discard, discard_words, &no_discard, err);
+	     find_word("discard", got.discard, discard_words, &no_discard, err) &&
+	     find_word("rerror", got.rerror, rerror_words, &on_read_error, err) &&
+	     find_word("werror", got.werror, werror_words, &on_write_error, err);
 	*item = got.item;
 	item->cache = cache;
 	item->no_discard = no_discard;
+	item->on_read_error = on_read_error;
+	item->on_write_error = on_write_error;
 	if (ok && (got.index || got.unit)) {
 		item->has_index = true;
 		ok = options_number(got.index ? got.index : got.unit, &item->index, err) || err_prefix(err, "-drive index=");
 		item->index += got.bus * 2;
 	}
-	char *used[] = {got.index, got.unit, got.cache, got.aio, got.discard};
+	char *used[] = {got.index, got.unit, got.cache, got.aio, got.discard, got.rerror, got.werror};
 	for (unsigned i = 0; i < ARRAY_LEN(used); i++)
 		free(used[i]);
 	return ok && (!item->iface || strcmp(item->iface, "pflash") || take_flash(config, item, err));
@@ -383,6 +395,8 @@ bool drives_open(const struct drives_options *o, struct loop *loop, struct board
 		tail = &drive->next;
 		drive->id = item->id;
 		drive->media = find_media(item->media)->code;
+		drive->on_read_error = item->on_read_error;
+		drive->on_write_error = item->on_write_error;
 		if (item->file) {
 			drive->disk = open_disk(o, item, loop, err);
 			if (!drive->disk)

@@ -19,6 +19,7 @@ struct drives_item {
 	char *file, *iface, *media, *format, *id;
 	u64 index;
 	enum disk_cache cache;
+	enum drive_on_error on_read_error, on_write_error;
 	bool has_index, read_only, snapshot, no_discard;
 };
 struct drives_options {

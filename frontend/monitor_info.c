@@ -51,8 +51,10 @@ void monitor_info_registers(struct monitor *m, char *args) { (void)args; with_cp
 void monitor_info_version(struct monitor *m, char *args) { (void)args; monitor_say(m, "%s\n", PAISANO_VERSION); }
 void monitor_info_status(struct monitor *m, char *args)
 {
+	const char *paused = board_io_error(m->board) ? "paused (io-error)" : "paused";
+
 	(void)args;
-	monitor_say(m, "VM status: %s\n", board_paused(m->board) ? "paused" : "running");
+	monitor_say(m, "VM status: %s\n", board_paused(m->board) ? paused : "running");
 }
 void monitor_info_cpus(struct monitor *m, char *args)
 {

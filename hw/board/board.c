@@ -15,6 +15,8 @@
 #include "hw/chipset/rtc.h"
 #include "hw/disk/disk.h"
 
+#define BOARD_DRIVES (ARRAY_LEN(((struct board_config *)0)->ide) + ARRAY_LEN(((struct board_config *)0)->floppy))
+
 /* ---- control ---- */
 
 void board_pause(struct board *board)
@@ -31,10 +33,22 @@ void board_pause(struct board *board)
 	clock_stop(board->clock);
 }
 
+/* i: below BOARD_DRIVES. NULL: no such drive. */
+static struct drive *drive_at(const struct board *board, unsigned i)
+{
+	const struct board_config *c = &board->config;
+
+	return i < ARRAY_LEN(c->ide) ? c->ide[i] : c->floppy[i - ARRAY_LEN(c->ide)];
+}
+
 void board_continue(struct board *board)
 {
 	if (!board->paused || --board->paused)
 		return;
+	board->io_error = false;
+	for (unsigned i = 0; i < BOARD_DRIVES; i++)
+		if (drive_at(board, i) && drive_at(board, i)->disk)
+			disk_retry(drive_at(board, i)->disk);
 	clock_start(board->clock);
 	for (unsigned i = 0; i < board->cpus && !board->suspended; i++)
 		vcpu_unpark(&board->vcpu[i]);
@@ -51,6 +65,7 @@ bool board_step(struct board *board, u64 count)
 }
 
 bool board_paused(const struct board *board) { return board->paused; }
+bool board_io_error(const struct board *board) { return board->io_error; }
 unsigned board_cpus(const struct board *board) { return board->cpus; }
 struct cpu *board_cpu(struct board *board, unsigned index) { return index < board->cpus ? board->vcpu[index].cpu : NULL; }
 struct machine *board_machine(struct board *board) { return &board->machine; }
@@ -169,6 +184,37 @@ static void end_run(struct board *board, int code)
 {
 	board_stop_cpus(board);
 	loop_quit(board->loop, code);
+}
+
+static void do_io_error(void *opaque)
+{
+	struct board *board = opaque;
+
+	if (board->io_error || loop_quitting(board->loop))
+		return;
+	board->io_error = true;
+	if (!board->paused)
+		board_pause(board);
+}
+
+/* A drive holds a request back. */
+static void drive_stops(void *opaque, struct drive *drive)
+{
+	struct board *board = opaque;
+
+	(void)drive;
+	loop_post(board->loop, do_io_error, board);
+}
+
+static void watch_drives(struct board *board, bool on)
+{
+	for (unsigned i = 0; i < BOARD_DRIVES; i++) {
+		struct drive *drive = drive_at(board, i);
+		if (!drive)
+			continue;
+		drive->stop = on ? drive_stops : NULL;
+		drive->machine = board;
+	}
 }
 
 static void request(void *opaque, enum machine_request what, int value)
@@ -428,6 +474,7 @@ struct board *board_new(const struct board_config *config, struct clock *clock, 
 		ok = firmware_map(board, err) && make_devices(board, err) && reset_all(board, err);
 		switch_init(board);
 		ok = ok && switch_start(board, err);
+		watch_drives(board, true);
 	}
 	loop_unlock(loop);
 	if (ok)
@@ -464,6 +511,7 @@ void board_free(struct board *board)
 		vcpu_quit(&board->vcpu[i]);
 	loop_lock(board->loop); /* a device may have to wait for its disk */
 	switch_free(board);
+	watch_drives(board, false);
 	while (board->devices) {
 		struct device *next = board->devices->next;
 		device_free(board->devices);

@@ -85,6 +85,8 @@ void board_free(struct board *board);
 void board_pause(struct board *board);  /* returns when every CPU stands still at an instruction boundary */
 void board_continue(struct board *board);
 bool board_paused(const struct board *board);
+/* Paused because the host could not carry out what a drive was asked for; board_continue() tries again. */
+bool board_io_error(const struct board *board);
 /* The first CPU of a paused machine executes up to so many instructions; time stands still. False: not paused. */
 bool board_step(struct board *board, u64 count);
 void board_reset(struct board *board);

@@ -37,6 +37,7 @@ struct board {
 	u64 gsi[24]; /* who drives each interrupt line */
 	unsigned gsi_sources;
 	unsigned paused; /* nested */
+	bool io_error; /* paused because a drive holds a request back */
 	bool reset_posted;
 	bool suspended; /* to RAM: the CPUs are parked, whatever `paused` says */
 };

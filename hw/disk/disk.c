@@ -4,7 +4,7 @@
  * A request becomes a job. A worker carries it out and puts it on the disk's list of finished jobs; it is completed by the job's
  * callback or, when a controller waits with the lock held, by disk_drain(), whichever comes first. The callback comes under the
  * lock, most often on the worker's own thread. It frees the job and touches the disk only if the job was not completed yet: the
- * disk may be gone by then. */
+ * disk may be gone by then. A job that has failed may be held: it stays on its way, without a callback, until it is tried again. */
 #include "hw/disk/disk.h"
 
 #include <assert.h>
@@ -21,6 +21,7 @@ struct job {
 	int error;
 	bool finished;  /* by the worker; under disk->mutex */
 	bool completed; /* under the machine lock */
+	bool held;      /* likewise: its callback has come, and left it waiting for disk_retry() or disk_drain() */
 	struct job *next, **link; /* in disk->jobs, oldest first; under the machine lock */
 };
 
@@ -61,14 +62,20 @@ static int carry_out(const struct disk *disk, const struct disk_request *r)
 	return EIO;
 }
 
+static int carry_out_durably(const struct disk *disk, const struct disk_request *r)
+{
+	int error = carry_out(disk, r);
+
+	if (!error && disk->cache == DISK_WRITETHROUGH && r->op != DISK_READ && r->op != DISK_FLUSH)
+		error = image_flush(disk->image);
+	return error;
+}
+
 static void job_work(void *opaque)
 {
 	struct job *job = opaque;
 	struct disk *disk = job->disk;
-	int error = carry_out(disk, job->request);
-
-	if (!error && disk->cache == DISK_WRITETHROUGH && job->request->op != DISK_READ && job->request->op != DISK_FLUSH)
-		error = image_flush(disk->image);
+	int error = carry_out_durably(disk, job->request);
 
 	pthread_mutex_lock(&disk->mutex);
 	job->error = error;
@@ -88,7 +95,7 @@ static void complete(struct job *job) /* the request, not the job: that lives un
 	else
 		disk->last = job->link;
 	job->completed = true;
-	request->error = job->error;
+	request->error = job->error && request->drive ? drive_error(request->drive, request, job->error) : job->error;
 	TRACE(ev_done, "%s %s at %llx: %d", disk->image->file, op_names[request->op], (unsigned long long)request->offset, job->error);
 	request->done(request);
 }
@@ -97,6 +104,10 @@ static void job_done(void *opaque)
 {
 	struct job *job = opaque;
 
+	if (!job->completed && job->error && job->request->drive && drive_holds(job->request->drive, job->request, job->error)) {
+		job->held = true;
+		return;
+	}
 	if (!job->completed)
 		complete(job);
 	free(job);
@@ -117,11 +128,37 @@ void disk_submit(struct disk *disk, struct disk_request *request)
 	loop_work_direct(disk->loop, job_work, job_done, job);
 }
 
+void disk_retry(struct disk *disk)
+{
+	for (struct job *job = disk->jobs; job; job = job->next) {
+		if (!job->held)
+			continue;
+		job->held = job->finished = false;
+		loop_work_direct(disk->loop, job_work, job_done, job);
+	}
+}
+
+/* The last try of a held job: the machine is being reset, or taken apart. */
+static void give_up(struct job *job)
+{
+	struct disk *disk = job->disk;
+
+	job->error = carry_out_durably(disk, job->request);
+	if (job->error)
+		err_note("%s: a %s of the guest was given up: %s", disk->image->file, op_names[job->request->op], strerror(job->error));
+	complete(job);
+	free(job);
+}
+
 void disk_drain(struct disk *disk)
 {
 	while (disk->jobs) { /* what a completion submits comes last and is waited for too */
 		struct job *job = disk->jobs;
 
+		if (job->held) {
+			give_up(job);
+			continue;
+		}
 		pthread_mutex_lock(&disk->mutex);
 		while (!job->finished)
 			pthread_cond_wait(&disk->progress, &disk->mutex);

@@ -24,6 +24,7 @@ struct disk_request {
 	void (*done)(struct disk_request *request);
 	void *opaque;     /* the device's */
 	int error;        /* set before done: 0 or an errno (EIO, ENOSPC, EROFS, ENOMEDIUM) */
+	struct drive *drive;       /* whose policy about errors holds; set by drive_submit(). NULL: errors are the device's */
 	struct disk_request *next; /* the disk's, while the request is on its way */
 };
 
@@ -49,6 +50,8 @@ void disk_close(struct disk *disk);
 void disk_submit(struct disk *disk, struct disk_request *request);
 /* Waits, with the lock held, until nothing is on its way (reset of a controller, saving the machine). */
 void disk_drain(struct disk *disk);
+/* Try again what a drive's policy has held back (see struct drive). disk_drain() tries once more and then gives up. */
+void disk_retry(struct disk *disk);
 u64 disk_size(const struct disk *disk); /* bytes */
 bool disk_read_only(const struct disk *disk);
 const char *disk_file(const struct disk *disk);
@@ -57,6 +60,10 @@ const char *disk_format(const struct disk *disk);
 /* A drive: the place in a device that a disk is attached to. Made by the front end from -drive and friends; the device finds it
  * in its object (struct device.drive) or creates its own empty one. Removable media change while the guest runs. */
 enum drive_media { DRIVE_DISK, DRIVE_CDROM, DRIVE_FLOPPY };
+/* What the host's errors mean: the guest sees a failing drive; all is well; the machine stops, the request waits until the user
+ * lets it go on and is tried again then; the same if there is no room on the host, else the first. AUTO: report for reads, enospc
+ * for writes. */
+enum drive_on_error { DRIVE_AUTO, DRIVE_REPORT, DRIVE_IGNORE, DRIVE_STOP, DRIVE_ENOSPC };
 struct drive {
 	const char *id;            /* "ide1-cd0", "floppy0", or what the user gave */
 	enum drive_media media;
@@ -69,10 +76,18 @@ struct drive {
 	/* The device's: the user asks for a locked tray to be opened. May be NULL. */
 	void (*eject_request)(void *device);
 	void *device;
+	enum drive_on_error on_read_error, on_write_error; /* writes are also zeroing, discarding, flushing */
+	bool told;                 /* the user knows that the guest sees, or does not see, that there is no room */
+	/* The machine's: it has to stop, for a request is held back. Under the lock, on any thread. NULL: nothing is ever held. */
+	void (*stop)(void *machine, struct drive *drive);
+	void *machine;
 	struct drive *next;
 };
 /* Submit to the medium; without one the request completes with ENOMEDIUM. */
 void drive_submit(struct drive *drive, struct loop *loop, struct disk_request *request);
+/* For the disk, when a request has failed. Is it to be held back? Else: what the device is told. */
+bool drive_holds(struct drive *drive, const struct disk_request *request, int error);
+int drive_error(struct drive *drive, const struct disk_request *request, int error);
 /* Take the medium out (closes it) / put one in (takes it over). False: locked, or not removable. */
 bool drive_eject(struct drive *drive, bool force, struct err *err);
 bool drive_insert(struct drive *drive, struct disk *disk, struct err *err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A drive: where a device finds its disk, and how media come and go while the guest runs. */
 #include <errno.h>
+#include <string.h>
 
 #include "hw/disk/disk.h"
 
@@ -10,6 +11,44 @@ static void no_medium(void *opaque)
 
 	request->error = ENOMEDIUM;
 	request->done(request);
+}
+
+static enum drive_on_error policy(const struct drive *drive, const struct disk_request *request)
+{
+	bool read = request->op == DISK_READ;
+	enum drive_on_error what = read ? drive->on_read_error : drive->on_write_error;
+
+	return what != DRIVE_AUTO ? what : read ? DRIVE_REPORT : DRIVE_ENOSPC;
+}
+
+static const char *reason(int error)
+{
+	return error == ENOSPC ? "the host has no room left for what the guest writes" : strerror(error);
+}
+
+bool drive_holds(struct drive *drive, const struct disk_request *request, int error)
+{
+	enum drive_on_error what = policy(drive, request);
+
+	if (!drive->stop || (what != DRIVE_STOP && (what != DRIVE_ENOSPC || error != ENOSPC)))
+		return false;
+	err_note("drive %s: %s: %s; the machine is paused, 'cont' in the monitor tries again", drive->id, disk_file(drive->disk),
+	         reason(error));
+	drive->told = true;
+	drive->stop(drive->machine, drive);
+	return true;
+}
+
+int drive_error(struct drive *drive, const struct disk_request *request, int error)
+{
+	bool ignored = policy(drive, request) == DRIVE_IGNORE;
+
+	if (error == ENOSPC && !drive->told) { /* other trouble is the image's to tell */
+		err_note("drive %s: %s: %s; the guest %s", drive->id, disk_file(drive->disk), reason(error),
+		         ignored ? "is not told" : "sees failing writes");
+		drive->told = true;
+	}
+	return ignored ? 0 : error;
 }
 
 void drive_submit(struct drive *drive, struct loop *loop, struct disk_request *request)
@@ -30,6 +69,7 @@ void drive_submit(struct drive *drive, struct loop *loop, struct disk_request *r
 	case DISK_DISCARD:
 		break;
 	}
+	request->drive = drive;
 	if (drive->disk)
 		disk_submit(drive->disk, request);
 	else

@@ -65,7 +65,7 @@ static const struct image_driver *named(const char *format, const char *file, st
 
 int image_report(struct image *image, int error, const char *fmt, ...)
 {
-	unsigned kind = error == ENOSPC ? 0 : error == EIO ? 1 : 2;
+	unsigned kind = error != EIO;
 	char text[512];
 	va_list ap;
 
@@ -270,11 +270,9 @@ static bool inside(const struct image *image, u64 offset, u64 len)
 
 static int outcome(struct image *image, int error, const char *what)
 {
-	if (error == EDQUOT || error == EFBIG)
+	if (error == EDQUOT || error == EFBIG) /* no room for this user, or in this file: the same to whoever has to make some */
 		error = ENOSPC;
-	if (error == ENOSPC)
-		return image_report(image, ENOSPC, "the host has no room left: the guest sees failing writes");
-	if (error && error != EROFS && error != ENOTSUP)
+	if (error && error != ENOSPC && error != EROFS && error != ENOTSUP) /* who asked for it says what lack of room means to him */
 		return image_report(image, EIO, "%s failed: %s", what, strerror(error));
 	return error;
 }

@@ -99,7 +99,7 @@ struct image {
 	bool guessed;     /* raw because it looked like nothing else: its guest must not make it look like something else */
 	pthread_mutex_t guard; /* of a guessed one: who changes its first bytes looks at them and writes alone */
 	bool temporary;   /* nothing of it outlives us: never synchronised */
-	bool reported[3]; /* one line for each kind of trouble: see image_report */
+	bool reported[2]; /* one line for each kind of trouble: see image_report */
 	char *backing_file, *backing_format; /* as the image has them; NULL: none */
 	struct image *backing;
 };
@@ -137,7 +137,7 @@ bool image_open_backing(struct image *image, unsigned flags, struct err *err);
 /* ---- for drivers ---- */
 extern const struct image_driver image_raw, image_qcow2;
 
-/* The first trouble of each kind (no space, corruption, other) is one line to the user. Returns error. */
+/* The first trouble of each kind (corruption, other) is one line to the user. Returns error. */
 int image_report(struct image *image, int error, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* image_file.c: whole transfers, short ones and signals taken care of. Reading behind the end gives zeros. */

@@ -134,10 +134,11 @@ def main():
         boot_disk('raw')
         case('a disk with room', ['-hda', 'raw'], WRITTEN, None)
         boot_disk('raw')
-        case('no room on the host, raw', ['-hda', 'raw'], REFUSED, 'raw: the host has no room left', limit=MIB)
+        case('no room on the host, raw', ['-drive', 'file=raw,werror=report'], REFUSED, 'raw: the host has no room left', limit=MIB)
         img('convert', '-O', 'qcow2', 'raw', 'thin.qcow2')
         size = os.path.getsize('thin.qcow2')
-        case('no room on the host, qcow2', ['-hda', 'thin.qcow2'], REFUSED, 'thin.qcow2: the host has no room left', limit=size)
+        case('no room on the host, qcow2', ['-drive', 'file=thin.qcow2,werror=report'], REFUSED,
+             'thin.qcow2: the host has no room left', limit=size)
         case('room again', ['-hda', 'thin.qcow2'], WRITTEN, None)
         p = img('check', 'thin.qcow2')
         if p.returncode:

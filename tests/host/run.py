@@ -76,10 +76,9 @@ class Run:
 
     def ask(self, command, wait=True):
         """Give a command to the monitor, each in a connection of its own; wait: for its answer, which is returned."""
-        until(lambda: os.path.exists(self.socket), 'a monitor')
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(LIMIT)
-            s.connect(self.socket)
+            until(lambda: self.process.poll() is not None or not s.connect_ex(self.socket), 'a monitor')
             s.sendall(command.encode() + b'\n')
             got = b''
             while wait and got.count(b'(paisano) ') < 2:
