@@ -20,11 +20,6 @@
 #define KVM_BASE 0x40000100u
 #define KVM_FEATURES 0x40000101u
 
-static bool is_amd(const struct cpu *cpu)
-{
-	return !strcmp(cpu->model->vendor, "AuthenticAMD");
-}
-
 /* Bits needed to number n things. */
 static unsigned width(unsigned n)
 {
@@ -224,7 +219,7 @@ static struct cpuid_regs extended_1(const struct cpu *cpu)
 {
 	struct cpuid_regs r = features(cpu, 0x80000001, 0);
 
-	if (is_amd(cpu)) {
+	if (model_is_amd(cpu->model)) {
 		/* repeats what leaf 1 says in these bits */
 		r.edx |= leaf_1(cpu).edx & 0x0183f3ff;
 		if (cpu->count > 1)
@@ -244,7 +239,7 @@ static struct cpuid_regs extended(const struct cpu *cpu, u32 leaf)
 	switch (leaf) {
 	case 0x80000000:
 		r.eax = cpu->model->xlevel;
-		if (is_amd(cpu)) {
+		if (model_is_amd(cpu->model)) {
 			r = basic(cpu, 0, 0, 0);
 			r.eax = cpu->model->xlevel;
 		}
@@ -259,21 +254,21 @@ static struct cpuid_regs extended(const struct cpu *cpu, u32 leaf)
 		r = (struct cpuid_regs){words[leaf * 4], words[leaf * 4 + 1], words[leaf * 4 + 2], words[leaf * 4 + 3]};
 		break;
 	case 0x80000005: /* AMD: TLBs; L1 caches in KiB, ways, lines per tag, line size */
-		if (is_amd(cpu))
+		if (model_is_amd(cpu->model))
 			r = (struct cpuid_regs){0x01ff01ff, 0x01ff01ff, 32 << 24 | 8 << 16 | 1 << 8 | 64, 32 << 24 | 8 << 16 | 1 << 8 | 64};
 		break;
 	case 0x80000006: /* L2: KiB, associativity code (16 ways), line size; AMD: L3 in 512 KiB */
 		r.ecx = 2048 << 16 | 8 << 12 | 64;
-		if (is_amd(cpu))
+		if (model_is_amd(cpu->model))
 			r.edx = (16384 / 512) << 18 | 8 << 12 | 1 << 8 | 64;
 		break;
 	case 0x80000007:
 		return features(cpu, 0x80000007, 0);
 	case 0x80000008:
 		r.eax = cpu->model->phys_bits | (cpu_has(cpu, FEAT_LM) ? 48u : 32u) << 8;
-		if (is_amd(cpu))
+		if (model_is_amd(cpu->model))
 			r.ecx = (cpu->count - 1) & 0xff;
-		if (is_amd(cpu) && cpu->flavour == FLAVOUR_AMD)
+		if (model_is_amd(cpu->model) && cpu->flavour == FLAVOUR_AMD)
 			r.ebx |= BIT(2); /* xsave.c: FXRSTOR loads the pointers whether or not an exception is pending */
 		break;
 	default:
@@ -296,7 +291,7 @@ struct cpuid_regs model_cpuid(const struct cpu *cpu, u32 leaf, u32 subleaf)
 		return kvm(cpu, leaf);
 	if (leaf >= 0x80000000 && leaf <= cpu->model->xlevel)
 		return extended(cpu, leaf);
-	if (is_amd(cpu))
+	if (model_is_amd(cpu->model))
 		return (struct cpuid_regs){0};
 	return basic(cpu, level, subleaf, level); /* Intel: beyond the end lies the last basic leaf */
 }

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* From bytes to struct insn: Zydis decodes, the form tables of the families say which function executes it. */
+/* From bytes to struct insn: Zydis decodes, the form tables of the families say which function executes it.
+ *
+ * What vendors encode differently follows the vendor that the CPU's model shows, in every engine (AMD APM vol. 3, and what a Zen 5
+ * was seen to do; the manuals do not tell all): near branches with an operand-size prefix in 64-bit code (Zydis does those), REP
+ * prefixes of LOOPE and LOOPNE, UD0 and UD1 without a ModRM byte, 0F 0D with a register, LOCK MOV CR0 as CR8. */
 #include "cpu/decode.h"
 
 #include <Zydis/Zydis.h>
@@ -16,11 +20,11 @@ static struct {
 	struct form *form;
 	unsigned count;
 	u16 first[ZYDIS_MNEMONIC_MAX_VALUE + 2];
-	ZydisDecoder decoder[4][3]; /* bit 0: with LZCNT, bit 1: with TZCNT; by enum code_mode */
+	ZydisDecoder decoder[8][3]; /* bit 0: with LZCNT, bit 1: with TZCNT, bit 2: AMD's; by enum code_mode */
 } catalogue;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static void decoder_init(ZydisDecoder *decoder, enum code_mode mode, unsigned counts)
+static void decoder_init(ZydisDecoder *decoder, enum code_mode mode, unsigned kind)
 {
 	static const struct {
 		ZydisMachineMode machine;
@@ -35,8 +39,9 @@ static void decoder_init(ZydisDecoder *decoder, enum code_mode mode, unsigned co
 	ZydisDecoderEnableMode(decoder, ZYDIS_DECODER_MODE_MPX, ZYAN_FALSE);
 	ZydisDecoderEnableMode(decoder, ZYDIS_DECODER_MODE_CET, ZYAN_FALSE);
 	ZydisDecoderEnableMode(decoder, ZYDIS_DECODER_MODE_CLDEMOTE, ZYAN_FALSE);
-	ZydisDecoderEnableMode(decoder, ZYDIS_DECODER_MODE_LZCNT, (counts & 1) != 0);
-	ZydisDecoderEnableMode(decoder, ZYDIS_DECODER_MODE_TZCNT, (counts & 2) != 0);
+	ZydisDecoderEnableMode(decoder, ZYDIS_DECODER_MODE_LZCNT, (kind & 1) != 0);
+	ZydisDecoderEnableMode(decoder, ZYDIS_DECODER_MODE_TZCNT, (kind & 2) != 0);
+	ZydisDecoderEnableMode(decoder, ZYDIS_DECODER_MODE_AMD_BRANCHES, (kind & 4) != 0);
 }
 
 static int by_mnemonic(const void *a, const void *b)
@@ -73,9 +78,9 @@ static void catalogue_init(void)
 			i++;
 		catalogue.first[m] = i;
 	}
-	for (unsigned counts = 0; counts < 4; counts++)
+	for (unsigned kind = 0; kind < ARRAY_LEN(catalogue.decoder); kind++)
 		for (unsigned mode = CODE16; mode <= CODE64; mode++)
-			decoder_init(&catalogue.decoder[counts][mode], mode, counts);
+			decoder_init(&catalogue.decoder[kind][mode], mode, kind);
 }
 
 const struct form *decode_form(unsigned index, unsigned *count)
@@ -261,7 +266,76 @@ OP(op_too_long)
 const void *decode_zydis(const struct cpu *cpu, enum code_mode mode)
 {
 	pthread_once(&once, catalogue_init);
-	return &catalogue.decoder[cpu_has(cpu, FEAT_LZCNT) | cpu_has(cpu, FEAT_BMI1) << 1][mode];
+	return &catalogue.decoder[cpu_has(cpu, FEAT_LZCNT) | cpu_has(cpu, FEAT_BMI1) << 1 | model_is_amd(cpu->model) << 2][mode];
+}
+
+/* ---- AMD's encodings ---- */
+
+/* Where the opcode begins, behind the prefixes; len if it is not among the bytes. */
+static unsigned opcode_at(const u8 *bytes, unsigned len, enum code_mode mode)
+{
+	unsigned at = 0;
+
+	while (at < len && (strchr("\x26\x2e\x36\x3e\x64\x65\x66\x67\xf0\xf2\xf3", bytes[at]) && bytes[at]))
+		at++;
+	return at < len && mode == CODE64 && (bytes[at] & 0xf0) == 0x40 ? at + 1 : at;
+}
+
+/* A near branch of 16 bits in 64-bit code: Zydis sees to the length of its immediate, and to nothing else. */
+static bool amd_short(const ZydisDecodedInstruction *z)
+{
+	return z->meta.branch_type != ZYDIS_BRANCH_TYPE_FAR && (z->attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE) && !z->raw.rex.W &&
+	       (z->meta.branch_type != ZYDIS_BRANCH_TYPE_NONE || z->mnemonic == ZYDIS_MNEMONIC_RET);
+}
+
+static void amd_shorten(struct insn *in, ZydisDecodedOperand *op)
+{
+	in->osize = 2;
+	if (op->type == ZYDIS_OPERAND_TYPE_MEMORY)
+		op->size = 16;
+	else if (op->type == ZYDIS_OPERAND_TYPE_REGISTER)
+		op->reg.value = ZYDIS_REGISTER_AX + ZydisRegisterGetId(op->reg.value);
+}
+
+/* UD0 and UD1 end with the opcode. */
+static bool amd_undefined(const u8 *bytes, unsigned len, enum code_mode mode)
+{
+	unsigned at = opcode_at(bytes, len, mode);
+
+	return at + 1 < MIN(len, 15u) && bytes[at] == 0x0f && (bytes[at + 1] == 0xff || bytes[at + 1] == 0xb9);
+}
+
+/* LOCK MOV CR0 stands for CR8, also outside 64-bit mode: the same bytes without LOCK. False: they are something else. */
+static bool amd_cr8(u8 copy[15], const u8 *bytes, unsigned len, enum code_mode mode)
+{
+	unsigned at = opcode_at(bytes, len, mode);
+
+	if (at + 2 >= len || bytes[at] != 0x0f || (bytes[at + 1] & 0xfd) != 0x20 || (bytes[at + 2] & 0x38) ||
+	    (mode == CODE64 && at && (bytes[at - 1] & 0xf4) == 0x44))
+		return false;
+	memcpy(copy, bytes, MIN(len, 15u));
+	for (unsigned i = 0; i < at; i++)
+		if (copy[i] == 0xf0)
+			copy[i] = 0x3e;
+	return true;
+}
+
+/* LOOPE behind REPNE is LOOPNE, LOOPNE behind REP is LOOPE; the last prefix counts. */
+static u16 amd_mnemonic(const ZydisDecodedInstruction *z)
+{
+	u8 last = 0;
+
+	for (unsigned i = 0; i < z->raw.prefix_count; i++)
+		if (z->raw.prefixes[i].value == 0xf2 || z->raw.prefixes[i].value == 0xf3)
+			last = z->raw.prefixes[i].value;
+	if (z->mnemonic == ZYDIS_MNEMONIC_LOOPE && last == 0xf2)
+		return ZYDIS_MNEMONIC_LOOPNE;
+	if (z->mnemonic == ZYDIS_MNEMONIC_LOOPNE && last == 0xf3)
+		return ZYDIS_MNEMONIC_LOOPE;
+	/* 0F 0D are prefetches of memory, and nothing else */
+	if (z->opcode_map == ZYDIS_OPCODE_MAP_0F && z->opcode == 0x0d && z->raw.modrm.mod == 3)
+		return ZYDIS_MNEMONIC_INVALID;
+	return z->mnemonic;
 }
 
 enum decode_result decode_insn(const struct cpu *cpu, struct insn *in, const u8 *bytes, unsigned len, unsigned off,
@@ -273,7 +347,15 @@ enum decode_result decode_insn(const struct cpu *cpu, struct insn *in, const u8 
 	memset(in, 0, sizeof *in);
 	in->off = off;
 	*ends = false;
+	bool amd = model_is_amd(cpu->model), cr8 = false;
 	ZyanStatus status = ZydisDecoderDecodeFull(decode_zydis(cpu, mode), bytes, len, &z, ops);
+	if (unlikely(amd)) {
+		u8 copy[15];
+		if (status == ZYDIS_STATUS_ILLEGAL_LOCK && (cr8 = amd_cr8(copy, bytes, len, mode)))
+			status = ZydisDecoderDecodeFull(decode_zydis(cpu, mode), copy, len, &z, ops);
+		else if (amd_undefined(bytes, len, mode))
+			status = ZYDIS_STATUS_DECODING_ERROR;
+	}
 	if (status == ZYDIS_STATUS_NO_MORE_DATA && len < 15)
 		return DECODE_MORE;
 	if (!ZYAN_SUCCESS(status)) {
@@ -284,17 +366,21 @@ enum decode_result decode_insn(const struct cpu *cpu, struct insn *in, const u8 
 	}
 	in->len = z.length;
 	in->osize = z.operand_width / 8;
+	if (unlikely(amd && mode == CODE64 && amd_short(&z)))
+		amd_shorten(in, &ops[0]);
 	in->asize = z.address_width / 8;
 	in->opcode = z.opcode;
-	in->mnemonic = z.mnemonic;
+	in->mnemonic = amd ? amd_mnemonic(&z) : z.mnemonic;
 	in->prefix = (z.attributes & ZYDIS_ATTRIB_HAS_LOCK ? INSN_LOCK : 0) |
 	             (z.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE) ? INSN_REP : 0) |
 	             (z.attributes & ZYDIS_ATTRIB_HAS_REPNE ? INSN_REPNE : 0) | (z.raw.rex.W ? INSN_REXW : 0);
 	fill_operands(in, &z, ops, mode);
+	if (unlikely(cr8))
+		in->r[ops[0].type == ZYDIS_OPERAND_TYPE_REGISTER && match_register(O_CR, ops[0].reg.value, 0) ? 0 : 1] = 8;
 	if (z.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (z.opcode & 0xf8) == 0xd8) /* x87: what FOP is made of */
 		in->imm = z.raw.modrm.mod << 6 | z.raw.modrm.reg << 3 | z.raw.modrm.rm;
 	bool far = z.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR;
-	for (unsigned f = catalogue.first[z.mnemonic]; f < catalogue.first[z.mnemonic + 1]; f++) {
+	for (unsigned f = catalogue.first[in->mnemonic]; f < catalogue.first[in->mnemonic + 1]; f++) {
 		const struct form *form = &catalogue.form[f];
 		unsigned i = 0;
 		while (i < z.operand_count_visible && i < ARRAY_LEN(form->op) && form->op[i] && match(form->op[i], &ops[i]))
@@ -311,6 +397,7 @@ enum decode_result decode_insn(const struct cpu *cpu, struct insn *in, const u8 
 		return DECODE_OK;
 	}
 	in->exec = op_undefined;
+	in->mnemonic = ZYDIS_MNEMONIC_INVALID; /* whatever its bytes look like to others */
 	*ends = true;
 	return DECODE_BAD;
 }

@@ -3,7 +3,7 @@
  * tasks. SDM vol. 2 JMP, CALL, RET; vol. 3A 5.8 (code segments and call gates), 7.3 (tasks). The order of the checks is that
  * of the manual's pseudo-code.
  *
- * AMD's lack of m16:64 operands is not modelled: the far pointer with REX.W works for every vendor. */
+ * AMD's CPUs have no m16:64 operands: with REX.W they read m16:32, and push slots of 8 bytes all the same. */
 #include <Zydis/Mnemonic.h>
 
 #include "cpu/access.h"
@@ -27,10 +27,11 @@ static struct far_pointer far_operand(struct cpu *cpu, const struct insn *in)
 
 	if (!in->ea)
 		return (struct far_pointer){.offset = in->imm & mask_bytes(in->osize), .selector = in->disp};
-	u64 at = ea_linear(cpu, in, in->osize + 2, false);
-	to.offset = in->osize == 8 ? lin_read64(cpu, at, in->seg) : in->osize == 4 ? lin_read32(cpu, at, in->seg)
+	unsigned size = segment_far_size(cpu, in);
+	u64 at = ea_linear(cpu, in, size + 2, false);
+	to.offset = size == 8 ? lin_read64(cpu, at, in->seg) : size == 4 ? lin_read32(cpu, at, in->seg)
 	                                                                            : lin_read16(cpu, at, in->seg);
-	at += in->osize;
+	at += size;
 	to.selector = lin_read16(cpu, mode_64(cpu) ? at : (u32)at, in->seg);
 	return to;
 }

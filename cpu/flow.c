@@ -34,7 +34,9 @@ static noinline const struct insn *go_slow(struct cpu *cpu, const struct insn *i
 {
 	cpu->cur = in;
 	cpu->rip = taken ? check_target(cpu, relative(cpu, in), in->osize) : insn_next_rip(cpu, in);
-	code_want_link(cpu, taken);
+	/* one that is cut to 16 bits leads elsewhere if the page is seen at another address */
+	if (!taken || in->osize != 2 || cpu->code_mode == CODE16)
+		code_want_link(cpu, taken);
 	return NULL;
 }
 

@@ -52,6 +52,11 @@ OP_FAST(movsx_r64_r8) { set_reg64(cpu, in->r[0], (i8)*reg8(cpu, in->r[1])); }
 OP_FAST(movsx_r32_r16) { set_reg32(cpu, in->r[0], (i16)*reg16(cpu, in->r[1])); }
 OP_FAST(movsx_r64_r16) { set_reg64(cpu, in->r[0], (i16)*reg16(cpu, in->r[1])); }
 OP_FAST(movsxd_r64_r32) { set_reg64(cpu, in->r[0], (i32)reg32(cpu, in->r[1])); }
+/* AMD's CPUs read what they do without the operand-size prefix. */
+OP(movsxd_r16_m)
+{
+	set_reg16(cpu, in->r[0], model_is_amd(cpu->model) ? mem_read32(cpu, in) : mem_read16(cpu, in));
+}
 OP_READ(movsx_r16_m8, 8) { set_reg16(cpu, in->r[0], (i8)m); }
 OP_READ(movsx_r32_m8, 8) { set_reg32(cpu, in->r[0], (i8)m); }
 OP_READ(movsx_r64_m8, 8) { set_reg64(cpu, in->r[0], (i8)m); }
@@ -246,8 +251,9 @@ static const struct form table[] = {
 	ROWS_EXTEND(MOVSX, 16, 16, mov_r16_r16, mov_r16_m16),
 	ROWS_EXTEND(MOVSX, 32, 16, movsx_r32_r16, movsx_r32_m16),
 	ROWS_EXTEND(MOVSX, 64, 16, movsx_r64_r16, movsx_r64_m16),
-	ROWS_EXTEND(MOVSXD, 16, 16, mov_r16_r16, mov_r16_m16),
-	ROWS_EXTEND(MOVSXD, 16, 32, mov_r16_r16, mov_r16_m16),
+	{M(MOVSXD), {O_R16, O_R16}, 0, 0, mov_r16_r16},
+	{M(MOVSXD), {O_R16, O_R32}, 0, 0, mov_r16_r16},
+	{M(MOVSXD), {O_R16, O_M}, 0, 0, movsxd_r16_m},
 	ROWS_EXTEND(MOVSXD, 32, 32, mov_r32_r32, mov_r32_m32),
 	ROWS_EXTEND(MOVSXD, 64, 32, movsxd_r64_r32, movsxd_r64_m32),
 	{M(CBW), {0}, 0, 0, cbw},

@@ -391,7 +391,7 @@ static bool exists(const struct cpu *cpu, const struct msr *msr)
 {
 	if (!cpu_has(cpu, msr->feature))
 		return false;
-	return msr->vendor == ANY || (msr->vendor == AMD) == !strcmp(cpu->model->vendor, "AuthenticAMD");
+	return msr->vendor == ANY || (msr->vendor == AMD) == model_is_amd(cpu->model);
 }
 
 static const struct msr *find(const struct cpu *cpu, u32 index)

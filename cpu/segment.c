@@ -8,7 +8,9 @@
 
 #include "cpu/access.h"
 #include "cpu/exception.h"
+#include "cpu/insn.h"
 #include "cpu/mode.h"
+#include "cpu/model.h"
 
 /* ---- descriptors ---- */
 
@@ -126,6 +128,11 @@ void segment_load_real(struct cpu *cpu, enum seg_index index, u16 selector)
 		seg->attr = 0;
 	}
 	seg->attr = (seg->attr & ~(u32)SEG_DPL) | SEG_P | SEG_S | SEG_RW | SEG_ACCESSED;
+}
+
+unsigned segment_far_size(const struct cpu *cpu, const struct insn *in)
+{
+	return in->osize == 8 && model_is_amd(cpu->model) ? 4 : in->osize;
 }
 
 void segment_load(struct cpu *cpu, enum seg_index index, u16 selector)

@@ -35,6 +35,8 @@ static inline unsigned segment_system_type(u32 attr) { return attr & SEG_S ? 0 :
 
 /* MOV/POP/LxS to a segment register other than CS, in any mode; SS checks of MOV SS included. Raises #GP/#NP/#SS. */
 void segment_load(struct cpu *cpu, enum seg_index index, u16 selector);
+/* Bytes of the offset in a far pointer in memory: the operand size, but for AMD's CPUs at most 4. */
+unsigned segment_far_size(const struct cpu *cpu, const struct insn *in);
 /* Real-mode or V86 semantics: base = selector << 4. mode_update() is the caller's care. */
 void segment_load_real(struct cpu *cpu, enum seg_index index, u16 selector);
 /* Make a register null. SS keeps its DPL in the attributes: it is the CPL. mode_update() is the caller's care. */

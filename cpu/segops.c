@@ -79,9 +79,10 @@ OP_END(pop_seg)
 
 static void load_far(struct cpu *cpu, const struct insn *in, enum seg_index index)
 {
-	u64 at = ea_linear(cpu, in, in->osize + 2, false), next = at + in->osize, offset;
+	unsigned size = segment_far_size(cpu, in);
+	u64 at = ea_linear(cpu, in, size + 2, false), next = at + size, offset;
 
-	offset = in->osize == 8 ? lin_read64(cpu, at, in->seg) : in->osize == 4 ? lin_read32(cpu, at, in->seg)
+	offset = size == 8 ? lin_read64(cpu, at, in->seg) : size == 4 ? lin_read32(cpu, at, in->seg)
 	                                                                         : lin_read16(cpu, at, in->seg);
 	segment_load(cpu, index, lin_read16(cpu, mode_64(cpu) ? next : (u32)next, in->seg));
 	if (in->osize == 2)

@@ -132,6 +132,12 @@ OP(pclmulqdq)
 }
 
 /* ---- SHA ---- */
+/* AMD's CPUs do not mind where in memory it lies. */
+static union lanes128 sha_source(struct cpu *cpu, const struct insn *in)
+{
+	return in->ea ? sse_load(cpu, in, cpu->flavour != FLAVOUR_AMD) : sse_reg(cpu, in->r[1]);
+}
+
 static u32 rol(u32 v, unsigned n) { return v << n | v >> (32 - n); }
 static u32 ror(u32 v, unsigned n) { return v >> n | v << (32 - n); }
 
@@ -139,7 +145,7 @@ OP(sha1rnds4)
 {
 	static const u32 k[4] = {0x5a827999, 0x6ed9eba1, 0x8f1bbcdc, 0xca62c1d6};
 	sse_check(cpu);
-	union lanes128 s = sse_reg(cpu, in->r[0]), w = sse_source(cpu, in);
+	union lanes128 s = sse_reg(cpu, in->r[0]), w = sha_source(cpu, in);
 	u32 a = s.d[3], b = s.d[2], c = s.d[1], d = s.d[0], e = 0;
 	unsigned f = in->imm & 3;
 	for (unsigned i = 0; i < 4; i++) {
@@ -156,20 +162,20 @@ OP(sha1rnds4)
 OP(sha1nexte)
 {
 	sse_check(cpu);
-	union lanes128 b = sse_source(cpu, in);
+	union lanes128 b = sha_source(cpu, in);
 	b.d[3] += rol(cpu->v[in->r[0]].d[3], 30);
 	sse_set(cpu, in->r[0], b);
 }
 OP(sha1msg1)
 {
 	sse_check(cpu);
-	union lanes128 a = sse_reg(cpu, in->r[0]), b = sse_source(cpu, in);
+	union lanes128 a = sse_reg(cpu, in->r[0]), b = sha_source(cpu, in);
 	sse_set(cpu, in->r[0], (union lanes128){.d = {a.d[0] ^ b.d[2], a.d[1] ^ b.d[3], a.d[2] ^ a.d[0], a.d[3] ^ a.d[1]}});
 }
 OP(sha1msg2)
 {
 	sse_check(cpu);
-	union lanes128 a = sse_reg(cpu, in->r[0]), b = sse_source(cpu, in), r;
+	union lanes128 a = sse_reg(cpu, in->r[0]), b = sha_source(cpu, in), r;
 	r.d[3] = rol(a.d[3] ^ b.d[2], 1);
 	r.d[2] = rol(a.d[2] ^ b.d[1], 1);
 	r.d[1] = rol(a.d[1] ^ b.d[0], 1);
@@ -179,7 +185,7 @@ OP(sha1msg2)
 OP(sha256rnds2)
 {
 	sse_check(cpu);
-	union lanes128 old = sse_reg(cpu, in->r[0]), now = sse_source(cpu, in), wk = sse_reg(cpu, 0);
+	union lanes128 old = sse_reg(cpu, in->r[0]), now = sha_source(cpu, in), wk = sse_reg(cpu, 0);
 	u32 a = now.d[3], b = now.d[2], c = old.d[3], d = old.d[2], e = now.d[1], f = now.d[0], g = old.d[1], h = old.d[0];
 	for (unsigned i = 0; i < 2; i++) {
 		u32 t = ((e & f) ^ (~e & g)) + (ror(e, 6) ^ ror(e, 11) ^ ror(e, 25)) + wk.d[i] + h;
@@ -200,7 +206,7 @@ static u32 sigma1(u32 v) { return ror(v, 17) ^ ror(v, 19) ^ v >> 10; }
 OP(sha256msg1)
 {
 	sse_check(cpu);
-	union lanes128 a = sse_reg(cpu, in->r[0]), b = sse_source(cpu, in);
+	union lanes128 a = sse_reg(cpu, in->r[0]), b = sha_source(cpu, in);
 	for (unsigned i = 0; i < 4; i++)
 		a.d[i] += sigma0(i < 3 ? sse_reg(cpu, in->r[0]).d[i + 1] : b.d[0]);
 	sse_set(cpu, in->r[0], a);
@@ -208,7 +214,7 @@ OP(sha256msg1)
 OP(sha256msg2)
 {
 	sse_check(cpu);
-	union lanes128 a = sse_reg(cpu, in->r[0]), b = sse_source(cpu, in);
+	union lanes128 a = sse_reg(cpu, in->r[0]), b = sha_source(cpu, in);
 	a.d[0] += sigma1(b.d[2]);
 	a.d[1] += sigma1(b.d[3]);
 	a.d[2] += sigma1(a.d[0]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Fast system calls: SYSCALL, SYSRET, SYSENTER, SYSEXIT. Intel SDM vol. 2 and vol. 3A 5.8.7, 5.8.8; where the model's vendor is
- * AuthenticAMD, AMD APM vol. 3: SYSCALL and SYSRET outside 64-bit mode too, no SYSENTER in long mode, SYSRET keeps the hidden
- * part of SS and leaves a non-canonical RIP to the fetch that follows. */
+/* Fast system calls: SYSCALL, SYSRET, SYSENTER, SYSEXIT. Intel SDM vol. 2 and vol. 3A 5.8.7, 5.8.8; where the model is of AMD's
+ * line, AMD APM vol. 3: SYSCALL and SYSRET outside 64-bit mode too, no SYSENTER in long mode, SYSRET keeps the hidden part of SS
+ * and leaves a non-canonical RIP to the fetch that follows. */
 #include <Zydis/Mnemonic.h>
 
 #include "cpu/access.h"
@@ -14,11 +14,6 @@
 #include "cpu/segment.h"
 
 #define FLAGS_RESTORED 0x3c7fd7ull /* by SYSRET: not RF, VM and what is reserved */
-
-static bool is_amd(const struct cpu *cpu)
-{
-	return memcmp(cpu->model->vendor, "AuthenticAMD", 12) == 0;
-}
 
 /* Nothing is read from a table: the hidden parts are what the OS promises its descriptors to be. */
 static void set_cs(struct cpu *cpu, u16 selector, unsigned cpl, bool code64)
@@ -56,7 +51,7 @@ OP_END(syscall)
 	u64 next = insn_next_rip(cpu, in), flags = flags_get(cpu) & ~(u64)FLAG_RF;
 	u16 selector = cpu->star >> 32 & SELECTOR_CODE;
 
-	if (!(cpu->efer & EFER_SCE) || (!mode_64(cpu) && !is_amd(cpu)))
+	if (!(cpu->efer & EFER_SCE) || (!mode_64(cpu) && !model_is_amd(cpu->model)))
 		exception_ud(cpu);
 	if (cpu->long_mode) {
 		cpu->gpr[RCX] = next;
@@ -77,7 +72,7 @@ OP_END(syscall)
 
 OP_END(sysret)
 {
-	bool amd = is_amd(cpu), wide = in->osize == 8;
+	bool amd = model_is_amd(cpu->model), wide = in->osize == 8;
 	u16 selector = cpu->star >> 48;
 
 	if (!(cpu->efer & EFER_SCE) || (!mode_64(cpu) && !amd))
@@ -106,7 +101,7 @@ OP_END(sysret)
 
 static void check_sysenter(struct cpu *cpu)
 {
-	if (cpu->long_mode && is_amd(cpu))
+	if (cpu->long_mode && model_is_amd(cpu->model))
 		exception_ud(cpu);
 	if (!mode_protected(cpu) || segment_null(cpu->sysenter_cs))
 		exception_gp(cpu, 0);

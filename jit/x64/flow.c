@@ -288,6 +288,8 @@ bool flow_rewrite(struct context *c)
 
 	if (z->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
 		return false;
+	if (z->meta.branch_type != ZYDIS_BRANCH_TYPE_NONE && c->in->osize != 8) /* of AMD's, with an operand-size prefix */
+		return false;
 	x87_settle(c);
 	switch (z->mnemonic) {
 	case M(JO): case M(JNO): case M(JB): case M(JNB): case M(JZ): case M(JNZ): case M(JBE): case M(JNBE): case M(JS): case M(JNS):

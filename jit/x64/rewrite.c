@@ -421,6 +421,8 @@ static bool plain(struct context *c)
 		return false;
 	if (kind == K_NONE || z->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY || !host_knows(z))
 		return false;
+	if (z->mnemonic == M(MOVSXD) && z->operand_width == 16) /* how much it reads is the vendor's */
+		return false;
 	if (kind == K_VOID)
 		return z->mnemonic != M(PAUSE) || c->cpu->count == 1; /* among several it may let others run */
 	if (!z->operand_count_visible) { /* CLC, STC, CMC */
