@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Runs a hostile program with two disks of its own: it comes to its end, and the disks are still what they were taken for.
-usage: hostile.py PAISANO PROGRAM.elf ROUNDS CPUS [OPTION...]"""
+usage: disk.py PAISANO PROGRAM.elf ROUNDS CPUS [OPTION...]"""
 import os, subprocess, sys, tempfile
 
 MIB = 1 << 20
