@@ -119,6 +119,8 @@ struct device_class {
 	const struct option_key *options; /* offsets into the object; defaults are set by init for zero values */
 	const char *const *pins;          /* names of output pins, NULL-ended, for wiring and for `info` */
 	bool user;                        /* may be added by -device */
+	/* If so: the interrupt line (0-15 ISA, to 23 IOAPIC) that output pin n leads to then. NULL: it has no such pins. */
+	unsigned (*line)(const struct device *device, unsigned n);
 	bool (*init)(struct device *device, struct err *err); /* map regions, make timers; on failure leaves nothing behind */
 	void (*reset)(struct device *device);                 /* power-on and warm reset alike; also run once after init */
 	void (*input)(struct device *device, unsigned n, bool level); /* input pins */

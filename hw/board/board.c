@@ -383,6 +383,17 @@ static void tie(struct board *board, const struct pc_device *row)
 	}
 }
 
+/* Those that users add say themselves which interrupt lines they are for. */
+static bool tie_extra(struct board *board, struct device *device, struct err *err)
+{
+	for (unsigned i = 0; device->class->line && i < DEVICE_PINS && device->class->pins[i]; i++) {
+		if (board->gsi_sources == INTC_SOURCES)
+			return err_set(err, EXIT_USAGE, "%s: too many devices with interrupts", device->class->name);
+		device->out[i] = intc_line(board, "gsi", device->class->line(device, i));
+	}
+	return true;
+}
+
 static bool make_devices(struct board *board, struct err *err)
 {
 	const struct board_config *c = &board->config;
@@ -411,6 +422,9 @@ static bool make_devices(struct board *board, struct err *err)
 		tie(board, &pc_devices[i]);
 		hand_over_drives(board, &pc_devices[i]);
 	}
+	for (unsigned i = 0; i < c->extras; i++)
+		if (!tie_extra(board, board_device(board, c->extra[i].id), err))
+			return false;
 	const struct drive *homeless = homeless_drive(board);
 	if (homeless)
 		return err_set(err, EXIT_USAGE, "drive %s: this machine has no controller for it", homeless->id);

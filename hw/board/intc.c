@@ -85,7 +85,7 @@ bool intc_ferr(void *opaque, struct cpu *cpu, bool asserted)
 struct irq_line intc_line(struct board *board, const char *to, unsigned n)
 {
 	if (!strcmp(to, "gsi")) {
-		if (board->gsi_sources == 64 || n >= ARRAY_LEN(board->gsi))
+		if (board->gsi_sources == INTC_SOURCES || n >= ARRAY_LEN(board->gsi))
 			bug("too many interrupt sources");
 		return (struct irq_line){gsi, board, n | board->gsi_sources++ << 8};
 	}

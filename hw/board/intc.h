@@ -11,6 +11,7 @@ bool intc_make_lapics(struct board *board, struct err *err);
 struct irq_line intc_line(struct board *board, const char *to, unsigned n);
 
 #define INTC_LINES 24
+#define INTC_SOURCES 64 /* pins that may drive them, all together */
 /* How often an interrupt line went up since power-on, for the user. Under the machine lock. */
 struct intc_count {
 	u64 raised;

@@ -123,6 +123,12 @@ static void testdev_destroy(struct device *device)
 		bus_unmap(device->machine->bus, regions[i]);
 }
 
+static unsigned testdev_line(const struct device *device, unsigned n)
+{
+	(void)device;
+	return n;
+}
+
 static const struct field testdev_fields[] = {
 	FIELD(struct testdev_state, data, "the echo dword"),
 	FIELD(struct testdev_state, lines, "interrupt lines"),
@@ -142,6 +148,7 @@ DEVICE(testdev) = {
 	.fields = testdev_fields,
 	.pins = testdev_pins,
 	.user = true,
+	.line = testdev_line,
 	.init = testdev_init,
 	.reset = testdev_reset,
 	.loaded = testdev_loaded,

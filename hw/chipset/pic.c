@@ -143,7 +143,7 @@ static void pic_input(struct device *device, unsigned n, bool level)
 
 	if (n == CASCADE || n > 15)
 		return;
-	if (level && !(c->lines & bit))
+	if (level && !(c->lines & bit) && !(c->elcr & bit))
 		c->irr |= bit;
 	c->lines = level ? c->lines | bit : c->lines & ~bit;
 	update(pic);
@@ -289,8 +289,11 @@ static u64 elcr_read(void *opaque, u64 offset, unsigned size)
 }
 static void elcr_write(void *opaque, u64 offset, u64 value, unsigned size)
 {
+	struct chip *c = chip_of(opaque, offset);
+
 	(void)size;
-	chip_of(opaque, offset)->elcr = value & elcr_writable[offset & 1];
+	c->elcr = value & elcr_writable[offset & 1];
+	c->irr &= ~c->elcr; /* a level is not latched, nor heard of later as an edge */
 	update(opaque);
 }
 static const struct region_ops elcr_ops = {.read = elcr_read, .write = elcr_write, .max = 1};

@@ -470,6 +470,14 @@ static void uart_destroy(struct device *device)
 	bus_unmap(device->machine->bus, &u->region);
 }
 
+static unsigned uart_line(const struct device *device, unsigned n)
+{
+	const struct uart *u = (const struct uart *)device;
+
+	(void)n;
+	return u->irq ? u->irq : u->index & 1 ? 3 : 4;
+}
+
 static const struct field uart_fields[] = {
 	FIELD(struct uart_state, timeout, "when the receiver times out (virtual ns)"),
 	FIELD(struct uart_state, divisor, "baud rate divisor"),
@@ -509,6 +517,7 @@ DEVICE(uart) = {
 	.options = uart_options,
 	.pins = uart_pins,
 	.user = true,
+	.line = uart_line,
 	.init = uart_init,
 	.reset = uart_reset,
 	.loaded = uart_loaded,

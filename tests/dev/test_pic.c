@@ -129,6 +129,15 @@ static void level_triggered(void **state)
 	assert_true(intr.level); /* still asserted */
 	bench_input(pic, 11, false);
 	assert_false(intr.level);
+	/* neither a level that has gone nor an edge from before is there when the pin is an edge again */
+	out8(b, 0x4d1, 0);
+	assert_false(intr.level);
+	out8(b, 0xa1, 0xff);
+	edge(10);
+	out8(b, 0x4d1, 0xff);
+	out8(b, 0x4d1, 0);
+	out8(b, 0xa1, 0);
+	assert_false(intr.level);
 	bench_free(b);
 }
 
