@@ -91,6 +91,7 @@ enum rflags {
 #define CR4_OSXSAVE BIT(18)
 #define CR4_SMEP BIT(20)
 #define CR4_SMAP BIT(21)
+#define MISC_XD_DISABLE BIT(34) /* of IA32_MISC_ENABLE */
 #define EFER_SCE BIT(0)
 #define EFER_LME BIT(8)
 #define EFER_LMA BIT(10)

@@ -219,6 +219,8 @@ static struct cpuid_regs extended_1(const struct cpu *cpu)
 {
 	struct cpuid_regs r = features(cpu, 0x80000001, 0);
 
+	if (cpu->misc_enable & MISC_XD_DISABLE)
+		r.edx &= ~(1u << 20);
 	if (model_is_amd(cpu->model)) {
 		/* repeats what leaf 1 says in these bits */
 		r.edx |= leaf_1(cpu).edx & 0x0183f3ff;

@@ -151,6 +151,8 @@ static bool get_efer(struct cpu *cpu, u32 index, u64 *value)
 static bool set_efer(struct cpu *cpu, u32 index, u64 value)
 {
 	(void)index;
+	if ((value & ~cpu->efer & EFER_NXE) && (cpu->misc_enable & MISC_XD_DISABLE))
+		return false;
 	return control_efer_bits(cpu) != 0 && control_set_efer(cpu, value);
 }
 
@@ -182,12 +184,16 @@ static bool set_canonical(struct cpu *cpu, u32 index, u64 value)
 	return true;
 }
 
+/* Most of its switches are about what is not modelled: they keep what is written. CPUID follows two: its own limit (22), and XD
+ * disable (34), with which EFER.NXE cannot be set either. */
 static bool set_misc_enable(struct cpu *cpu, u32 index, u64 value)
 {
-	const u64 fixed = BIT(7) | BIT(11) | BIT(12), known = fixed | BIT(0) | BIT(3) | BIT(16) | BIT(18) | BIT(22) | BIT(23);
+	const u64 fixed = BIT(7) | BIT(11) | BIT(12); /* no counters; no branch trace, no precise events: read only */
+	const u64 known = fixed | BIT(0) | BIT(3) | BIT(9) | BIT(10) | BIT(13) | BIT(16) | BIT(18) | BIT(19) | BIT(20) | BIT(22) |
+	                  BIT(23) | BIT(24) | MISC_XD_DISABLE | BIT(37) | BIT(38) | BIT(39);
 
 	(void)index;
-	if (value & ~known) /* XD disable (34) among them */
+	if (value & ~known)
 		return false;
 	cpu->misc_enable = (value & ~fixed) | (cpu->misc_enable & fixed);
 	return true;
@@ -376,6 +382,7 @@ static const struct msr table[] = {
 	{0xc0000084, 0xc0000084, FEAT_SYSCALL, ANY, "IA32_FMASK", AT(fmask), ~0xffffffffull},
 	{0xc0000100, 0xc0000102, FEAT_LM, ANY, "FS_BASE, GS_BASE, KERNEL_GS_BASE", .get = get_canonical, .set = set_canonical},
 	{0xc0000103, 0xc0000103, FEAT_RDTSCP, ANY, "IA32_TSC_AUX", AT(tsc_aux), ~0xffffffffull},
+	{0xc0010000, 0xc0010007, 0, AMD, "PERF_CTL0 to PERF_CTR3"}, /* since the K7; they count nothing */
 	{0xc0010010, 0xc0010010, 0, AMD, "SYSCFG"},
 	{0xc0010015, 0xc0010015, 0, AMD, "HWCR"},
 	{0xc001001a, 0xc001001d, 0, AMD, "TOP_MEM, TOP_MEM2"},

@@ -2,7 +2,7 @@
 /* System instructions that change no control register: HLT, time stamps, TLB and cache maintenance, random numbers, MONITOR,
  * SMAP's flag. SDM vol. 2.
  *
- * Not implemented: performance counters (RDPMC finds none). MWAIT may wake at any time, and
+ * Not implemented: performance counters (RDPMC finds none, or some that stand still). MWAIT may wake at any time, and
  * always does at once. Caches are not modelled: their instructions check privilege and address. */
 #include <Zydis/Mnemonic.h>
 #include <Zydis/SharedTypes.h>
@@ -91,9 +91,13 @@ OP(rdpid)
 	set_reg64(cpu, in->r[0], (u32)cpu->tsc_aux);
 }
 
+/* Intel's models have no counter of any number; AMD's the four that their CPUs have had since the K7, at rest (msr.c). */
 OP(rdpmc)
 {
-	exception_gp(cpu, 0); /* there is no counter of any number */
+	if (!model_is_amd(cpu->model) || reg32(cpu, RCX) > 3 || (cpu->cpl && mode_protected(cpu) && !(cpu->cr4 & CR4_PCE)))
+		exception_gp(cpu, 0);
+	set_reg32(cpu, RAX, 0);
+	set_reg32(cpu, RDX, 0);
 }
 
 /* ---- the TLB ---- */

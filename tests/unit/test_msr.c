@@ -113,6 +113,19 @@ static void by_model(void **state)
 	assert_true(msr_write(u->cpu, 0xc0010015, 0x40));
 	assert_false(msr_read(u->cpu, 0xce, &value));
 	assert_false(msr_read(u->cpu, 0x10a, &value));
+	/* counters that stand still, for RDPMC too */
+	for (u32 i = 0xc0010000; i <= 0xc0010007; i++) {
+		assert_true(msr_write(u->cpu, i, 0x530076));
+		assert_true(msr_read(u->cpu, i, &value));
+		assert_int_equal(value, 0);
+	}
+	assert_false(msr_read(u->cpu, 0xc0010008, &value));
+	u->cpu->gpr[RCX] = 3;
+	u->cpu->gpr[RAX] = u->cpu->gpr[RDX] = ~0ull;
+	RUN_OK(u, "\x0f\x33");
+	assert_int_equal(u->cpu->gpr[RAX] | u->cpu->gpr[RDX], 0);
+	u->cpu->gpr[RCX] = 4;
+	RUN_FAULT(u, "\x0f\x33", EXC_GP);
 	cpu_unit_free(u);
 	u = cpu_unit_new("pentium");
 	assert_true(msr_read(u->cpu, 0x0, &value));
@@ -125,6 +138,26 @@ static void by_model(void **state)
 	assert_false(msr_write(u->cpu, 0x175, BIT(32)));
 	assert_true(msr_write(u->cpu, 0x175, 0xfffffff0));
 	cpu_unit_free(u);
+}
+
+/* MISC_ENABLE: what is read only stays, what does not exist is refused; XD disable is seen by CPUID and EFER. */
+static void misc_enable(void **state)
+{
+	struct cpu *cpu = ((struct cpu_unit *)*state)->cpu;
+	u64 old, value;
+
+	assert_true(msr_read(cpu, 0x1a0, &old));
+	assert_true(model_cpuid(cpu, 0x80000001, 0).edx & 1 << 20);
+	assert_true(msr_write(cpu, 0x1a0, BIT(34) | BIT(39) | BIT(38) | BIT(37) | BIT(19) | BIT(7)));
+	assert_true(msr_read(cpu, 0x1a0, &value));
+	assert_int_equal(value, BIT(34) | BIT(39) | BIT(38) | BIT(37) | BIT(19) | (old & (BIT(7) | BIT(11) | BIT(12))));
+	assert_false(model_cpuid(cpu, 0x80000001, 0).edx & 1 << 20);
+	assert_false(msr_write(cpu, MSR_EFER, EFER_NXE));
+	assert_false(msr_write(cpu, 0x1a0, BIT(63)));
+	assert_false(msr_write(cpu, 0x1a0, BIT(35)));
+	assert_true(msr_write(cpu, 0x1a0, old));
+	assert_true(model_cpuid(cpu, 0x80000001, 0).edx & 1 << 20);
+	assert_true(msr_write(cpu, MSR_EFER, EFER_NXE));
 }
 
 /* Walks all of them; each can be read. */
@@ -247,7 +280,8 @@ static void controller(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(values), TEST(read_only), TEST(lock), TEST(none), TEST(by_model), TEST(walk), TEST(effects), TEST(controller),
+		TEST(values), TEST(read_only), TEST(lock), TEST(none), TEST(by_model), TEST(misc_enable), TEST(walk), TEST(effects),
+		TEST(controller),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
