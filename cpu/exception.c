@@ -8,10 +8,10 @@
  * Not implemented: the machine-check exception's own rules, virtualization exceptions, shadow stacks. */
 #include "cpu/exception.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/err.h"
 #include "cpu/access.h"
 #include "cpu/control.h"
 #include "cpu/flags.h"
@@ -32,7 +32,8 @@ static _Noreturn void raise_fault(struct cpu *cpu, struct cpu_fault fault)
 		cpu->rip = insn_rip(cpu, cpu->cur);
 	fault.rip = cpu->rip;
 	cpu->fault = fault;
-	assert(cpu->fault_env);
+	if (unlikely(!cpu->fault_env))
+		bug("vector %u is raised outside of an engine", fault.vector);
 	longjmp(*cpu->fault_env, 1);
 }
 

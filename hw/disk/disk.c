@@ -7,7 +7,6 @@
  * disk may be gone by then. A job that has failed may be held: it stays on its way, without a callback, until it is tried again. */
 #include "hw/disk/disk.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -117,7 +116,8 @@ void disk_submit(struct disk *disk, struct disk_request *request)
 {
 	struct job *job = err_alloc(sizeof *job);
 
-	assert((unsigned)request->op < ARRAY_LEN(op_names));
+	if ((unsigned)request->op >= ARRAY_LEN(op_names))
+		bug("a request for operation %u", (unsigned)request->op);
 	TRACE(ev_submit, "%s %s at %llx, %llx bytes", disk->image->file, op_names[request->op],
 	      (unsigned long long)request->offset, (unsigned long long)request->len);
 	job->disk = disk;

@@ -2,6 +2,7 @@
 /* Near transfers of control in 64-bit code. A direct one is bound to the translation that it leads to: within its page without
  * further ado, as the page is mapped where it is while its code runs; into another page behind a guard (private.h). Everything
  * else looks its target up. */
+#include "base/err.h"
 #include "cpu/flags.h"
 #include "jit/x64/x64.h"
 
@@ -16,6 +17,8 @@ static bool in_page(i64 off)
 
 static struct pending *pending_new(struct context *c, i64 off)
 {
+	if (c->t->exits == c->t->exits_max)
+		bug("a translation with more than %u exits", c->t->exits_max);
 	struct exit_record *exit = &c->t->exit[c->t->exits];
 	struct pending *p = &c->pending[c->t->exits++];
 

@@ -3,6 +3,7 @@
  *
  * The look-up is that of access_fast(): one subtraction and one comparison cover page, rights and page crossing, and leave the
  * offset in the page. Everything it refuses goes to code behind the block that has the interpreter run the instruction. */
+#include "base/err.h"
 #include "cpu/access.h"
 #include "cpu/flags.h"
 #include "jit/x64/x64.h"
@@ -112,7 +113,7 @@ void memory_stack(struct context *c, unsigned g, i64 disp, bool write)
 struct slow *memory_slow_if(struct context *c, unsigned cc)
 {
 	if (c->slows == STUBS_MAX)
-		c->slows--; /* cannot be: translate.c sees to it */
+		bug("a translation with too many slow paths");
 	c->slow[c->slows] = (struct slow){.jump = emit_jcc(c->e, cc), .index = c->index, .fip = c->fip};
 	return &c->slow[c->slows++];
 }

@@ -461,6 +461,22 @@ static void trap_and_cr3(void **state)
 	assert_int_equal(cpu->tr.selector, NEW);
 	cpu_unit_free(u);
 
+	/* a handler that is such a task as well: its own trap comes next, not within the first */
+	u = prot_new(0);
+	cpu = u->cpu;
+	new_task(u, NEW);
+	poke32(u, NEW_AT + T_TRAP, 1);
+	memcpy(prot_at(u, NEW_AT + 0x1000), prot_at(u, NEW_AT), 0x68);
+	prot_set(u, OTHER, prot_descriptor(NEW_AT + 0x1000, 0x67, SEG_P | SYS_TSS));
+	prot_idt(u, EXC_DB, prot_gate(OTHER, 0, SEG_P | SYS_TASK_GATE, 0));
+	RUNS(u, JMP_FAR);
+	assert_int_equal(cpu->tr.selector, NEW);
+	exception_traps(cpu);
+	assert_int_equal(cpu->tr.selector, OTHER);
+	assert_true(exception_traps_due(cpu) && cpu->careful);
+	assert_int_equal(cpu->chain_len, 0);
+	cpu_unit_free(u);
+
 	/* CR3 comes from the TSS while paging is on */
 	u = prot_new(0);
 	cpu = u->cpu;
