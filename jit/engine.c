@@ -122,6 +122,7 @@ static enum engine_stop jit_run(struct cpu *cpu, u64 budget)
 		return interp_engine.run(cpu, budget);
 	struct jit *jit = cpu->jit.state;
 	cpu->jit.running = true;
+	fault_watch(cpu);
 	cpu->stop_at = budget ? cpu->instructions + budget : ~0ull;
 	cpu->fault_env = &env;
 	if (setjmp(env)) {
@@ -181,6 +182,7 @@ static enum engine_stop jit_run(struct cpu *cpu, u64 budget)
 		interp_block(cpu, block);
 	}
 	cpu->jit.running = false;
+	fault_watch(NULL);
 	cpu->fault_env = outer;
 	cpu->cur = NULL;
 	cpu->block = NULL;
