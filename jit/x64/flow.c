@@ -221,7 +221,7 @@ static bool target_to_s0(struct context *c)
 	const ZydisDecodedOperand *op = &c->op[0];
 
 	if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
-		if (op->size != 64 || !memory_operand(c, op, 8, false, false))
+		if (op->size != 64 || !memory_operand(c, op, 8, false, 0))
 			return false;
 		emit_load(c->e, S0, c->at);
 	} else if (op->type == ZYDIS_OPERAND_TYPE_REGISTER && ZydisRegisterGetClass(op->reg.value) == ZYDIS_REGCLASS_GPR64) {

@@ -155,7 +155,7 @@ static void segment(struct context *c, unsigned seg, unsigned size, bool write)
 	emit_op(e, 0, MAP_1, 0x03, S0, CPU_AT(offsetof(struct cpu, seg) + seg * sizeof(struct seg)));
 }
 
-bool legacy_operand(struct context *c, const ZydisDecodedOperand *op, unsigned size, bool write, bool aligned)
+bool legacy_operand(struct context *c, const ZydisDecodedOperand *op, unsigned size, bool write, unsigned boundary)
 {
 	unsigned base = NO_HOME;
 
@@ -164,7 +164,7 @@ bool legacy_operand(struct context *c, const ZydisDecodedOperand *op, unsigned s
 	segment(c, ZydisRegisterGetId(op->mem.segment), size, write);
 	if (op->mem.index == ZYDIS_REGISTER_NONE && op->mem.base != ZYDIS_REGISTER_NONE)
 		base = ZydisRegisterGetId(op->mem.base);
-	memory_lookup(c, base, size, write, aligned);
+	memory_lookup(c, base, size, write, boundary);
 	return true;
 }
 
@@ -176,7 +176,7 @@ static bool move_offset(struct context *c)
 	unsigned size = byte ? 1 : z->operand_width / 8;
 
 	if (z->opcode_map != ZYDIS_OPCODE_MAP_DEFAULT || (z->opcode & 0xfc) != 0xa0 ||
-	    !legacy_operand(c, &c->op[!store], size, store, false))
+	    !legacy_operand(c, &c->op[!store], size, store, 0))
 		return false;
 	emit_op(c->e, size == 2 ? OP_66 : byte ? OP_BYTE_REG : 0, MAP_1, (store ? 0x88 : 0x8a) | !byte, x64_home[RAX], c->at);
 	c->keep = true;
@@ -211,7 +211,7 @@ static void stack_at(struct context *c, unsigned g, i32 disp, unsigned size, boo
 	if (sp16(c))
 		emit_op(e, 0, MAP_0F, 0xb7, S0, rm_reg(S0));
 	segment(c, SEG_SS, size, write);
-	memory_lookup(c, g, size, write, false);
+	memory_lookup(c, g, size, write, 0);
 }
 
 /* SP = a register + disp. Keeps the flags, and S0. */
@@ -263,7 +263,7 @@ static bool push(struct context *c)
 			emit_byte(e, op->imm.value.s >> 24);
 		}
 	} else if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
-		if (!legacy_operand(c, op, size, false, false))
+		if (!legacy_operand(c, op, size, false, 0))
 			return false;
 		load(c, S0, size);
 		emit_store(e, CPU(jit.tmp), S0);
@@ -447,7 +447,7 @@ static bool target_to_s0(struct context *c)
 	unsigned size = c->in->osize;
 
 	if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
-		if (op->size != size * 8 || !legacy_operand(c, op, size, false, false))
+		if (op->size != size * 8 || !legacy_operand(c, op, size, false, 0))
 			return false;
 	} else if (whole(op) >= 0) {
 		c->at = rm_reg(x64_home[whole(op)]);

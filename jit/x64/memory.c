@@ -85,29 +85,29 @@ static unsigned base_of(const ZydisDecodedOperand *op)
 	return ZydisRegisterGetId(op->mem.base);
 }
 
-bool memory_operand(struct context *c, const ZydisDecodedOperand *op, unsigned size, bool write, bool aligned)
+bool memory_operand(struct context *c, const ZydisDecodedOperand *op, unsigned size, bool write, unsigned boundary)
 {
 	unsigned base = base_of(op);
 
 	if (c->legacy)
-		return legacy_operand(c, op, size, write, aligned);
+		return legacy_operand(c, op, size, write, boundary);
 	if (base != NO_HOME && fits(displacement(op)) &&
-	    window_access(c, ACCESS_OPERAND_, base, displacement(op), write, aligned))
+	    window_access(c, ACCESS_OPERAND_, base, displacement(op), write, boundary))
 		return true;
 	if (!memory_address(c, op, S0))
 		return false;
 	flags_clobber(c);
 	segment_base(c, op);
-	memory_lookup(c, base, size, write, aligned);
+	memory_lookup(c, base, size, write, boundary);
 	return true;
 }
 
 void memory_stack(struct context *c, unsigned g, i64 disp, bool write)
 {
-	if (window_access(c, ACCESS_STACK, g, disp, write, false))
+	if (window_access(c, ACCESS_STACK, g, disp, write, 0))
 		return;
 	emit_lea(c->e, true, S0, x64_home[g], 0xff, 0, disp);
-	memory_lookup(c, g, 8, write, false);
+	memory_lookup(c, g, 8, write, 0);
 }
 
 struct slow *memory_slow_if(struct context *c, unsigned cc)
@@ -143,7 +143,7 @@ void memory_compare(struct emit *e, unsigned size, bool write)
 
 /* Whether S1 points at the right entry is what the comparison tells anyway: so the one of the last access off the same register
  * is tried first. */
-void memory_lookup(struct context *c, unsigned base, unsigned size, bool write, bool aligned)
+void memory_lookup(struct context *c, unsigned base, unsigned size, bool write, unsigned boundary)
 {
 	struct emit *e = c->e;
 	/* Off another value of the register the address may be any, one that is not canonical too, and that a tag which should never
@@ -160,9 +160,9 @@ void memory_lookup(struct context *c, unsigned base, unsigned size, bool write, 
 	s->join = guess ? e->p : NULL;
 	s->size = size;
 	s->write = write;
-	if (aligned) {
+	if (boundary > 1) {
 		emit_op(e, OP_BYTE_RM, MAP_1, 0xf6, 0, rm_reg(S0));
-		emit_byte(e, size - 1);
+		emit_byte(e, boundary - 1);
 		memory_slow_if(c, CC_NE);
 	}
 	emit_op(e, OP_W, MAP_1, 0x03, S0, rm_base(S1, offsetof(struct tlb_entry, host)));

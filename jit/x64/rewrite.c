@@ -119,9 +119,16 @@ static enum kind kind_of(const struct context *c)
 	return count ? K_FULL : K_PART;
 }
 
-static bool unaligned(const ZydisDecodedInstruction *z)
+/* Of what the address of a memory operand must be a multiple here. SSE's are where they are not said to be unaligned, else they
+ * fault. Locked ones too: one that lies in two cache lines locks all of the host's memory for everybody, and hosts may be set up to
+ * slow down or end who does it (SDM vol. 3A 9.1.2.3). The interpreter has another way. */
+static unsigned boundary_of(const ZydisDecodedInstruction *z, unsigned size, bool locked)
 {
-	return z->mnemonic == M(MOVUPS) || z->mnemonic == M(MOVUPD) || z->mnemonic == M(MOVDQU) || z->mnemonic == M(LDDQU);
+	if (locked || z->mnemonic == M(XCHG))
+		return size;
+	if (size < 16 || z->mnemonic == M(MOVUPS) || z->mnemonic == M(MOVUPD) || z->mnemonic == M(MOVDQU) || z->mnemonic == M(LDDQU))
+		return 0;
+	return size;
 }
 
 /* A register operand of the instruction to be emitted. */
@@ -383,7 +390,7 @@ static bool modrm(struct context *c, enum kind kind, unsigned flags)
 		if (!place_pair(c, &reg, &rm, &reg_field, &where))
 			return false;
 	} else if (memory) {
-		if (!memory_operand(c, rm.op, size, writes(&rm), size == 16 && !unaligned(z)))
+		if (!memory_operand(c, rm.op, size, writes(&rm), boundary_of(z, size, flags & OP_LOCK)))
 			return false;
 		where = c->at;
 	} else if (!rm.vector && x64_home[rm.guest] == NO_HOME && !bits && !writes(&rm)) {

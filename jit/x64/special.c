@@ -44,7 +44,7 @@ static bool multiply(struct context *c)
 	if (high_byte(op))
 		return false;
 	if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
-		if (!memory_operand(c, op, size, false, false))
+		if (!memory_operand(c, op, size, false, 0))
 			return false;
 		rm = c->at;
 	} else {
@@ -71,7 +71,7 @@ static bool divide(struct context *c)
 	if (size < 4)
 		return false;
 	if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
-		if (!memory_operand(c, op, size, false, false))
+		if (!memory_operand(c, op, size, false, 0))
 			return false;
 		emit_op(e, w, MAP_1, 0x8b, S1, c->at);
 		flags_clobber(c);
@@ -112,7 +112,9 @@ static bool compare_exchange(struct context *c)
 	unsigned flags = (size == 8 ? OP_W : size == 2 ? OP_66 : size == 1 ? OP_BYTE_REG : 0) |
 	                 ((z->attributes & ZYDIS_ATTRIB_HAS_LOCK) && x64_locks(c) ? OP_LOCK : 0);
 
-	if (c->op[0].type != ZYDIS_OPERAND_TYPE_MEMORY || high_byte(&c->op[1]) || !memory_operand(c, &c->op[0], size, true, false))
+	/* why a locked one must be aligned: see boundary_of() in rewrite.c */
+	if (c->op[0].type != ZYDIS_OPERAND_TYPE_MEMORY || high_byte(&c->op[1]) ||
+	    !memory_operand(c, &c->op[0], size, true, flags & OP_LOCK ? size : 0))
 		return false;
 	unsigned g = size == 1 && id >= 8 ? id - 4 : id, source = x64_home[g];
 	if (source == NO_HOME) {

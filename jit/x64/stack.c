@@ -37,7 +37,7 @@ static bool push(struct context *c)
 		emit_u32(e, op->imm.value.s);
 		c->keep = true;
 	} else if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
-		if (!memory_operand(c, op, 8, false, false))
+		if (!memory_operand(c, op, 8, false, 0))
 			return false;
 		emit_load(e, S0, c->at);
 		emit_store(e, CPU(jit.tmp), S0);

@@ -290,10 +290,10 @@ static void delta(struct emit *e, const struct window *w, unsigned slot)
 	emit_load(e, S0, w->keep ? WINDOW(slot, delta) : WINDOW(slot, local));
 }
 
-static void test_alignment(struct context *c)
+static void test_alignment(struct context *c, unsigned boundary)
 {
 	emit_op(c->e, OP_BYTE_RM, MAP_1, 0xf6, 0, rm_reg(S0));
-	emit_byte(c->e, 15);
+	emit_byte(c->e, boundary - 1);
 	memory_slow_if(c, CC_NE);
 }
 
@@ -307,7 +307,7 @@ static void open(struct context *c, unsigned g, struct window *w, bool aligned)
 	flags_clobber(c);
 	address(e, g, w->lo - c->value[g].off);
 	if (aligned)
-		test_alignment(c);
+		test_alignment(c, 16);
 	if (w->keep) {
 		emit_op(e, OP_W, MAP_1, 0x2b, S0, WINDOW(slot, tag));
 		emit_op(e, OP_W, MAP_1, 0x0b, S0, WINDOW(slot, none[w->write]));
@@ -347,18 +347,20 @@ static bool writes(const struct context *c, const struct access *a)
 }
 
 /* SSE's aligned operands: what is known of one address is known of all at multiples of 16 from it. */
-static void align(struct context *c, const struct access *a, unsigned g, i64 disp)
+static void align(struct context *c, const struct access *a, unsigned g, i64 disp, unsigned boundary)
 {
-	if (c->aligned_id == a->id && !((a->off - c->aligned_off) & 15))
+	if (c->aligned_id == a->id && !((a->off - c->aligned_off) & (boundary - 1)))
 		return;
 	flags_clobber(c);
 	address(c->e, g, disp);
-	test_alignment(c);
+	test_alignment(c, boundary);
+	if (boundary < 16)
+		return;
 	c->aligned_id = a->id;
 	c->aligned_off = a->off;
 }
 
-bool window_access(struct context *c, unsigned which, unsigned g, i64 disp, bool write, bool aligned)
+bool window_access(struct context *c, unsigned which, unsigned g, i64 disp, bool write, unsigned boundary)
 {
 	struct access *a = &c->access[c->index][which];
 	struct window *w;
@@ -367,8 +369,8 @@ bool window_access(struct context *c, unsigned which, unsigned g, i64 disp, bool
 		return false;
 	w = covering(c, a);
 	if (w) {
-		if (aligned)
-			align(c, a, g, disp);
+		if (boundary > 1)
+			align(c, a, g, disp, boundary);
 		delta(c->e, w, w - c->window);
 	} else {
 		i32 lo, hi;
@@ -376,12 +378,12 @@ bool window_access(struct context *c, unsigned which, unsigned g, i64 disp, bool
 		bool keep = jit_options.keep && (g == RSP || (a->id <= 16 && (c->steady >> (a->id - 1) & 1)));
 		if ((n < 2 && !keep) || c->opens == OPENS_MAX)
 			return false;
-		bool first = aligned && !((a->off - lo) & 15) && c->aligned_id != a->id;
+		bool first = boundary == 16 && !((a->off - lo) & 15) && c->aligned_id != a->id;
 		if (first) {
 			c->aligned_id = a->id;
 			c->aligned_off = a->off;
-		} else if (aligned) {
-			align(c, a, g, disp);
+		} else if (boundary > 1) {
+			align(c, a, g, disp, boundary);
 		}
 		c->opens++;
 		w = &c->window[g == RSP ? RSP : keep ? a->id - 1u : g];

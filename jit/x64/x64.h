@@ -154,10 +154,10 @@ void memory_find_entry(struct emit *e);
 void memory_compare(struct emit *e, unsigned size, bool write);
 /* S0: linear address in, host address out. base: the guest register it is near to, for a guess, or NO_HOME. Clobbers S1 and
  * EFLAGS. */
-/* All of it: address, segment base, look-up; then the operand is c->at, which uses S0. The flags may be in EFLAGS only. False:
- * cannot be formed, nothing was emitted. */
-bool memory_operand(struct context *c, const ZydisDecodedOperand *op, unsigned size, bool write, bool aligned);
-void memory_lookup(struct context *c, unsigned base, unsigned size, bool write, bool aligned);
+/* All of it: address, segment base, look-up; then the operand is c->at, which uses S0. The flags may be in EFLAGS only. boundary: of
+ * what the address must be a multiple, else the interpreter does it; 0: of nothing. False: cannot be formed, nothing was emitted. */
+bool memory_operand(struct context *c, const ZydisDecodedOperand *op, unsigned size, bool write, unsigned boundary);
+void memory_lookup(struct context *c, unsigned base, unsigned size, bool write, unsigned boundary);
 /* Jump to the slow path of the current instruction if the condition holds. */
 struct slow *memory_slow_if(struct context *c, unsigned cc);
 /* The current instruction is complete: its slow paths come back here. */
@@ -178,7 +178,7 @@ void window_values_forget(struct context *c);
 /* None is good any more. */
 void window_close(struct context *c);
 /* An access of the current instruction by a window: c->at. False: look it up. */
-bool window_access(struct context *c, unsigned which, unsigned g, i64 disp, bool write, bool aligned);
+bool window_access(struct context *c, unsigned which, unsigned g, i64 disp, bool write, unsigned boundary);
 /* The current instruction is complete (values included); it has a slow path. */
 void window_note(struct context *c, struct slow *s);
 void window_emit_recheck(struct context *c, struct emit *e, const struct slow *s);
@@ -230,7 +230,7 @@ void legacy_entry(struct context *c, u8 *refused[2]);
 void legacy_end(struct context *c);
 /* Like those of memory.c. */
 bool legacy_address(struct context *c, const ZydisDecodedOperand *op, unsigned reg);
-bool legacy_operand(struct context *c, const ZydisDecodedOperand *op, unsigned size, bool write, bool aligned);
+bool legacy_operand(struct context *c, const ZydisDecodedOperand *op, unsigned size, bool write, unsigned boundary);
 /* Go on at an offset outside the page, where the exit cannot be bound. */
 void legacy_leave_page(struct context *c, i64 off);
 bool legacy_rewrite(struct context *c);

@@ -108,7 +108,7 @@ static bool store_word(struct context *c)
 		emit_mov(c->e, H_RAX, S0);
 		return true;
 	}
-	if (!memory_operand(c, op, 2, true, false))
+	if (!memory_operand(c, op, 2, true, 0))
 		return false;
 	emit_op(c->e, 0, MAP_1, c->z.opcode, c->z.raw.modrm.reg, c->at);
 	return true;
@@ -121,7 +121,7 @@ static bool load_control(struct context *c)
 	struct emit *e = c->e;
 
 	x87_need(c);
-	if (!memory_operand(c, memory(c), 2, false, false))
+	if (!memory_operand(c, memory(c), 2, false, 0))
 		return false;
 	emit_op(e, 0, MAP_0F, 0xb7, S1, c->at);
 	flags_clobber(c);
@@ -165,7 +165,7 @@ bool x87_rewrite(struct context *c)
 	if (op) {
 		bool write = z->mnemonic == M(FST) || z->mnemonic == M(FSTP) || z->mnemonic == M(FIST) || z->mnemonic == M(FISTP) ||
 		             z->mnemonic == M(FISTTP);
-		if (!memory_operand(c, op, op->size / 8, write, false))
+		if (!memory_operand(c, op, op->size / 8, write, 0))
 			return false;
 		emit_op(c->e, 0, MAP_1, z->opcode, z->raw.modrm.reg, c->at);
 		if (all_pointers(c))
