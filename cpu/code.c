@@ -62,6 +62,15 @@ struct code_cache *code_new(void)
 	return code;
 }
 
+/* No look-up finds it any more. */
+static void forget(struct code_cache *code, const struct block *block)
+{
+	struct jump_entry *jump = &code->jump.entry[block->key][code_hash(block->hva)];
+
+	if (jump->block == block)
+		*jump = (struct jump_entry){0};
+}
+
 static void free_list(struct block *block)
 {
 	while (block) {
@@ -98,12 +107,14 @@ static void drop_pages(struct cpu *cpu)
 		while (code->page[i]) {
 			struct code_page *page = code->page[i];
 			code->page[i] = page->next;
-			for (unsigned b = 0; b < PAGE_BUCKETS; b++)
+			for (unsigned b = 0; b < PAGE_BUCKETS; b++) {
+				for (const struct block *block = page->bucket[b]; block; block = block->next)
+					forget(code, block);
 				free_list(page->bucket[b]);
+			}
 			release(cpu, page);
 			free(page);
 		}
-	memset(&code->jump, 0, sizeof code->jump);
 	code->bytes = 0;
 }
 
@@ -221,11 +232,9 @@ static void untail(struct code_cache *code, struct block *block)
 static void kill(struct cpu *cpu, struct block *block)
 {
 	struct code_cache *code = cpu->code;
-	struct jump_entry *jump = &code->jump.entry[block->key][code_hash(block->hva)];
 	struct code_page *page = block->page;
 
-	if (jump->block == block)
-		*jump = (struct jump_entry){0};
+	forget(code, block);
 	for (struct block **p = &page->bucket[bucket_of(block->hva)]; *p; p = &(*p)->next)
 		if (*p == block) {
 			*p = block->next;
