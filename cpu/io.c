@@ -16,6 +16,7 @@
 #include "cpu/watch.h"
 
 #define BATCH_MAX 512 /* elements under one hold of the lock */
+#define SHARE 65536 /* elements to do before anything else is looked at, and the instruction is counted again */
 #define TSS_IO_BASE 102 /* where a TSS tells the offset of its I/O bitmap */
 
 /* ---- permission ---- */
@@ -263,6 +264,7 @@ static always_inline void string_io(struct cpu *cpu, const struct insn *in, enum
 	u64 next = insn_next_rip(cpu, in), self = insn_rip(cpu, in);
 	u16 port = *reg16(cpu, RDX);
 	i64 step = cpu->rflags & FLAG_DF ? -(i64)in->osize : in->osize;
+	u64 share = SHARE;
 
 	cpu->rip = next;
 	check_port(cpu, port, in->osize); /* even when nothing will be moved */
@@ -270,14 +272,15 @@ static always_inline void string_io(struct cpu *cpu, const struct insn *in, enum
 		return;
 	for (;;) {
 		u64 offset = cpu->gpr[pointer] & mask;
-		u64 done = input ? ins_some(cpu, in, port, offset, count) : outs_some(cpu, in, port, offset, count);
+		u64 most = MIN(count, share), done = input ? ins_some(cpu, in, port, offset, most) : outs_some(cpu, in, port, offset, most);
 		set_by_asize(cpu, in, pointer, offset + done * step);
 		count -= done;
 		if (rep)
 			set_by_asize(cpu, in, RCX, count);
 		if (!count)
 			return;
-		if (interrupted(cpu))
+		share -= done;
+		if (!share || interrupted(cpu))
 			break;
 	}
 	/* RF: a code breakpoint here was taken before the first element (SDM vol. 3A 18.3.1.1). */
