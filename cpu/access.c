@@ -713,6 +713,23 @@ void sys_write(struct cpu *cpu, u64 linear, u64 value, unsigned size)
 	write_as(cpu, sys_linear(cpu, linear, size), value, size, TLB_SUPER);
 }
 
+bool sys_cas8(struct cpu *cpu, u64 linear, u8 old, u8 value)
+{
+	struct place place;
+
+	linear = sys_linear(cpu, linear, 1);
+	find(cpu, linear, true, TLB_SUPER, &place);
+	if (!is_memory(&place)) { /* a table in ROM or in a device */
+		place_write(cpu, &place, value, 1);
+		return true;
+	}
+	about_to_store(cpu, &place, 1);
+	bool same = host_cas(place.hva, old, value, 1);
+	if (place.page)
+		stored(cpu, place.page, place.hva, 1);
+	return same;
+}
+
 static void check_as(struct cpu *cpu, u64 linear, unsigned len, bool write, enum tlb_index as)
 {
 	struct place place;

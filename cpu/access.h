@@ -171,6 +171,8 @@ void stack_add(struct cpu *cpu, i64 bytes); /* wraps to the stack size */
 /* ---- implicit supervisor accesses (descriptor tables, TSS, IDT), whatever CPL is; linear addresses ---- */
 u64 sys_read(struct cpu *cpu, u64 linear, unsigned size);
 void sys_write(struct cpu *cpu, u64 linear, u64 value, unsigned size);
+/* One byte becomes `value` if it is `old` still, at once. */
+bool sys_cas8(struct cpu *cpu, u64 linear, u8 old, u8 value);
 /* Fault now if an implicit access there would. */
 void sys_check(struct cpu *cpu, u64 linear, unsigned len, bool write);
 /* The stack of an inner level while CPL is still the outer one (gates, event delivery): what CPL 0 would be allowed. */

@@ -116,7 +116,7 @@ static void far_call_gate(struct cpu *cpu, const struct insn *in, u16 selector, 
 	unsigned dpl = segment_dpl(gate->attr);
 	struct descriptor cs;
 
-	if (cpu->long_mode && (!segment_descriptor(cpu, selector, true, gate) || !segment_wide_valid(gate)))
+	if (cpu->long_mode && (!segment_descriptor_upper(cpu, selector, gate) || !segment_wide_valid(gate)))
 		exception_gp(cpu, code);
 	if (dpl < cpu->cpl || dpl < (selector & SELECTOR_RPL))
 		exception_gp(cpu, code);

@@ -25,7 +25,8 @@ static void descriptor_decode(struct descriptor *d)
 		d->limit = d->limit << 12 | 0xfff;
 }
 
-bool segment_descriptor(struct cpu *cpu, u16 selector, bool wide, struct descriptor *out)
+/* Where the table is that the selector points into. False: there is none, or it ends before `bytes` bytes of the descriptor. */
+static bool find_descriptor(struct cpu *cpu, u16 selector, unsigned bytes, u64 *linear)
 {
 	u64 base = cpu->gdtr.base;
 	u32 limit = cpu->gdtr.limit, offset = selector & SELECTOR_INDEX;
@@ -36,16 +37,26 @@ bool segment_descriptor(struct cpu *cpu, u16 selector, bool wide, struct descrip
 		base = cpu->ldtr.base;
 		limit = cpu->ldtr.limit;
 	}
-	if (offset + (wide ? 15 : 7) > limit)
+	*linear = base + offset;
+	return offset + bytes - 1 <= limit;
+}
+
+bool segment_descriptor(struct cpu *cpu, u16 selector, bool wide, struct descriptor *out)
+{
+	if (!find_descriptor(cpu, selector, wide ? 16 : 8, &out->linear))
 		return false;
-	out->linear = base + offset;
 	out->raw = sys_read(cpu, out->linear, 8);
 	out->raw_high = 0;
 	descriptor_decode(out);
-	if (wide) {
-		out->raw_high = sys_read(cpu, out->linear + 8, 8);
-		out->base |= out->raw_high << 32;
-	}
+	return !wide || segment_descriptor_upper(cpu, selector, out);
+}
+
+bool segment_descriptor_upper(struct cpu *cpu, u16 selector, struct descriptor *descriptor)
+{
+	if (!find_descriptor(cpu, selector, 16, &descriptor->linear))
+		return false;
+	descriptor->raw_high = sys_read(cpu, descriptor->linear + 8, 8);
+	descriptor->base |= descriptor->raw_high << 32;
 	return true;
 }
 
@@ -54,25 +65,39 @@ bool segment_wide_valid(const struct descriptor *descriptor)
 	return !(descriptor->raw_high & 0x1f0000000000);
 }
 
-/* Byte 5 of the descriptor: present, DPL, type. */
-static void write_type(struct cpu *cpu, struct descriptor *d, u32 attr)
+/* Byte 5 of the descriptor (present, DPL, type) becomes what it was with some bits changed, if it still is what was looked at:
+ * another CPU may have written it since, and a value that was stale would undo that. */
+static bool change_type(struct cpu *cpu, struct descriptor *d, u32 attr)
 {
-	sys_write(cpu, d->linear + 5, attr & 0xff, 1);
+	if (!sys_cas8(cpu, d->linear + 5, d->attr & 0xff, attr & 0xff))
+		return false;
 	d->attr = attr;
 	d->raw = (d->raw & ~0xff0000000000) | (u64)(attr & 0xff) << 40;
+	return true;
 }
 
 void segment_set_accessed(struct cpu *cpu, struct descriptor *descriptor)
 {
-	if (!(descriptor->attr & SEG_ACCESSED))
-		write_type(cpu, descriptor, descriptor->attr | SEG_ACCESSED);
+	const u32 attr = descriptor->attr | SEG_ACCESSED;
+
+	/* a descriptor that was written meanwhile was written after the bit was set, it is as good as that */
+	if (!(descriptor->attr & SEG_ACCESSED) && !change_type(cpu, descriptor, attr))
+		descriptor->attr = attr;
 }
 
-void segment_set_busy(struct cpu *cpu, struct descriptor *descriptor, bool busy)
+bool segment_set_busy(struct cpu *cpu, struct descriptor *descriptor, bool busy)
 {
-	const u32 bit = SYS_TSS ^ SYS_TSS_BUSY;
+	const u32 bit = SYS_TSS ^ SYS_TSS_BUSY, same = SEG_P | SEG_S | SEG_TYPE;
 
-	write_type(cpu, descriptor, busy ? descriptor->attr | bit : descriptor->attr & ~bit);
+	for (;;) {
+		u32 attr = descriptor->attr;
+		if (change_type(cpu, descriptor, busy ? attr | bit : attr & ~bit))
+			return true;
+		u32 now = sys_read(cpu, descriptor->linear + 5, 1);
+		if ((now ^ attr) & same)
+			return false;
+		descriptor->attr = (attr & ~0xffu) | now;
+	}
 }
 
 void segment_from_descriptor(struct seg *seg, u16 selector, const struct descriptor *descriptor)

@@ -43,12 +43,16 @@ void segment_load_real(struct cpu *cpu, enum seg_index index, u16 selector);
 void segment_load_null(struct cpu *cpu, enum seg_index index, u16 selector);
 /* Read the descriptor of a non-null selector from GDT or LDT. wide: 16-byte system descriptor. False if outside the limit. */
 bool segment_descriptor(struct cpu *cpu, u16 selector, bool wide, struct descriptor *out);
+/* The other half of what was read as 8 bytes, the first of which stay as they are: they were looked at. False if outside the limit.
+ */
+bool segment_descriptor_upper(struct cpu *cpu, u16 selector, struct descriptor *descriptor);
 /* The upper half of a 16-byte descriptor must not look like a descriptor itself. */
 bool segment_wide_valid(const struct descriptor *descriptor);
 /* Set the accessed bit in memory if clear. */
 void segment_set_accessed(struct cpu *cpu, struct descriptor *descriptor);
-/* Set or clear the busy bit of a TSS descriptor, in memory and in the copy. */
-void segment_set_busy(struct cpu *cpu, struct descriptor *descriptor, bool busy);
+/* Set or clear the busy bit of a TSS descriptor, in memory and in the copy. False: it is no longer what it was (another CPU may
+ * have made it busy), and nothing is changed. */
+bool segment_set_busy(struct cpu *cpu, struct descriptor *descriptor, bool busy);
 void segment_from_descriptor(struct seg *seg, u16 selector, const struct descriptor *descriptor);
 /* The descriptor of a non-null selector for SS at privilege cpl. What is wrong with it raises #vector(selector | ext), and
  * #SS(selector | ext) when only the present bit is missing. */

@@ -307,8 +307,9 @@ OP_END(ltr)
 	u16 selector = read_rm16(cpu, in, 0);
 	if (segment_null(selector))
 		exception_gp(cpu, 0);
-	system_descriptor(cpu, selector, 1u << SYS_TSS | (cpu->long_mode ? 0 : 1u << SYS_TSS16), &d);
-	segment_set_busy(cpu, &d, true);
+	do
+		system_descriptor(cpu, selector, 1u << SYS_TSS | (cpu->long_mode ? 0 : 1u << SYS_TSS16), &d);
+	while (!segment_set_busy(cpu, &d, true));
 	segment_from_descriptor(&cpu->tr, selector, &d);
 }
 

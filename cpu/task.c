@@ -27,7 +27,7 @@ static const struct layout layouts[2] = {
 	{.size = 4, .min = 0x67, .cr3 = 28, .ip = 32, .flags = 36, .gpr = 40, .seg = 72, .segs = 6, .ldt = 96, .trap = 100},
 };
 
-/* What is read from the new TSS. */
+/* What is read from the new TSS; each once, CR3 before the rest. */
 struct image {
 	u32 cr3, ip, flags, gpr[8];
 	u16 seg[SEG_COUNT], ldt;
@@ -70,8 +70,6 @@ static bool old_descriptor(struct cpu *cpu, struct descriptor *old)
 
 static void read_new(struct cpu *cpu, u64 base, const struct layout *l, struct image *new)
 {
-	*new = (struct image){0};
-	new->cr3 = l->cr3 ? sys_read(cpu, base + l->cr3, 4) : 0;
 	new->ip = sys_read(cpu, base + l->ip, l->size);
 	new->flags = sys_read(cpu, base + l->flags, l->size);
 	for (unsigned i = 0; i < 8; i++)
@@ -195,7 +193,7 @@ void task_switch(struct cpu *cpu, u16 selector, struct descriptor *tss, const st
 {
 	const struct layout *from = layout_of(cpu->tr.attr), *to = layout_of(tss->attr);
 	struct descriptor old;
-	struct image new;
+	struct image new = {0};
 
 	if (tss->limit < to->min)
 		exception_code(cpu, EXC_TS, selector_code(selector, how->ext));
@@ -210,8 +208,13 @@ void task_switch(struct cpu *cpu, u16 selector, struct descriptor *tss, const st
 		sys_check(cpu, old.linear + 5, 1, true);
 	if (how->how != TASK_RETURN)
 		sys_check(cpu, tss->linear + 5, 1, true);
-	if (to->cr3 && !cr3_loads(cpu, sys_read(cpu, tss->base + to->cr3, 4)))
+	if (to->cr3)
+		new.cr3 = sys_read(cpu, tss->base + to->cr3, 4);
+	if (to->cr3 && !cr3_loads(cpu, new.cr3))
 		exception_gp(cpu, how->ext);
+	/* another CPU may be about to switch to the same task */
+	if (how->how != TASK_RETURN && !segment_set_busy(cpu, tss, true))
+		exception_gp(cpu, selector_code(selector, how->ext));
 
 	save_old(cpu, from, how);
 	if (release)
@@ -221,13 +224,12 @@ void task_switch(struct cpu *cpu, u16 selector, struct descriptor *tss, const st
 	read_new(cpu, tss->base, to, &new);
 	if (how->how == TASK_RETURN)
 		tss->attr |= SYS_TSS ^ SYS_TSS_BUSY; /* its bit stays set in memory, unless the task returns to itself */
-	else
-		segment_set_busy(cpu, tss, true);
 	segment_from_descriptor(&cpu->tr, selector, tss);
 	cpu->cur = NULL; /* faults are those of the new task from here on */
 	cpu->step = false; /* a single step is one of the new task's instructions, by its own TF */
-	if (to->cr3 && (cpu->cr0 & CR0_PG))
-		control_set_cr3(cpu, new.cr3);
+	/* PDPTEs that were good may be so no longer */
+	if (to->cr3 && (cpu->cr0 & CR0_PG) && !control_set_cr3(cpu, new.cr3))
+		exception_gp(cpu, how->ext);
 	load_new(cpu, &new, how);
 
 	if (how->has_code)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Locked instructions of two CPUs on the same memory: nothing is lost, whatever the flags do meanwhile. */
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "tests/unit/cpu_unit.h"
@@ -181,6 +183,127 @@ static void bit_strings(void **state)
 	assert_int_equal(load64(at), 0);
 }
 
+/* ---- bytes of descriptors, which CPUs change by themselves ---- */
+
+#define GDT 0x18000u
+#define DATA_TYPE (GDT + 0x10 + 5)
+#define TSS_TYPE (GDT + 0x20 + 5)
+
+static void tables(struct worker *w)
+{
+	u8 *gdt = w[0].u->ram->hva + GDT;
+
+	store64(gdt + 0x10, 0x00cf12000000ffff); /* data, not accessed, not present */
+	store64(gdt + 0x20, 0x0000890000000067 | (u64)AT << 16); /* an available TSS */
+	store64(gdt + 0x28, 0);
+	for (unsigned i = 0; i < 2; i++)
+		w[i].cpu->gdtr = (struct table_reg){.base = GDT, .limit = 0x2f};
+}
+
+/* True if it raised nothing. */
+static bool execute(struct cpu *cpu, const char *bytes, unsigned len)
+{
+	struct insn in[2] = {0};
+	jmp_buf env;
+	bool ends;
+
+	cpu->gpr[GPR_PAGE] = CPU_UNIT_CODE;
+	decode_insn(cpu, &in[0], (const u8 *)bytes, len, 0, cpu->code_mode, &ends);
+	in[0].left = 1;
+	in[1].exec = cpu_unit_end;
+	cpu->fault_env = &env;
+	if (setjmp(env))
+		return false;
+	for (const struct insn *next = in; next;)
+		next = next->exec(cpu, next);
+	return true;
+}
+
+static atomic_bool enough;
+
+static void *load_segment(void *opaque)
+{
+	struct worker *w = opaque;
+
+	while (!atomic_load(&enough))
+		execute(w->cpu, "\x8e\xdf", 2); /* mov %edi, %ds */
+	return NULL;
+}
+
+/* The accessed bit is set in what was looked at, or not at all: a descriptor that is not present stays so. */
+static void accessed_bit(void **state)
+{
+	struct worker *w = *state;
+	u8 *type = w[0].u->ram->hva + DATA_TYPE;
+	pthread_t thread;
+	unsigned loaded = 0;
+
+	tables(w);
+	w[0].cpu->gpr[RDI] = 0x10;
+	atomic_store(&enough, false);
+	assert_int_equal(pthread_create(&thread, NULL, load_segment, &w[0]), 0);
+	for (unsigned i = 0; i < ROUNDS / 5 || !loaded; i++) { /* until the other thread had its turn */
+		__atomic_store_n(type, 0x92, __ATOMIC_SEQ_CST);
+		for (unsigned k = 0; k < i % 64; k++)
+			__atomic_load_n(type, __ATOMIC_SEQ_CST);
+		if (i >= ROUNDS / 5)
+			sched_yield();
+		loaded += __atomic_exchange_n(type, 0x12, __ATOMIC_SEQ_CST) == 0x93;
+		for (unsigned k = 0; k < 100; k++)
+			assert_int_equal(__atomic_load_n(type, __ATOMIC_SEQ_CST), 0x12);
+	}
+	atomic_store(&enough, true);
+	pthread_join(thread, NULL);
+	assert_true(loaded > 0);
+}
+
+/* Two threads meet without sleeping, so that what comes next is at the same time. */
+static atomic_uint arrived;
+
+static void meet(unsigned n)
+{
+	atomic_fetch_add(&arrived, 1);
+	for (unsigned i = 1; atomic_load(&arrived) < n * 2; i++)
+		if (i % 4096 == 0)
+			sched_yield();
+}
+
+#define TASKS (ROUNDS / 20)
+
+static void *load_task(void *opaque)
+{
+	struct worker *w = opaque;
+	u8 *type = w->u->ram->hva + TSS_TYPE;
+
+	for (unsigned i = 0; i < TASKS; i++) {
+		meet(i * 2 + 1);
+		bool loaded = execute(w->cpu, "\x0f\x00\xdf", 3); /* ltr %edi */
+		meet(i * 2 + 2);
+		w->sum += loaded;
+		if (w->cpu->index == 0)
+			*type = 0x89;
+	}
+	return NULL;
+}
+
+/* Of two CPUs that load the same task only one may have it. */
+static void busy_bit(void **state)
+{
+	struct worker *w = *state;
+	pthread_t thread[2];
+
+	tables(w);
+	atomic_store(&arrived, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		w[i].cpu->gpr[RDI] = 0x20;
+		w[i].sum = 0;
+		assert_int_equal(pthread_create(&thread[i], NULL, load_task, &w[i]), 0);
+	}
+	for (unsigned i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+	assert_int_equal(w[0].sum + w[1].sum, TASKS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -188,6 +311,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(compares, setup, teardown),
 		cmocka_unit_test_setup_teardown(exchange, setup, teardown),
 		cmocka_unit_test_setup_teardown(bit_strings, setup, teardown),
+		cmocka_unit_test_setup_teardown(accessed_bit, setup, teardown),
+		cmocka_unit_test_setup_teardown(busy_bit, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
