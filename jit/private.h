@@ -201,7 +201,8 @@ void dump_open(const struct cpu *cpu, struct jit *jit);
 /* info.c: what was done, as text. */
 void info_print(const struct cpu *cpu, FILE *to);
 
-/* x64/fault.c: the calling thread runs translated code of this CPU from now on; NULL: no longer. A fault there stops the process. */
+/* x64/fault.c: the calling thread runs translated code of this CPU from now on; NULL: no longer. A fault there stops the process.
+ */
 void fault_watch(const struct cpu *cpu);
 
 /* x64/fpu.c */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The last line of defence: a signal that translated code itself raises. None should: what may fault is the interpreter's, or tested
- * for before. One that does all the same is a mistake of the translator, and stops the process with a line that says which guest code
- * it was, rather than with nothing. A fault of anything else goes to whoever waited for it before. */
+/* The last line of defence: a signal that translated code itself raises. None should: what may fault is the interpreter's, or
+ * tested for before. One that does all the same is a mistake of the translator, and stops the process with a line that says which
+ * guest code it was, rather than with nothing. A fault of anything else goes to whoever waited for it before. */
 #define _GNU_SOURCE
 #include <inttypes.h>
 #include <pthread.h>

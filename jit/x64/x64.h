@@ -154,8 +154,9 @@ void memory_find_entry(struct emit *e);
 void memory_compare(struct emit *e, unsigned size, bool write);
 /* S0: linear address in, host address out. base: the guest register it is near to, for a guess, or NO_HOME. Clobbers S1 and
  * EFLAGS. */
-/* All of it: address, segment base, look-up; then the operand is c->at, which uses S0. The flags may be in EFLAGS only. boundary: of
- * what the address must be a multiple, else the interpreter does it; 0: of nothing. False: cannot be formed, nothing was emitted. */
+/* All of it: address, segment base, look-up; then the operand is c->at, which uses S0. The flags may be in EFLAGS only. boundary:
+ * of what the address must be a multiple, else the interpreter does it; 0: of nothing. False: cannot be formed, nothing was
+ * emitted. */
 bool memory_operand(struct context *c, const ZydisDecodedOperand *op, unsigned size, bool write, unsigned boundary);
 void memory_lookup(struct context *c, unsigned base, unsigned size, bool write, unsigned boundary);
 /* Jump to the slow path of the current instruction if the condition holds. */
