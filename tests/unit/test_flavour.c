@@ -234,6 +234,106 @@ static void apart(void **state)
 	}
 }
 
+/* ---- what is no vector: the order of checks, NaNs, environments ---- */
+
+static void with_st0(struct cpu *cpu, u16 fcw, u64 se, u64 mant)
+{
+	memset(&cpu->x87, 0, sizeof cpu->x87);
+	cpu->x87.fcw = fcw;
+	cpu->x87.valid = 0xff;
+	cpu->x87.r[0] = (struct f80){.se = se, .mant = mant};
+}
+
+/* A store that an unmasked exception stops: AMD's CPUs look at the destination first. */
+static void stopped_stores(void **state)
+{
+	static const char stores[][4] = {"\xd9\x1e", "\xdd\x1e", "\xdb\x1e", "\xdf\x1e", "\xdf\x36"}; /* FSTP, FISTP, FBSTP */
+	static const char fstp80[] = "\xdb\x3e";
+
+	(void)state;
+	for (unsigned flavour = FLAVOUR_INTEL; flavour <= FLAVOUR_AMD; flavour++) {
+		struct cpu_unit *u = cpu_unit_new("max");
+		struct cpu *cpu = u->cpu;
+		setup_unit(u, flavour);
+		for (unsigned i = 0; i < ARRAY_LEN(stores); i++) {
+			cpu->gpr[RSI] = 1ull << 30; /* not mapped */
+			with_st0(cpu, 0x340, 0x7000, BIT(63)); /* beyond every format */
+			assert_int_equal(cpu_unit_run(u, stores[i], 2), flavour == FLAVOUR_AMD ? EXC_PF : -1);
+			assert_int_equal(cpu->x87.fsw & FSW_ES, flavour == FLAVOUR_AMD ? 0 : FSW_ES);
+			cpu->gpr[RSI] = DATA;
+			with_st0(cpu, 0x340, 0x7000, BIT(63));
+			store64(u->ram->hva + DATA, 0x5555);
+			assert_int_equal(cpu_unit_run(u, stores[i], 2), -1);
+			assert_int_equal(cpu->x87.fsw & FSW_ES, FSW_ES);
+			assert_int_equal(load64(u->ram->hva + DATA), 0x5555);
+		}
+		cpu->gpr[RSI] = 1ull << 30;
+		with_st0(cpu, 0x340, 0, 0);
+		cpu->x87.valid = 0; /* an empty register */
+		assert_int_equal(cpu_unit_run(u, fstp80, 2), flavour == FLAVOUR_AMD ? EXC_PF : -1);
+		cpu_unit_free(u);
+	}
+}
+
+/* A misaligned area off the canonical stack: #GP comes first, or #SS. */
+static void misaligned_area(void **state)
+{
+	(void)state;
+	for (unsigned flavour = FLAVOUR_INTEL; flavour <= FLAVOUR_AMD; flavour++) {
+		struct cpu_unit *u = cpu_unit_new("max");
+		setup_unit(u, flavour);
+		u->cpu->gpr[RBP] = BIT(62) + 8;
+		assert_int_equal(RUN(u, "\x0f\xae\x65\x00"), flavour == FLAVOUR_AMD ? EXC_GP : EXC_SS); /* xsave */
+		assert_int_equal(RUN(u, "\x0f\xae\x6d\x00"), flavour == FLAVOUR_AMD ? EXC_GP : EXC_SS); /* xrstor */
+		u->cpu->gpr[RBP] = BIT(62);
+		RUN_FAULT(u, "\x0f\xae\x65\x00", EXC_SS);
+		cpu_unit_free(u);
+	}
+}
+
+/* Of two NaNs the first operand's goes on: which one that is tells how the sums of a dot product are made. */
+static void dot_products(void **state)
+{
+	const u32 one = 0x3f800000, nan = 0x7fc00000;
+
+	(void)state;
+	for (unsigned flavour = FLAVOUR_INTEL; flavour <= FLAVOUR_AMD; flavour++) {
+		struct cpu_unit *u = cpu_unit_new("max");
+		union vreg *v = u->cpu->v;
+		setup_unit(u, flavour);
+		u->cpu->mxcsr = 0x1f80;
+		for (unsigned i = 0; i < 4; i++) {
+			v[0].d[i] = nan | (i + 1);
+			v[1].d[i] = one;
+		}
+		RUN_OK(u, "\x66\x0f\x3a\x40\xc1\xff"); /* dpps xmm0, xmm1, ff */
+		static const u32 first[][4] = {{2, 1, 4, 3}, {1, 1, 1, 1}};
+		for (unsigned i = 0; i < 4; i++)
+			assert_int_equal(v[0].d[i], nan | first[flavour == FLAVOUR_AMD][i]);
+		cpu_unit_free(u);
+	}
+}
+
+/* FLDENV takes the selectors, or they are deprecated; CPUID says which. */
+static void selectors(void **state)
+{
+	static const u32 image[7] = {0x37f, 0, 0xffff, 0x11223344, 0x01235566, 0x778899aa, 0xbbccddee};
+
+	(void)state;
+	for (unsigned flavour = FLAVOUR_INTEL; flavour <= FLAVOUR_AMD; flavour++) {
+		struct cpu_unit *u = cpu_unit_new("max");
+		setup_unit(u, flavour);
+		u->cpu->gpr[RSI] = DATA;
+		memcpy(u->ram->hva + DATA, image, sizeof image);
+		RUN_OK(u, "\xd9\x26"); /* fldenv */
+		assert_int_equal(u->cpu->x87.fcs, flavour == FLAVOUR_AMD ? 0x5566 : 0);
+		assert_int_equal(u->cpu->x87.fds, flavour == FLAVOUR_AMD ? 0xddee : 0);
+		assert_int_equal(u->cpu->x87.fop, 0x123);
+		assert_int_equal(model_cpuid(u->cpu, 7, 0).ebx & (BIT(6) | BIT(13)), flavour == FLAVOUR_AMD ? 0 : BIT(6) | BIT(13));
+		cpu_unit_free(u);
+	}
+}
+
 static int record(const char *flavour, const char *from_path, const char *to_path)
 {
 	struct cpu_unit *u = cpu_unit_new("max");
@@ -259,7 +359,9 @@ static int record(const char *flavour, const char *from_path, const char *to_pat
 
 int main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(intel), cmocka_unit_test(amd), cmocka_unit_test(apart)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(intel), cmocka_unit_test(amd), cmocka_unit_test(apart),
+	                                   cmocka_unit_test(stopped_stores), cmocka_unit_test(misaligned_area),
+	                                   cmocka_unit_test(dot_products), cmocka_unit_test(selectors)};
 
 	if (argc == 5 && !strcmp(argv[1], "--record"))
 		return record(argv[2], argv[3], argv[4]);
