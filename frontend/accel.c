@@ -311,10 +311,11 @@ static void fit_model(struct accel *accel, const struct kvm_report *report, stru
 }
 
 /* The engines that execute on the host's CPU are left out for a guest of another flavour. Nothing remains of what the user asked
- * for: the mistake is told, rather than the interpreter taken unasked. */
-static bool flavour_fits(const struct accel *accel, const char *list, const struct cpu_model *model, struct err *err)
+ * for, which this program has: the mistake is told, rather than the interpreter taken unasked. */
+static bool flavour_fits(const struct accel *accel, const char *list, const struct engine *first, const struct cpu_model *model,
+                         struct err *err)
 {
-	return accel->engines || !other_flavour(model) ||
+	return accel->engines || !first || !other_flavour(model) ||
 	       err_set(err, EXIT_ACCEL, "-accel %s: -cpu flavour=%s, and this host's CPU gives undefined results of flavour %s; "
 	               "only the interpreter (-accel interp) can give others", list, flavour_names[model->flavour],
 	               flavour_names[flavour_host()]);
@@ -342,7 +343,7 @@ bool accel_resolve(struct accel *accel, struct cpu_model *model, bool explicit, 
 	for (; name; name = strtok_r(NULL, ":", &save))
 		choose(&c, name);
 	free(copy);
-	if (!flavour_fits(accel, list, model, err))
+	if (!flavour_fits(accel, list, first, model, err))
 		return false;
 	as_asked |= accel->engines && accel->engine[0] == first;
 	if (accel->strict && !accel->engines)

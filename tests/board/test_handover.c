@@ -46,6 +46,9 @@ static void leave(struct cpu *cpu)
 static const struct engine weak = {.name = "weak", .desc = "", .run = at_a_loss, .leave = leave};
 static const struct engine absent = {.name = "absent", .desc = "", .run = at_a_loss, .prepare = no_beginning, .leave = leave};
 
+static const struct engine native = {.name = "native", .desc = "", .run = at_a_loss, .leave = leave, .native = true};
+static const char *model = "max";
+
 static int run(const struct engine *first, const struct engine *second, const struct engine *third)
 {
 	struct board_config config = {.ram_size = 16 << 20, .cpus = 2, .engine = first, .fallback = {second, third}, .calendar = 1};
@@ -60,7 +63,7 @@ static int run(const struct engine *first, const struct engine *second, const st
 	config.kernel = (struct board_file){.name = "kernel", .data = kernel, .size = sizeof kernel};
 	config.extra[0] = (struct board_device){.class_name = "isa-debug-exit", .id = "exit"};
 	config.extras = 1;
-	assert_true(model_parse(&config.model, "max", &err));
+	assert_true(model_parse(&config.model, model, &err));
 	struct board *board = board_new(&config, clock, loop, &err);
 	int code_out = board ? board_run(board) : (int)err.code;
 	board_free(board);
@@ -103,10 +106,24 @@ static void nobody_left(void **state)
 	assert_int_equal(run(&absent, NULL, NULL), EXIT_ACCEL);
 }
 
+/* An engine that executes on the host's CPU does not get a guest of another flavour, not even once. */
+static void other_flavour(void **state)
+{
+	(void)state;
+	runs = lefts = 0;
+	model = flavour_host() == FLAVOUR_AMD ? "max,flavour=intel" : "max,flavour=amd";
+	assert_int_equal(run(&native, &interp_engine, NULL), SUM << 1 | 1);
+	assert_int_equal(run(&native, NULL, NULL), EXIT_ACCEL);
+	assert_int_equal(runs, 0);
+	model = "max";
+	assert_int_equal(run(&native, &interp_engine, NULL), SUM << 1 | 1);
+	assert_in_range(runs, 1, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(hands_over), cmocka_unit_test(cannot_begin), cmocka_unit_test(passes_by),
-	                                   cmocka_unit_test(nobody_left)};
+	                                   cmocka_unit_test(nobody_left), cmocka_unit_test(other_flavour)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
