@@ -52,6 +52,8 @@ static void host(FILE *to)
 	if (uname(&u) == 0)
 		fprintf(to, "%s %s %s, ", u.sysname, u.release, u.machine);
 	fprintf(to, "%s, %ld CPUs\n", cpuinfo("model name", cpu, sizeof cpu) ? cpu : "unknown CPU", sysconf(_SC_NPROCESSORS_ONLN));
+	row(to, "flavour");
+	fprintf(to, "%s: what its CPUs do where the manuals leave results undefined (-cpu help)\n", flavour_names[flavour_host()]);
 }
 
 #ifdef ENGINE_KVM
