@@ -2,8 +2,8 @@
 /* From bytes to struct insn: Zydis decodes, the form tables of the families say which function executes it.
  *
  * What vendors encode differently follows the vendor that the CPU's model shows, in every engine (AMD APM vol. 3, and what a Zen 5
- * was seen to do; the manuals do not tell all): near branches with an operand-size prefix in 64-bit code (Zydis does those), REP
- * prefixes of LOOPE and LOOPNE, UD0 and UD1 without a ModRM byte, 0F 0D with a register, LOCK MOV CR0 as CR8. */
+ * was seen to do; the manuals do not tell all): near branches with an operand-size prefix in 64-bit code, REP prefixes of LOOPE and
+ * LOOPNE, UD0 and UD1 without a ModRM byte, 0F 0D with a register, LOCK MOV CR0 as CR8, LOCK VERW of memory. */
 #include "cpu/decode.h"
 
 #include <Zydis/Zydis.h>
@@ -305,13 +305,17 @@ static bool amd_undefined(const u8 *bytes, unsigned len, enum code_mode mode)
 	return at + 1 < MIN(len, 15u) && bytes[at] == 0x0f && (bytes[at + 1] == 0xff || bytes[at + 1] == 0xb9);
 }
 
-/* LOCK MOV CR0 stands for CR8, also outside 64-bit mode: the same bytes without LOCK. False: they are something else. */
-static bool amd_cr8(u8 copy[15], const u8 *bytes, unsigned len, enum code_mode mode)
+/* LOCK MOV CR0 stands for CR8, also outside 64-bit mode; LOCK VERW of memory is VERW. copy: the bytes without LOCK. False: they are
+ * something else. */
+static bool amd_locked(u8 copy[15], bool *cr8, const u8 *bytes, unsigned len, enum code_mode mode)
 {
 	unsigned at = opcode_at(bytes, len, mode);
 
-	if (at + 2 >= len || bytes[at] != 0x0f || (bytes[at + 1] & 0xfd) != 0x20 || (bytes[at + 2] & 0x38) ||
-	    (mode == CODE64 && at && (bytes[at - 1] & 0xf4) == 0x44))
+	if (at + 2 >= len || bytes[at] != 0x0f)
+		return false;
+	bool verw = bytes[at + 1] == 0x00 && (bytes[at + 2] & 0x38) == 0x28 && bytes[at + 2] < 0xc0;
+	*cr8 = (bytes[at + 1] & 0xfd) == 0x20 && !(bytes[at + 2] & 0x38) && !(mode == CODE64 && at && (bytes[at - 1] & 0xf4) == 0x44);
+	if (!verw && !*cr8)
 		return false;
 	memcpy(copy, bytes, MIN(len, 15u));
 	for (unsigned i = 0; i < at; i++)
@@ -351,7 +355,7 @@ enum decode_result decode_insn(const struct cpu *cpu, struct insn *in, const u8 
 	ZyanStatus status = ZydisDecoderDecodeFull(decode_zydis(cpu, mode), bytes, len, &z, ops);
 	if (unlikely(amd)) {
 		u8 copy[15];
-		if (status == ZYDIS_STATUS_ILLEGAL_LOCK && (cr8 = amd_cr8(copy, bytes, len, mode)))
+		if (status == ZYDIS_STATUS_ILLEGAL_LOCK && amd_locked(copy, &cr8, bytes, len, mode))
 			status = ZydisDecoderDecodeFull(decode_zydis(cpu, mode), copy, len, &z, ops);
 		else if (amd_undefined(bytes, len, mode))
 			status = ZYDIS_STATUS_DECODING_ERROR;

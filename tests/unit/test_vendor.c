@@ -169,6 +169,10 @@ static void encodings(void **state)
 		RUN_FAULT(u, "\xf0\x44\x0f\x20\xc0", EXC_UD);
 		if (amd)
 			assert_int_equal(cpu->gpr[RAX], 0); /* and not what CR0 has */
+		/* LOCK VERW of memory; not of a register, nor VERR */
+		assert_int_equal(cpu_unit_run(u, "\xf0\x0f\x00\x2e", 4), amd ? -1 : EXC_UD);
+		RUN_FAULT(u, "\xf0\x0f\x00\xe8", EXC_UD);
+		RUN_FAULT(u, "\xf0\x0f\x00\x26", EXC_UD);
 		/* SYSENTER and SYSEXIT in 64-bit code */
 		cpu->sysenter_cs = 0;
 		RUN_FAULT(u, "\x0f\x34", amd ? EXC_UD : EXC_GP);
