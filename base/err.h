@@ -40,6 +40,8 @@ void err_notes_to(void (*fn)(const char *line));
 /* An internal error that must be caught in release builds too: prints, restores the terminal (err_at_exit), exits. */
 #define bug(...) err_bug(__FILE__, __LINE__, __VA_ARGS__)
 _Noreturn void err_bug(const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* The end, with a whole line for stderr: for signal handlers. Runs the hooks, exits with EXIT_BUG. */
+_Noreturn void err_end(const char *line, size_t len);
 /* Run fn at every way out that we control (exit, bug, fatal signal); fn must be async-signal-safe. */
 void err_at_exit(void (*fn)(void));
 /* Called once by main: fatal signals run the hooks, then take their default course. Ignored signals stay ignored; a file that

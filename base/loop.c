@@ -76,6 +76,7 @@ struct loop {
 	pthread_mutex_t mutex;
 	pthread_cond_t idle;
 	struct queue posted, work;
+	bool workers_tried;
 	unsigned workers, busy; /* busy: work taken or queued and not yet completed into `posted` */
 	unsigned completing; /* workers that want the lock, or have it */
 	bool stopping;
@@ -298,6 +299,7 @@ static void *worker_main(void *opaque)
 
 static void start_workers(struct loop *loop)
 {
+	loop->workers_tried = true;
 	while (loop->workers < WORKERS) {
 		struct worker *worker = &loop->worker[loop->workers];
 
@@ -309,13 +311,20 @@ static void start_workers(struct loop *loop)
 	}
 }
 
+void loop_start_workers(struct loop *loop)
+{
+	pthread_mutex_lock(&loop->mutex);
+	start_workers(loop);
+	pthread_mutex_unlock(&loop->mutex);
+}
+
 static void add_work(struct loop *loop, struct task *task)
 {
 	struct worker *worker = NULL;
 	bool alone;
 
 	pthread_mutex_lock(&loop->mutex);
-	if (!loop->workers)
+	if (!loop->workers_tried)
 		start_workers(loop);
 	alone = !loop->workers;
 	loop->busy++;

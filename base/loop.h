@@ -34,6 +34,8 @@ void loop_work(struct loop *loop, loop_fn *work, loop_fn *done, void *opaque);
 /* The same with one hand-over less: done(opaque) comes on the worker's own thread, under the lock, while the loop runs and the
  * clock is the host's; else as above. For what a guest waits for. */
 void loop_work_direct(struct loop *loop, loop_fn *work, loop_fn *done, void *opaque);
+/* Now, instead of with the first work: for when threads cannot be made from everywhere any more. */
+void loop_start_workers(struct loop *loop);
 /* Finish all work and run all that was posted, before the machine is taken apart. Without the lock, when nobody is in
  * loop_run(). loop_free() does it too, but drops the completions. */
 void loop_drain(struct loop *loop);

@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/hostfile.h"
+
 /* ---- reading ---- */
 static int read_all(int fd, u64 offset, u8 *to, size_t len, size_t *got)
 {
@@ -36,7 +38,7 @@ int magic_read(int fd, struct magic_file *file)
 	struct stat st;
 	int error;
 
-	if (end < 0 || fstat(fd, &st) < 0)
+	if (end < 0 || hostfile_stat(fd, &st) < 0)
 		return errno;
 	file->size = (u64)end;
 	file->is_block = S_ISBLK(st.st_mode);

@@ -13,6 +13,7 @@
 
 struct start {
 	enum thread_kind kind;
+	sigset_t blocked;
 	void *(*fn)(void *opaque);
 	void *opaque;
 };
@@ -22,6 +23,7 @@ static _Thread_local volatile enum thread_kind own_kind;
 static const char *const names[THREAD_KINDS] = {
 	[THREAD_FOREIGN] = "library", [THREAD_MAIN] = "main",      [THREAD_VCPU] = "vcpu",       [THREAD_WORKER] = "worker",
 	[THREAD_TIMER] = "timer",     [THREAD_WINDOW] = "window",  [THREAD_NETWORK] = "network", [THREAD_TEXT] = "text",
+	[THREAD_BROKER] = "broker",
 };
 
 static void *begin(void *opaque)
@@ -30,6 +32,7 @@ static void *begin(void *opaque)
 
 	free(opaque);
 	own_kind = start.kind;
+	pthread_sigmask(SIG_SETMASK, &start.blocked, NULL); /* not before it knows what it is: SIGSYS asks */
 	return start.fn(start.opaque);
 }
 
@@ -37,15 +40,16 @@ int thread_start(pthread_t *thread, enum thread_kind kind, void *(*fn)(void *opa
 {
 	static const int open[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
 	struct start *start = err_alloc(sizeof *start);
-	sigset_t blocked, old;
+	sigset_t all, old;
 
-	*start = (struct start){kind, fn, opaque};
-	sigfillset(&blocked);
+	*start = (struct start){.kind = kind, .fn = fn, .opaque = opaque};
+	sigfillset(&start->blocked);
 	for (unsigned i = 0; i < ARRAY_LEN(open); i++)
-		sigdelset(&blocked, open[i]);
+		sigdelset(&start->blocked, open[i]);
 	for (int signal = SIGRTMIN; signal <= SIGRTMAX; signal++)
-		sigdelset(&blocked, signal);
-	pthread_sigmask(SIG_SETMASK, &blocked, &old);
+		sigdelset(&start->blocked, signal);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
 	int error = pthread_create(thread, NULL, begin, start);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (error)
@@ -58,9 +62,9 @@ enum thread_kind thread_kind(void)
 	return own_kind;
 }
 
-void thread_is_main(void)
+void thread_is(enum thread_kind kind)
 {
-	own_kind = THREAD_MAIN;
+	own_kind = kind;
 }
 
 const char *thread_name(enum thread_kind kind)

@@ -15,6 +15,7 @@ enum thread_kind {
 	THREAD_WINDOW,  /* the display in a window: sdl */
 	THREAD_NETWORK, /* the display on the network: vnc */
 	THREAD_TEXT,    /* the display on a terminal: curses */
+	THREAD_BROKER,  /* the only one of the sandbox's broker, a process of its own */
 	THREAD_KINDS
 };
 
@@ -22,9 +23,9 @@ enum thread_kind {
  * are blocked in it, for they are the main thread's; what a thread's own fault raises is not, nor are real-time signals. */
 int thread_start(pthread_t *thread, enum thread_kind kind, void *(*fn)(void *opaque), void *opaque);
 
-/* The kind of the calling thread; async-signal-safe. The main thread says so itself, once. */
+/* The kind of the calling thread; async-signal-safe. The first thread of a process says so itself, once. */
 enum thread_kind thread_kind(void);
-void thread_is_main(void);
+void thread_is(enum thread_kind kind);
 /* "vcpu", for messages. */
 const char *thread_name(enum thread_kind kind);
 

@@ -197,6 +197,7 @@ struct cpu_jit {
 	} window[16];
 	u64 stack[8];        /* by TLB: the page of window[RSP] when it was last in use */
 	u32 windows;         /* bit i: window[i] may be good */
+	bool tried;          /* to make `state`: once, for later the sandbox gives no executable memory */
 	u64 space;           /* the present address space and privilege, as a part of their keys */
 	u64 tmp;             /* for one instruction */
 	u16 flags;           /* saved flags: AH, AL of the translator's convention */

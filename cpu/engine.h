@@ -22,6 +22,9 @@ struct engine {
 	/* Run until something in enum engine_stop happens. Called by the vCPU's thread without the machine lock.
 	 * budget: instructions at most, 0 = no limit; counts exactly. */
 	enum engine_stop (*run)(struct cpu *cpu, u64 budget);
+	/* Before the machine runs, for every CPU: take from the host what run and prepare will need of it, for later the sandbox gives
+	 * nothing (no file, no executable memory). What is not to be had then is found missing later. NULL: nothing is needed. */
+	void (*reserve)(struct cpu *cpu);
 	/* The CPU, which stands still, shall run on this engine from now on. False: it cannot, err says why. NULL: it always can. */
 	bool (*prepare)(struct cpu *cpu, struct err *err);
 	/* It shall run on another one. NULL: nothing to be done. */

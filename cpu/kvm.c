@@ -493,10 +493,17 @@ static void print(const struct cpu *cpu, FILE *to)
 			fprintf(to, "KVM exits, %-17s %llu\n", exits[i].name ? exits[i].name : "?", (unsigned long long)cpu->kvm->exits[i]);
 }
 
+static void reserve(struct cpu *cpu)
+{
+	(void)cpu;
+	kvm_hold();
+}
+
 const struct engine kvm_engine = {
 	.name = "kvm",
 	.desc = "the host's CPU through /dev/kvm",
 	.native = true,
+	.reserve = reserve,
 	.run = run,
 	.prepare = prepare,
 	.leave = leave,

@@ -68,6 +68,8 @@ struct kvm_vcpu {
 
 /* ---- kvm_probe.c ---- */
 int kvm_open(void);
+/* Keep the device open, for a time when it cannot be opened any more. */
+void kvm_hold(void);
 int kvm_check(int fd, int cap);
 /* On the heap; NULL: KVM does not say. */
 struct kvm_cpuid2 *kvm_supported_cpuid(int fd);

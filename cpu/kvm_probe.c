@@ -38,9 +38,17 @@ int kvm_check(int fd, int cap)
 	return ioctl(fd, KVM_CHECK_EXTENSION, cap);
 }
 
+static int held = -1;
+
+void kvm_hold(void)
+{
+	if (held < 0)
+		held = open(device, O_RDWR | O_CLOEXEC);
+}
+
 int kvm_open(void)
 {
-	return open(device, O_RDWR | O_CLOEXEC);
+	return held < 0 ? open(device, O_RDWR | O_CLOEXEC) : fcntl(held, F_DUPFD_CLOEXEC, 0);
 }
 
 static bool open_device(int *fd, struct kvm_report *r)

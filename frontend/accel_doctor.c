@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "frontend/accel.h"
+#include "frontend/sandbox.h"
 #include "frontend/version.h"
 #ifdef ENGINE_KVM
 #include "cpu/kvm.h"
@@ -248,5 +249,6 @@ int accel_doctor(FILE *to)
 #endif
 	speeds(to, tsc_hz, there);
 	choice(to);
+	sandbox_doctor(to);
 	return EXIT_OFF;
 }

@@ -23,6 +23,10 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/hostfile.h"
+#include "frontend/broker.h"
+#include "frontend/telnet.h"
+
 #define QUEUE_MIN (64u << 10) /* the sizes are powers of two */
 #define QUEUE_FULL (1u << 20)
 #define QUEUE_MAX (16u << 20)
@@ -34,6 +38,7 @@ struct stream {
 	struct chardev chardev; /* first: the address is the same */
 	struct loop *loop;
 	int in, out, listener;
+	bool guarded; /* the broker accepts, and input comes from it: in is another descriptor than out */
 	int keep; /* the slave side of a pseudo-terminal, kept open so that the master never hangs up */
 	bool own_out; /* out is a second descriptor of ours */
 	bool is_socket; /* out is */
@@ -51,7 +56,7 @@ struct stream {
 	void (*connected)(void *opaque);
 	void *connected_opaque;
 	bool telnet;
-	u8 telnet_state; /* enum telnet_state */
+	u8 telnet_state;
 	char *unlink_path;
 };
 
@@ -80,6 +85,8 @@ static void hang_up(struct stream *s)
 		loop_watch(s->loop, s->out, 0, NULL, NULL);
 	if (s->listener >= 0) { /* a connection: wait for the next one */
 		close(s->in);
+		if (s->out != s->in)
+			close(s->out);
 		s->out = -1;
 		s->queued = 0;
 	}
@@ -202,66 +209,20 @@ static bool stream_full(void *opaque)
 	return s->stuck && !clock_counts(loop_clock(s->loop));
 }
 
-/* ---- telnet: RFC 854, 857 (we echo), 858 (no go-aheads); what the other end asks for is not answered ---- */
-
-enum { IAC = 255, DONT = 254, DO = 253, WONT = 252, WILL = 251, SB = 250, SE = 240, OPTION_ECHO = 1, OPTION_NO_GO_AHEAD = 3 };
-enum telnet_state { TN_DATA, TN_COMMAND, TN_OPTION, TN_SUB, TN_SUB_COMMAND, TN_CR };
+/* ---- telnet ---- */
 
 static void telnet_greet(struct stream *s)
 {
-	static const u8 greeting[] = {IAC, WILL, OPTION_ECHO, IAC, WILL, OPTION_NO_GO_AHEAD, IAC, DO, OPTION_NO_GO_AHEAD};
-
-	s->telnet_state = TN_DATA;
-	push(s, greeting, sizeof greeting, 0);
-}
-
-/* Take the protocol out of what came; returns what is left. */
-static size_t telnet_read(struct stream *s, u8 *data, size_t len)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < len; i++) {
-		u8 c = data[i];
-		switch (s->telnet_state) {
-		case TN_CR: /* a return is CR NUL or CR LF on the wire */
-			s->telnet_state = TN_DATA;
-			if (c == 0 || c == '\n')
-				break;
-			/* fall through */
-		case TN_DATA:
-			if (c == IAC)
-				s->telnet_state = TN_COMMAND;
-			else
-				data[kept++] = c;
-			if (c == '\r')
-				s->telnet_state = TN_CR;
-			break;
-		case TN_COMMAND:
-			s->telnet_state = c == SB ? TN_SUB : c >= WILL && c <= DONT ? TN_OPTION : TN_DATA;
-			if (c == IAC)
-				data[kept++] = c;
-			break;
-		case TN_SUB:
-			if (c == IAC)
-				s->telnet_state = TN_SUB_COMMAND;
-			break;
-		case TN_SUB_COMMAND:
-			s->telnet_state = c == SE ? TN_DATA : TN_SUB;
-			break;
-		default:
-			s->telnet_state = TN_DATA;
-			break;
-		}
-	}
-	return kept;
+	s->telnet_state = 0;
+	push(s, telnet_greeting, sizeof telnet_greeting, 0);
 }
 
 static void telnet_write(void *opaque, const u8 *data, size_t len)
 {
-	static const u8 escape = IAC;
+	static const u8 escape = TELNET_IAC;
 
 	while (len) {
-		const u8 *found = memchr(data, IAC, len);
+		const u8 *found = memchr(data, TELNET_IAC, len);
 		size_t part = found ? (size_t)(found - data) + 1 : len;
 		stream_write(opaque, data, part);
 		if (found)
@@ -295,7 +256,7 @@ static void read_more(struct stream *s)
 		hang_up(s);
 		return;
 	}
-	s->held_len = s->telnet ? telnet_read(s, s->held, (size_t)n) : (size_t)n;
+	s->held_len = s->telnet ? telnet_read(&s->telnet_state, s->held, (size_t)n) : (size_t)n;
 	if (s->filter)
 		s->held_len = s->filter(s->filter_opaque, s->held, s->held_len);
 	deliver(s);
@@ -396,16 +357,22 @@ static void greet(struct stream *s)
 static void on_connect(void *opaque, int fd, unsigned events)
 {
 	struct stream *s = opaque;
-	int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+	int in, out;
 
 	(void)events;
-	if (peer < 0)
-		return;
-	if (s->in >= 0) { /* one at a time */
-		close(peer);
+	if (!s->guarded)
+		in = out = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+	else if (!broker_accept(fd, &in, &out))
+		in = out = -1;
+	if (in < 0 || out < 0 || s->in >= 0) { /* one at a time */
+		if (in >= 0)
+			close(in);
+		if (out >= 0 && out != in)
+			close(out);
 		return;
 	}
-	s->in = s->out = peer;
+	s->in = in;
+	s->out = out;
 	watch(s);
 	greet(s);
 }
@@ -553,8 +520,10 @@ static struct chardev *open_unix(char *path, const char *what, const char *spec,
 		unlink(path);
 	struct chardev *chardev = open_socket(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), (struct sockaddr *)&addr, sizeof addr,
 	                                      server, wait, what, spec, loop, err);
-	if (chardev && server)
+	if (chardev && server) {
 		((struct stream *)chardev)->unlink_path = err_strdup(path);
+		hostfile_remove_at_end(path);
+	}
 	return chardev;
 }
 
@@ -583,6 +552,50 @@ struct chardev *chardev_open(const char *spec, const char *what, struct loop *lo
 		        spec);
 	free(copy);
 	return chardev;
+}
+
+static bool guard_input(struct stream *s, unsigned how)
+{
+	int from = s->in, to = broker_input(from, s->keep, how);
+
+	if (to < 0)
+		return false;
+	loop_lock(s->loop);
+	loop_watch(s->loop, from, 0, NULL, NULL);
+	s->in = to;
+	watch(s);
+	loop_unlock(s->loop);
+	if (from > STDERR_FILENO && from != s->out)
+		close(from);
+	if (s->keep >= 0)
+		close(s->keep);
+	s->keep = -1;
+	return true;
+}
+
+static bool guard_listener(struct stream *s, unsigned how)
+{
+	int from = s->listener, to = broker_listen(from, how);
+
+	if (to < 0)
+		return false;
+	loop_lock(s->loop);
+	loop_watch(s->loop, from, 0, NULL, NULL);
+	s->listener = to;
+	loop_watch(s->loop, to, LOOP_READ, on_connect, s);
+	loop_unlock(s->loop);
+	close(from);
+	return true;
+}
+
+bool chardev_guard(struct chardev *chardev, bool keys, struct err *err)
+{
+	struct stream *s = (struct stream *)chardev;
+	const unsigned how = (keys ? BROKER_KEYS : 0) | (s->telnet ? BROKER_TELNET : 0);
+
+	s->guarded = broker_running();
+	return !s->guarded || ((s->in < 0 || guard_input(s, how)) && (s->listener < 0 || guard_listener(s, how))) ||
+	       err_set(err, EXIT_HOST, "the sandbox's broker does not take the monitor: %s", strerror(errno));
 }
 
 void chardev_filter(struct chardev *chardev, size_t (*filter)(void *opaque, u8 *data, size_t len), void *opaque)
@@ -639,7 +652,7 @@ void chardev_close(struct chardev *chardev)
 	if (s->keep >= 0)
 		close(s->keep);
 	if (s->unlink_path)
-		unlink(s->unlink_path);
+		hostfile_remove(s->unlink_path);
 	free(s->unlink_path);
 	free(s->queue);
 	free(s->name);

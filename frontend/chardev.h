@@ -16,6 +16,9 @@ struct chardev *chardev_inherited(int in, int out, struct loop *loop);
 void chardev_filter(struct chardev *chardev, size_t (*filter)(void *opaque, u8 *data, size_t len), void *opaque);
 /* Called (under the lock) when somebody connects to a socket that we listen on. */
 void chardev_on_connect(struct chardev *chardev, void (*connected)(void *opaque), void *opaque);
+/* A monitor's stream, once it is open: what is typed there is read by the sandbox's broker first, if there is one (broker.h).
+ * keys: the monitor is behind Ctrl-A c. */
+bool chardev_guard(struct chardev *chardev, bool keys, struct err *err);
 /* Writes out what is still held back, as far as somebody reads it, for some seconds at most; removes the socket's name. Without the
  * lock, when the device is gone. NULL is fine. */
 void chardev_close(struct chardev *chardev);

@@ -389,6 +389,8 @@ static const struct option options[] = {
 	{"boot", "ORDER[,menu=on,once=O]", bootorder_set, "boot order: letters of a, c, d, n"},
 	{"net", "none", set_net, "no network adapter"},
 	{"nic", "none", set_net, "no network adapter"},
+	{"sandbox", "on|off[,K=V]", sandbox_set,
+	 "give up all rights before the guest runs (default: as far as the host can; on: wholly, or not begin)"},
 	{"nodefaults", NULL, set_nodefaults, "no serial port unless -serial asks for one"},
 	{"no-user-config", NULL, nothing, "there is none"},
 	{"version", NULL, show_version, "print the version"},

@@ -11,6 +11,7 @@
 #include "frontend/display.h"
 #include "frontend/drives.h"
 #include "frontend/firmware.h"
+#include "frontend/sandbox.h"
 #include "hw/board/board.h"
 
 enum config_action { CONFIG_RUN, CONFIG_DONE /* help or a list was printed */ };
@@ -37,6 +38,7 @@ struct config {
 	bool icount;
 	u64 icount_shift, seed;
 	u64 calendar;           /* unix ns */
+	enum sandbox_mode sandbox;
 	double timeout;         /* seconds, 0 = none */
 };
 

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/hostfile.h"
 #include "base/thread.h"
 #include "base/trace.h"
 #include "bios/boot.h"
@@ -16,6 +17,7 @@
 #include "frontend/config.h"
 #include "frontend/file.h"
 #include "frontend/firmware.h"
+#include "frontend/sandbox.h"
 #include "frontend/terminal.h"
 
 /* What a run consists of. It lasts as long as the process, however early that ends. */
@@ -142,6 +144,7 @@ static bool write_pidfile(const struct config *config, struct err *err)
 	if (!f || fprintf(f, "%ld\n", (long)getpid()) < 0 || fclose(f))
 		return err_set(err, EXIT_FILE, "-pidfile %s: %s", config->pidfile, strerror(errno));
 	session.has_pidfile = true;
+	hostfile_remove_at_end(config->pidfile);
 	return true;
 }
 
@@ -236,7 +239,7 @@ static const char *engine_name(void *opaque)
 static bool start_displays(const struct config *config, struct board *board, struct err *err)
 {
 	session.host = (struct ui_host){.machine = board_machine(board), .name = config->name, .instructions = count_instructions,
-	                                .engine = engine_name, .opaque = board};
+	                                .engine = engine_name, .opaque = board, .confined = config->sandbox != SANDBOX_OFF};
 	return display_start(config, &session.host, session.ui, err);
 }
 
@@ -257,6 +260,21 @@ static bool attach_monitor(const struct config *config, struct board *board, str
 		monitor_prompt(session.monitor);
 	}
 	return true;
+}
+
+/* From here on the process has what it needs, and gets nothing more. */
+static bool shut(const struct config *config, struct board *board, struct loop *loop, struct err *err)
+{
+	const struct engine *engine;
+	bool kvm = false;
+
+	for (unsigned i = 0; (engine = accel_engine(i)); i++)
+		kvm |= board_reserve(board, engine) && !strcmp(engine->name, "kvm");
+	if (session.monitor_chardev && !chardev_guard(session.monitor_chardev, false, err))
+		return false;
+	loop_start_workers(loop);
+	start_timeout(config, loop);
+	return terminal_guard(err) && board_start(board, err) && sandbox_enter(config->sandbox, kvm, err);
 }
 
 static void configure_board(const struct config *config)
@@ -301,7 +319,8 @@ static bool set_up(struct config *config, struct err *err)
 	if (!board)
 		return false;
 	terminal_attach(board);
-	return attach_monitor(config, board, err) && arm_triggers(config, board, err) && start_displays(config, board, err);
+	return attach_monitor(config, board, err) && arm_triggers(config, board, err) && start_displays(config, board, err) &&
+	       shut(config, board, loop, err);
 }
 
 static void close_chardev(struct chardev *chardev)
@@ -330,7 +349,7 @@ static void tear_down(const struct config *config)
 	terminal_close();
 	monitor_free(session.monitor);
 	if (session.has_pidfile)
-		unlink(config->pidfile);
+		hostfile_remove(config->pidfile);
 }
 
 static int run(struct config *config, struct err *err)
@@ -338,11 +357,8 @@ static int run(struct config *config, struct err *err)
 	bool ok = set_up(config, err);
 	char who[64];
 
-	if (ok) {
-		if (*config->accel.note)
-			err_note("%s", config->accel.note);
-		start_timeout(config, session.loop);
-	}
+	if (ok && *config->accel.note)
+		err_note("%s", config->accel.note);
 	int code = ok ? board_run(session.made) : (int)err->code;
 	tear_down(config);
 	if (!session.signalled || !err_end_signal(who, sizeof who))
@@ -359,14 +375,14 @@ int main(int argc, char **argv)
 	enum config_action action;
 	int code = EXIT_OFF;
 
-	thread_is_main();
+	thread_is(THREAD_MAIN);
 	err_install_handlers();
 	if (argc == 2 && !strcmp(argv[1], "doctor"))
 		return accel_doctor(stdout);
 	if (!config_parse(&config, argc, argv, &action, &err))
 		code = err.code;
 	else if (action == CONFIG_RUN)
-		code = run(&config, &err);
+		code = sandbox_begin(config.sandbox, &err) ? run(&config, &err) : (int)err.code;
 	if (err.text[0])
 		fprintf(stderr, "paisano: %s\n", err.text);
 	config_free(&config);

@@ -97,6 +97,9 @@ static monitor_fn help, info;
 static const struct command {
 	const char *name, *arguments, *help;
 	monitor_fn *run;
+	/* For the sandbox's broker: which word of the arguments is a file of the host, from 1 on, and whether it is made anew. */
+	u8 file;
+	bool creates;
 } commands[] = {
 	{"help", "[COMMAND]", "this list, or one command's line", help},
 	{"info", "WHAT", "show the state of a part; alone: the list of parts", info},
@@ -124,8 +127,9 @@ static const struct command {
 	{"mouse_move", "DX DY [DZ]", "move the mouse and turn its wheel", monitor_mouse_move},
 	{"mouse_to", "X Y [DZ]", "put an absolute pointer to a place, both 0 to 32767", monitor_mouse_to},
 	{"mouse_button", "STATE", "buttons held: the sum of 1 left, 2 right, 4 middle", monitor_mouse_button},
-	{"screendump", "FILE", "picture of the screen: PNG if the name ends in .png, else PPM", monitor_screendump},
-	{"change", "DRIVE FILE [FORMAT]", "put another medium into a CD-ROM or floppy drive", monitor_change},
+	{"screendump", "FILE", "picture of the screen: PNG if the name ends in .png, else PPM", monitor_screendump, .file = 1,
+	 .creates = true},
+	{"change", "DRIVE FILE [FORMAT]", "put another medium into a CD-ROM or floppy drive", monitor_change, .file = 2},
 	{"engine", "[NAME [when KEY=VALUE]|never]",
 	 "go on in another engine: now, or when addr=, port=, msr=, vector=, text=, insns=, ms=", monitor_engine},
 	{"eject", "[-f] DRIVE", "take the medium out; -f: even if the guest has locked the drive", monitor_eject},
@@ -188,24 +192,58 @@ static void info(struct monitor *m, char *args)
 			show(m, &commands[i]);
 }
 
+/* The command of a line, and where its arguments begin; name is what was found in its place, empty in an empty line. */
+static const struct command *parse(char *line, char **args, char name[32])
+{
+	while (*line == ' ')
+		line++;
+	size_t len = strcspn(line, " /");
+	snprintf(name, 32, "%.*s", (int)MIN(len, (size_t)31), line);
+	*args = line + len;
+	while (**args == ' ')
+		++*args;
+	return *name ? lookup(name) : NULL;
+}
+
 static void execute(struct monitor *m)
 {
-	char *name = m->line, *args, word[32];
+	char *args, name[32];
+	const struct command *c = parse(m->line.text, &args, name);
 
-	while (*name == ' ')
-		name++;
-	size_t len = strcspn(name, " /");
-	snprintf(word, sizeof word, "%.*s", (int)MIN(len, sizeof word - 1), name);
-	args = name + len;
-	while (*args == ' ')
-		args++;
-	if (!*word)
-		return;
-	const struct command *c = lookup(word);
 	if (c)
 		c->run(m, args);
-	else
-		unknown(m, word);
+	else if (*name)
+		unknown(m, name);
+}
+
+const char *monitor_file(char *line, bool *creates)
+{
+	char *args, name[32], *word = NULL;
+	const struct command *c = parse(line, &args, name);
+
+	for (unsigned i = 0; c && i < c->file; i++)
+		word = monitor_word(&args);
+	*creates = c && c->creates;
+	return word;
+}
+
+enum monitor_typed monitor_type(struct monitor_line *line, u8 c, unsigned *erased)
+{
+	*erased = 0;
+	if (c == '\r' || c == '\n') {
+		line->text[line->len] = 0;
+		line->len = 0;
+		return MONITOR_LINE;
+	}
+	if (c == 127 || c == 8)
+		*erased = MIN(line->len, (size_t)1);
+	else if (c == 21) /* Ctrl-U */
+		*erased = line->len;
+	line->len -= *erased;
+	if (c == 127 || c < ' ' || line->len == sizeof line->text - 1)
+		return MONITOR_EDITED;
+	line->text[line->len++] = c;
+	return MONITOR_CHARACTER;
 }
 
 void monitor_prompt(struct monitor *m)
@@ -216,26 +254,20 @@ void monitor_prompt(struct monitor *m)
 void monitor_input(struct monitor *m, const u8 *data, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
-		u8 c = data[i];
-		if (c == '\r' || c == '\n') {
+		unsigned erased;
+		switch (monitor_type(&m->line, data[i], &erased)) {
+		case MONITOR_LINE:
 			monitor_say(m, "\n");
-			m->line[m->len] = 0;
-			m->len = 0;
 			execute(m);
 			monitor_prompt(m);
-		} else if (c == 127 || c == 8) {
-			if (m->len) {
-				m->len--;
+			break;
+		case MONITOR_CHARACTER:
+			m->write(m->opaque, &data[i], 1);
+			break;
+		case MONITOR_EDITED:
+			while (erased--)
 				monitor_say(m, "\b \b");
-			}
-		} else if (c == 21) { /* Ctrl-U */
-			while (m->len) {
-				m->len--;
-				monitor_say(m, "\b \b");
-			}
-		} else if (c >= ' ' && m->len < sizeof m->line - 1) {
-			m->line[m->len++] = c;
-			m->write(m->opaque, &c, 1);
+			break;
 		}
 	}
 }

@@ -14,4 +14,19 @@ void monitor_free(struct monitor *monitor);
 void monitor_input(struct monitor *monitor, const u8 *data, size_t len);
 void monitor_prompt(struct monitor *monitor);
 
+/* ---- lines, as the monitor and the sandbox's broker both read them ---- */
+struct monitor_line {
+	char text[512];
+	size_t len;
+};
+enum monitor_typed {
+	MONITOR_LINE,      /* it is complete: text is a string, len 0 for the next one */
+	MONITOR_CHARACTER, /* one more */
+	MONITOR_EDITED,    /* *erased characters less, or nothing */
+};
+enum monitor_typed monitor_type(struct monitor_line *line, u8 c, unsigned *erased);
+/* The file of the host that a line's command is about, inside the line, which is cut up; NULL: none. creates: it is made anew,
+ * else it is there and is opened. */
+const char *monitor_file(char *line, bool *creates);
+
 #endif

@@ -13,8 +13,7 @@ struct monitor {
 	struct board *board;
 	void (*write)(void *opaque, const u8 *data, size_t len);
 	void *opaque;
-	char line[512];
-	size_t len;
+	struct monitor_line line;
 	/* sendkey: strokes that the guest has not had yet */
 	struct monitor_stroke {
 		u8 code;

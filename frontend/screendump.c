@@ -4,10 +4,13 @@
 #include "frontend/screendump.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 #include <zlib.h>
+
+#include "base/hostfile.h"
 
 static const u32 black;
 
@@ -81,7 +84,8 @@ bool screendump_write(const struct picture *picture, const char *file, struct er
 {
 	const struct picture off = {.pixels = (u32 *)&black, .width = 1, .height = 1};
 	const char *dot = strrchr(file, '.');
-	FILE *f = fopen(file, "wbe");
+	int fd = hostfile_open(file, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "wb");
 
 	if (!f)
 		return err_set(err, EXIT_FILE, "%s: %s", file, strerror(errno));

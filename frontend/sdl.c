@@ -353,6 +353,10 @@ static bool sdl_open(struct ui *ui, struct err *err)
 	SDL_SetHint(SDL_HINT_RENDER_SCALE_QUALITY, "nearest");
 	SDL_SetHint(SDL_HINT_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR, "0");
 	SDL_SetHint(SDL_HINT_GRAB_KEYBOARD, "1");
+	if (ui->host->confined) { /* no drivers that compile code, and files and memory for it, while the guest runs */
+		SDL_SetHint(SDL_HINT_RENDER_DRIVER, "software");
+		SDL_SetHint(SDL_HINT_FRAMEBUFFER_ACCELERATION, "0");
+	}
 	if (SDL_InitSubSystem(SDL_INIT_VIDEO))
 		return err_set(err, EXIT_HOST, "-display sdl: %s (-display vnc=:0 and curses need no window)", SDL_GetError());
 	s->window = SDL_CreateWindow("Paisano", SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, BLANK_WIDTH, BLANK_HEIGHT,
@@ -362,6 +366,8 @@ static bool sdl_open(struct ui *ui, struct err *err)
 		s->renderer = SDL_CreateRenderer(s->window, -1, SDL_RENDERER_SOFTWARE);
 	if (s->renderer) {
 		s->sound = sound_new(s->ui.host->machine);
+		if (ui->host->confined)
+			open_audio(s);
 		return true;
 	}
 	err_set(err, EXIT_HOST, "-display sdl: %s", SDL_GetError());

@@ -20,7 +20,8 @@ static struct {
 	struct chardev *chardev;
 	struct board *board;
 	struct monitor *monitor;
-	bool keys, escaped, in_monitor;
+	struct terminal_keys keys;
+	bool has_keys; /* those behind Ctrl-A */
 	struct termios saved, raw;
 	volatile sig_atomic_t changed;
 } terminal;
@@ -70,13 +71,26 @@ static void write_out(void *opaque, const u8 *data, size_t len)
 	terminal.chardev->write(terminal.chardev->opaque, data, len);
 }
 
-/* A key behind Ctrl-A; true if the guest shall have it after all. */
-static bool command(u8 key)
+enum terminal_goes terminal_key(struct terminal_keys *keys, u8 *key)
+{
+	if (keys->escaped) {
+		keys->escaped = false;
+		if (*key == 'c')
+			keys->in_monitor = !keys->in_monitor;
+		if (*key != ESCAPE && *key != 'a')
+			return TERMINAL_COMMAND;
+		*key = ESCAPE;
+	} else if (*key == ESCAPE) {
+		keys->escaped = true;
+		return TERMINAL_NOWHERE;
+	}
+	return keys->in_monitor ? TERMINAL_MONITOR : TERMINAL_GUEST;
+}
+
+/* A key behind Ctrl-A. */
+static void command(u8 key)
 {
 	switch (key) {
-	case ESCAPE:
-	case 'a':
-		return true;
 	case 'h':
 	case '?':
 		print("\r\nCtrl-A h  this help\r\nCtrl-A x  end the run\r\nCtrl-A c  monitor and back\r\nCtrl-A b  send a break\r\n"
@@ -92,18 +106,16 @@ static bool command(u8 key)
 			terminal.chardev->event_break(terminal.chardev->device);
 		break;
 	case 'c':
-		terminal.in_monitor = !terminal.in_monitor && terminal.monitor;
 		print("\r\n");
-		if (terminal.in_monitor)
+		if (terminal.keys.in_monitor)
 			monitor_prompt(terminal.monitor);
 		break;
 	default:
 		break;
 	}
-	return false;
 }
 
-/* What was typed: take out our keys, leave the guest's. */
+/* What was typed: take out our keys, leave the guest's. The machine runs, so there is a monitor. */
 static size_t filter(void *opaque, u8 *data, size_t len)
 {
 	size_t kept = 0;
@@ -111,19 +123,19 @@ static size_t filter(void *opaque, u8 *data, size_t len)
 	(void)opaque;
 	for (size_t i = 0; i < len; i++) {
 		u8 c = data[i];
-		if (terminal.escaped) {
-			terminal.escaped = false;
-			if (!command(c))
-				continue;
-			c = ESCAPE;
-		} else if (c == ESCAPE) {
-			terminal.escaped = true;
-			continue;
-		}
-		if (terminal.in_monitor)
-			monitor_input(terminal.monitor, &c, 1);
-		else
+		switch (terminal_key(&terminal.keys, &c)) {
+		case TERMINAL_GUEST:
 			data[kept++] = c;
+			break;
+		case TERMINAL_MONITOR:
+			monitor_input(terminal.monitor, &c, 1);
+			break;
+		case TERMINAL_COMMAND:
+			command(c);
+			break;
+		case TERMINAL_NOWHERE:
+			break;
+		}
 	}
 	return kept;
 }
@@ -137,8 +149,8 @@ struct chardev *terminal_open(bool keys, struct loop *loop, struct err *err)
 	bool tty = make_raw(!keys);
 	bool readable = fcntl(STDIN_FILENO, F_GETFL) != -1, writable = fcntl(STDOUT_FILENO, F_GETFL) != -1;
 	terminal.chardev = chardev_inherited(readable ? STDIN_FILENO : -1, writable ? STDOUT_FILENO : -1, loop);
-	terminal.keys = keys;
-	if (keys && tty) {
+	terminal.has_keys = keys && tty;
+	if (terminal.has_keys) {
 		chardev_filter(terminal.chardev, filter, NULL);
 		print("Paisano: Ctrl-A h help, Ctrl-A x quit, Ctrl-A c monitor, Ctrl-A b break\r\n");
 	}
@@ -148,6 +160,11 @@ struct chardev *terminal_open(bool keys, struct loop *loop, struct err *err)
 bool terminal_owns(const struct chardev *chardev)
 {
 	return chardev && chardev == terminal.chardev;
+}
+
+bool terminal_guard(struct err *err)
+{
+	return !terminal.chardev || !terminal.has_keys || chardev_guard(terminal.chardev, true, err);
 }
 
 void terminal_attach(struct board *board)

@@ -9,8 +9,18 @@
 struct chardev *terminal_open(bool keys, struct loop *loop, struct err *err);
 /* Is this the terminal's (also when it is NULL: no)? */
 bool terminal_owns(const struct chardev *chardev);
+/* Its monitor, if there is one behind Ctrl-A, is read by the sandbox's broker from now on. */
+bool terminal_guard(struct err *err);
 /* Tell it the machine, once there is one. */
 void terminal_attach(struct board *board);
 void terminal_close(void);
+
+/* ---- keys behind Ctrl-A, as the terminal and the sandbox's broker both read them ---- */
+struct terminal_keys {
+	bool escaped, in_monitor;
+};
+enum terminal_goes { TERMINAL_GUEST, TERMINAL_MONITOR, TERMINAL_COMMAND, TERMINAL_NOWHERE };
+/* Where a byte that was typed goes; it may become another one. */
+enum terminal_goes terminal_key(struct terminal_keys *keys, u8 *key);
 
 #endif

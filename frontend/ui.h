@@ -33,6 +33,7 @@ struct ui_host {
 	u64 (*instructions)(void *opaque);    /* executed so far, for the speed in the title; any thread, no lock; may be NULL */
 	const char *(*engine)(void *opaque);  /* its name; under the lock; may be NULL */
 	void *opaque;
+	bool confined;                        /* a sandbox will shut: what is needed is to be had when opening, or not at all */
 	unsigned viewers;                     /* started so far; 0 to begin with */
 };
 

@@ -44,7 +44,7 @@ struct vnc {
 	struct ui ui;
 	char *address, *password, *password_file; /* options */
 	u64 to;
-	int listener[LISTENERS];
+	int listener[LISTENERS], dead; /* dead: a socket that ends a connection which takes its place */
 	unsigned listeners;
 	unsigned clients;
 	rfbScreenInfoPtr screen;
@@ -373,7 +373,7 @@ static bool begins_well(int fd)
 
 /* The same may arrive while the library looks: then the connection is taken from under it. */
 struct guard {
-	int fd, done[2]; /* a pipe, closed when it is done */
+	int fd, dead, done[2]; /* a pipe, closed when it is done */
 	pthread_t thread;
 };
 
@@ -381,19 +381,15 @@ static void *guard_thread(void *opaque)
 {
 	struct guard *g = opaque;
 	struct pollfd p = {.fd = g->done[0], .events = POLLIN};
-	int dead;
 
-	if (!poll(&p, 1, CLIENT_WAIT_MS) && (dead = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) >= 0) {
-		shutdown(dead, SHUT_RDWR);
-		dup3(dead, g->fd, O_CLOEXEC);
-		close(dead);
-	}
+	if (!poll(&p, 1, CLIENT_WAIT_MS))
+		dup3(g->dead, g->fd, O_CLOEXEC);
 	return NULL;
 }
 
 static void accept_client(struct vnc *v, int listener)
 {
-	struct guard guard = {.fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)};
+	struct guard guard = {.fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC), .dead = v->dead};
 	int one = 1;
 
 	if (guard.fd < 0)
@@ -519,6 +515,8 @@ static void vnc_close(struct ui *ui)
 
 	for (unsigned i = 0; i < v->listeners; i++)
 		close(v->listener[i]);
+	if (v->dead >= 0)
+		close(v->dead);
 	if (v->screen) {
 		rfbShutdownServer(v->screen, TRUE);
 		rfbScreenCleanup(v->screen);
@@ -531,6 +529,9 @@ static bool vnc_open(struct ui *ui, struct err *err)
 {
 	struct vnc *v = (struct vnc *)ui;
 
+	v->dead = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (v->dead >= 0)
+		shutdown(v->dead, SHUT_RDWR);
 	if (!v->address)
 		v->address = err_strdup(":0");
 	if (read_password(v, err) && start_listening(v, err) && make_screen(v, err))

@@ -21,20 +21,30 @@ static void release(struct cpu *cpu)
 	cpu->jit.killed = NULL;
 }
 
-static bool prepare(struct cpu *cpu, bool counting)
+/* It costs addresses; memory comes as it is filled. */
+static void reserve(struct cpu *cpu)
 {
 	struct err err = {0};
 
-	if (!cpu->jit.state) {
-		cpu->jit.state = cache_new(&err);
-		if (!cpu->jit.state)
-			return false;
+	if (cpu->jit.tried)
+		return;
+	cpu->jit.tried = true;
+	if (!(cpu->jit.state = cache_new(&err)))
+		return;
+	dump_open(cpu, cpu->jit.state);
+	cpu->jit.free = release;
+}
+
+static bool prepare(struct cpu *cpu, bool counting)
+{
+	reserve(cpu);
+	if (!cpu->jit.state)
+		return false;
+	if (!cpu->jit.self) {
 		cpu->jit.self = cpu;
-		dump_open(cpu, cpu->jit.state);
 		cpu->jit.targets = err_alloc(sizeof *cpu->jit.targets << TARGET_BITS);
 		cpu->jit.block_max = jit_options.block;
 		cpu->jit.killed = cache_killed;
-		cpu->jit.free = release;
 		cpu->jit.host_mxcsr = _mm_getcsr();
 		code_flush(cpu); /* blocks of before may be linked */
 	}
@@ -195,6 +205,7 @@ const struct engine jit_engine = {
 	.name = "jit",
 	.desc = "translates guest code to host code as it gets warm",
 	.native = true,
+	.reserve = reserve,
 	.run = jit_run,
 	.watches = true,
 	.print = info_print,

@@ -17,6 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/hostfile.h"
+
 #define HUGE_PAGE (2ull << 20)
 #define HUGE_MIN (16 * HUGE_PAGE) /* smaller blocks are not worth a huge page's rounding */
 #define MINCORE_CHUNK (1ull << 30)
@@ -99,6 +101,7 @@ static bool allocate(struct ram *ram, bool shared)
 	ram->holders = reserve(pages, -1);
 	if (ram->holders == MAP_FAILED)
 		return false;
+	madvise(ram->hva, (size_t)ram->size, MADV_DONTDUMP); /* what a guest has in memory is not for a core file */
 	if (ram->size >= HUGE_MIN)
 		madvise(ram->hva, (size_t)ram->size, MADV_HUGEPAGE); /* a wish */
 	return true;
@@ -183,7 +186,7 @@ u64 ram_committed(const struct ram *ram)
 	u8 *present;
 
 	if (ram->fd >= 0)
-		return fstat(ram->fd, &st) == 0 ? (u64)st.st_blocks * 512 : 0;
+		return hostfile_stat(ram->fd, &st) == 0 ? (u64)st.st_blocks * 512 : 0;
 	present = err_alloc(MINCORE_CHUNK >> PAGE_SHIFT);
 	for (u64 at = 0; at < ram->size; at += MINCORE_CHUNK) {
 		u64 len = MIN(ram->size - at, MINCORE_CHUNK);

@@ -497,15 +497,22 @@ struct board *board_new(const struct board_config *config, struct clock *clock, 
 	return NULL;
 }
 
+bool board_start(struct board *board, struct err *err)
+{
+	for (unsigned i = 0; i < board->cpus; i++)
+		if (!vcpu_start(&board->vcpu[i], err))
+			return false;
+	return true;
+}
+
 int board_run(struct board *board)
 {
 	struct err err = {0};
 
-	for (unsigned i = 0; i < board->cpus; i++)
-		if (!vcpu_start(&board->vcpu[i], &err)) {
-			err_note("%s", err.text);
-			return err.code;
-		}
+	if (!board_start(board, &err)) {
+		err_note("%s", err.text);
+		return err.code;
+	}
 	if (!board->config.paused) {
 		loop_lock(board->loop);
 		board_continue(board);

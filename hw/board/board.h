@@ -77,6 +77,10 @@ struct board_config {
 
 /* The loop and clock are made first, because character devices need them before the board exists. */
 struct board *board_new(const struct board_config *config, struct clock *clock, struct loop *loop, struct err *err);
+/* Each CPU's thread, which waits until the machine runs; board_run() does it else. */
+bool board_start(struct board *board, struct err *err);
+/* Before it runs: what an engine will need of the host is taken now. False: it may not run this guest. */
+bool board_reserve(struct board *board, const struct engine *engine);
 /* Run until the machine ends; the exit code. */
 int board_run(struct board *board);
 void board_free(struct board *board);

@@ -123,6 +123,15 @@ static bool allowed(const struct board *board, const struct engine *to, struct e
 	                               board->config.engine->name, to->name);
 }
 
+bool board_reserve(struct board *board, const struct engine *engine)
+{
+	if (!allowed(board, engine, NULL))
+		return false;
+	for (unsigned i = 0; engine->reserve && i < board->cpus; i++)
+		engine->reserve(board->vcpu[i].cpu);
+	return true;
+}
+
 bool board_switch(struct board *board, const struct engine *to, struct err *err)
 {
 	if (!allowed(board, to, err))

@@ -190,7 +190,7 @@ static void *thread_main(void *opaque)
 
 bool vcpu_start(struct vcpu *vcpu, struct err *err)
 {
-	if (vcpu->runner != vcpu)
+	if (vcpu->runner != vcpu || vcpu->started)
 		return true;
 	if (thread_start(&vcpu->thread, THREAD_VCPU, thread_main, vcpu))
 		return err_set(err, EXIT_HOST, "cannot start a thread for CPU %u", vcpu->cpu->index);

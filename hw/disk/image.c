@@ -9,10 +9,13 @@
 #include "base/magic.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/hostfile.h"
 
 static const struct image_driver *const drivers[] = {&image_qcow2, &image_raw};
 
@@ -93,6 +96,31 @@ char *image_resolve(const char *overlay, const char *backing)
 	return result;
 }
 
+char *image_backing_of(const char *file)
+{
+	/* docs/interop/qcow2: magic, version, offset and length of the name, all big-endian */
+	struct __attribute__((packed)) {
+		char magic[4];
+		u32 version;
+		u64 offset;
+		u32 len;
+	} head;
+	char name[IMAGE_NAME], *result = NULL;
+	int fd = hostfile_open(file, O_RDONLY | O_NONBLOCK, 0);
+
+	if (fd >= 0 && pread(fd, &head, sizeof head, 0) == sizeof head && !memcmp(head.magic, "QFI\xfb", 4)) {
+		const u64 offset = __builtin_bswap64(head.offset);
+		const u32 len = __builtin_bswap32(head.len);
+		if (offset && offset < INT64_MAX && len && len < sizeof name && pread(fd, name, len, (off_t)offset) == (ssize_t)len) {
+			name[len] = 0;
+			result = image_resolve(file, name);
+		}
+	}
+	if (fd >= 0)
+		close(fd);
+	return result;
+}
+
 static struct image *image_new(const struct image_driver *driver, const char *file, int fd)
 {
 	struct image *image = err_alloc(driver->struct_size);
@@ -113,6 +141,16 @@ static void image_free(struct image *image)
 	free(image->backing_format);
 	free(image->file);
 	free(image);
+}
+
+static bool look_at(const char *file, struct stat *st)
+{
+	int fd = hostfile_open(file, O_PATH, 0);
+	bool ok = fd >= 0 && !hostfile_stat(fd, st);
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
 }
 
 static struct image *open_link(const char *file, const char *format, unsigned flags, const struct link *up, struct err *err);
@@ -143,7 +181,7 @@ static bool identify(struct image *image, const struct link *up, struct link *se
 {
 	struct stat st;
 
-	if (fstat(image->fd, &st) < 0)
+	if (hostfile_stat(image->fd, &st) < 0)
 		return err_set(err, EXIT_FILE, "cannot look at %s: %s", image->file, strerror(errno));
 	*self = (struct link){.dev = st.st_dev, .ino = st.st_ino, .up = up, .depth = up ? up->depth + 1 : 0};
 	if (!new_in_chain(image->file, &st, up, err))
@@ -165,7 +203,7 @@ static struct image *open_link(const char *file, const char *format, unsigned fl
 	if (format && !(driver = named(format, file, err)))
 		return NULL;
 	/* before our own lock on it is in the way */
-	if (up && stat(file, &st) == 0 && !new_in_chain(file, &st, up, err))
+	if (up && look_at(file, &st) && !new_in_chain(file, &st, up, err))
 		return NULL;
 	fd = image_file_open(file, flags, &read_only, err);
 	if (fd < 0)
@@ -443,7 +481,7 @@ void image_get_info(struct image *image, struct image_info *info)
 	struct stat st;
 
 	*info = (struct image_info){0};
-	if (fstat(image->fd, &st) == 0)
+	if (hostfile_stat(image->fd, &st) == 0)
 		info->disk_bytes = (u64)st.st_blocks * 512;
 	if (image->backing_file)
 		snprintf(info->backing_name, sizeof info->backing_name, "%s", image->backing_file);

@@ -131,6 +131,8 @@ void image_get_info(struct image *image, struct image_info *info);
 const struct image_driver *image_driver(const char *format); /* NULL: no such format */
 /* The name of a backing file as its overlay has it, made usable from here. The caller frees it. */
 char *image_resolve(const char *overlay, const char *backing);
+/* The file that an image stands on, by a look at its first bytes; NULL: on none, or it cannot be read. The caller frees it. */
+char *image_backing_of(const char *file);
 /* Open the backing image that `image` names (read-only), unless it is open. */
 bool image_open_backing(struct image *image, unsigned flags, struct err *err);
 

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/hostfile.h"
 #include "hw/disk/image.h"
 
 #define LOCK_USED 100
@@ -143,7 +144,7 @@ bool image_file_size(int fd, u64 *size, bool *device)
 {
 	struct stat st;
 
-	if (fstat(fd, &st) < 0)
+	if (hostfile_stat(fd, &st) < 0)
 		return false;
 	*device = S_ISBLK(st.st_mode);
 	*size = (u64)st.st_size;
@@ -192,17 +193,17 @@ int image_file_open(const char *file, unsigned flags, bool *read_only, struct er
 
 	*read_only = flags & IMAGE_READ_ONLY;
 	if (!*read_only) {
-		fd = open(file, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+		fd = hostfile_open(file, O_RDWR | O_NONBLOCK, 0);
 		if (fd < 0 && flags & IMAGE_TRY_READ_ONLY && (errno == EACCES || errno == EROFS || errno == EPERM || errno == ETXTBSY))
 			*read_only = true;
 	}
 	if (*read_only)
-		fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hold us up */
+		fd = hostfile_open(file, O_RDONLY | O_NONBLOCK, 0); /* a FIFO must not hold us up */
 	if (fd < 0) {
 		err_set(err, EXIT_FILE, "cannot open %s%s: %s", file, *read_only ? "" : " for writing", strerror(errno));
 		return -1;
 	}
-	if (fstat(fd, &st) < 0 || !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))) {
+	if (hostfile_stat(fd, &st) < 0 || !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))) {
 		err_set(err, EXIT_FILE, "%s is %s, not a disk image", file, S_ISDIR(st.st_mode) ? "a directory" : "no plain file");
 		close(fd);
 		return -1;
@@ -227,7 +228,7 @@ int image_file_create(const char *file, struct err *err)
 		close(fd);
 		return -1;
 	}
-	if (fstat(fd, &st) < 0 || (S_ISREG(st.st_mode) && ftruncate(fd, 0) < 0)) {
+	if (hostfile_stat(fd, &st) < 0 || (S_ISREG(st.st_mode) && ftruncate(fd, 0) < 0)) {
 		err_set(err, EXIT_FILE, "cannot create %s: %s", file, strerror(errno));
 		close(fd);
 		return -1;

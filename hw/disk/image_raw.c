@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/hostfile.h"
 #include "hw/disk/image.h"
 
 #define SECTOR 512u
@@ -92,7 +93,7 @@ static bool raw_create(const struct image_create *options, int fd, struct err *e
 	struct stat st;
 	int error = 0;
 
-	if (fstat(fd, &st) < 0)
+	if (hostfile_stat(fd, &st) < 0)
 		return err_set(err, EXIT_FILE, "cannot create %s: %s", options->file, strerror(errno));
 	if (S_ISBLK(st.st_mode))
 		return true;

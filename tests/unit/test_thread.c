@@ -37,7 +37,7 @@ static void kinds(void **state)
 		assert_non_null(thread_name(kind));
 	}
 	assert_int_equal(thread_kind(), THREAD_FOREIGN);
-	thread_is_main();
+	thread_is(THREAD_MAIN);
 	assert_int_equal(thread_kind(), THREAD_MAIN);
 }
 
