@@ -152,10 +152,27 @@ def committed():
     run("convert", "-f", "raw", "-O", "raw", "evil", "out.raw", words="looks like a qcow2")
 
 
+def snapshots():
+    """What is inside an image besides its disk is not changed or left behind without a word."""
+    if not shutil.which("qemu-img"):
+        return
+    write("low", some_data(MIB))
+    run("create", "-f", "qcow2", "-b", "low", "-F", "raw", "snap")
+    run("snapshot", "-c", "one", "snap", tool="qemu-img")
+    write("new", bytes(MIB))
+    before = read("low")
+    run("rebase", "-b", "new", "-F", "raw", "snap", code=1, words="snapshots")
+    run("commit", "snap", code=1, words="snapshots")
+    expect(read("low") == before, "a refused commit has changed its base")
+    run("convert", "-O", "raw", "snap", "out.raw", words="not its internal snapshots (1)")
+    run("convert", "-q", "-O", "raw", "snap", "out.raw")
+    run("rebase", "-u", "-b", "new", "-F", "raw", "snap")
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="paisano-img-") as tmp:
         os.chdir(tmp)
-        for test in (cut_source, no_room, signals, mistakes, bitmaps, committed):
+        for test in (cut_source, no_room, signals, mistakes, bitmaps, committed, snapshots):
             had = len(failures)
             test()
             print("ok" if len(failures) == had else "FAILED", test.__name__)

@@ -40,6 +40,16 @@ out:
 	return code;
 }
 
+/* What a snapshot inside the image does not hold itself it shows of the backing file. */
+static bool snapshots_stand_alone(struct image *image, struct err *err)
+{
+	struct image_info info;
+
+	image_get_info(image, &info);
+	return !info.snapshots || err_set(err, EXIT_USAGE, "%s has internal snapshots (%u), whose contents would change with what is "
+	                                  "below them", image->file, info.snapshots);
+}
+
 /* ---- rebase ---- */
 /* What the overlay shows through itself must stay: write down where the new backing file is different. */
 static int keep_content(const struct img_args *args, struct image *image, struct image *below)
@@ -85,6 +95,8 @@ int img_rebase(const struct img_args *args, struct err *err)
 		err_set(err, EXIT_USAGE, "The format of %s has no backing files", image->file);
 		goto out;
 	}
+	if (!args->unsafe && !snapshots_stand_alone(image, err))
+		goto out;
 	if (name && !args->unsafe) {
 		char *file = image_resolve(image->file, name);
 		below = image_open(file, format, IMAGE_READ_ONLY, err);
@@ -149,6 +161,8 @@ int img_commit(const struct img_args *args, struct err *err)
 		err_set(err, EXIT_USAGE, "%s has no backing file", image->file);
 		goto out;
 	}
+	if (!snapshots_stand_alone(image, err))
+		goto out;
 	file = image_resolve(image->file, image->backing_file);
 	if (args->backing && strcmp(args->backing, file) != 0 && strcmp(args->backing, image->backing_file) != 0)
 		err_set(err, EXIT_USAGE, "only into the direct backing file, %s", image->backing_file);

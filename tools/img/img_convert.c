@@ -121,6 +121,16 @@ static void note_look(const struct image *to)
 	free(contents);
 }
 
+static void note_left_out(const struct convert *c)
+{
+	struct image_info info;
+
+	image_get_info(c->from, &info);
+	if (info.snapshots || info.bitmaps)
+		err_note("%s: only the disk as it is now was copied, not its internal snapshots (%u) and bitmaps (%u)", c->from->file,
+		         info.snapshots, info.bitmaps);
+}
+
 int img_convert(const struct img_args *args, struct err *err)
 {
 	struct convert c = {.args = args};
@@ -156,8 +166,10 @@ int img_convert(const struct img_args *args, struct err *err)
 	else
 		img_progress_end(args);
 	code = error ? IMG_ERROR : IMG_OK;
-	if (!error && !args->quiet)
+	if (!error && !args->quiet) {
 		note_look(c.to);
+		note_left_out(&c);
+	}
 out:
 	if (c.to && made && code != IMG_OK) /* half of a disk helps nobody */
 		image_file_remove(c.to->file, c.to->fd);
