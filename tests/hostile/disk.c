@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A guest that wants out through its disks: CPU 0 drives the IDE controller and fw_cfg, the other CPUs change what these read in
  * memory (data, PRD tables, lists of ranges, DMA commands) and write the same registers. The machine goes on, memory that no table
- * names stays as it is, and sector 0 never holds the header of an image format. Disks: 0 and 1 of channel 0, 4 MiB each. */
+ * names stays as it is, and sector 0 never holds the header of an image format. Disks: 0 and 1 of channel 0, 4 MiB each; a CD-ROM
+ * drive, unit 0 of channel 1, whose disc the user changes meanwhile (and resets the machine a few times). */
 #include "tests/smp/lib.h"
 
 enum { CHANNEL = 0x1f0, CONTROL = 0x3f6, BM = 0xc000, DEVFN = 1 << 3 | 1, FW_DMA = 0x514 };
@@ -289,10 +290,65 @@ static void changing_commands(u32 cpu)
 	check_canary();
 }
 
+/* ---- a disc that is taken out while it is read ---- */
+enum { CD = 0x170, CD_CONTROL = 0x376, CD_BM = BM + 8, CD_SECTOR = 2048 };
+
+static u8 cd_wait(void)
+{
+	while (in8(CD_CONTROL) & BUSY)
+		pause();
+	return in8(CD_CONTROL);
+}
+
+static void read_disc(u64 *seed, int by_dma)
+{
+	u32 sectors = 1 + random(seed) % 32, lba = random(seed) % 500;
+	u8 packet[12] = {0x28, 0, 0, 0, lba >> 8, lba, 0, 0, sectors};
+
+	if (random(seed) % 16 == 0)
+		packet[0] = 0x1b, packet[4] = random(seed) & 3; /* START STOP UNIT: the tray */
+	out8(CD + DEVICE, 0xa0);
+	out8(CD + FEATURE, by_dma);
+	out8(CD + MID, CD_SECTOR & 0xff);
+	out8(CD + HIGH, CD_SECTOR >> 8);
+	out8(CD + COMMAND, 0xa0);
+	if (!(cd_wait() & DRQ))
+		return;
+	table(0, SCRATCH, sectors * CD_SECTOR);
+	for (u32 i = 0; i < 12; i += 2)
+		out16(CD + DATA, packet[i] | packet[i + 1] << 8);
+	if (by_dma) {
+		out32(CD_BM + 4, (u64)prd);
+		out8(CD_BM, 8);
+		out8(CD_BM, 9);
+		if (random(seed) & 7)
+			cd_wait();
+		out8(CD_BM, 0);
+		if (in8(CD_CONTROL) & BUSY)
+			out8(CD + COMMAND, 0x08); /* DEVICE RESET */
+	}
+	while (cd_wait() & DRQ)
+		in16(CD + DATA);
+	in8(CD + COMMAND);
+}
+
+static void changing_disc(u32 cpu)
+{
+	u64 seed = 2463534242ul;
+
+	if (cpu)
+		return;
+	prepare();
+	out8(CD_CONTROL, 2);
+	for (u64 i = 0; i < scale; i++)
+		read_disc(&seed, i & 1);
+}
+
 const struct test tests[] = {
 	{"a header at the last moment", late_header, 2},
 	{"tables that change", changing_tables, 2},
 	{"several CPUs at the same registers", same_registers, 2},
 	{"commands that change", changing_commands, 2},
+	{"a disc that is changed", changing_disc, 2},
 	{0},
 };
