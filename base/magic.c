@@ -36,6 +36,7 @@ int magic_read(int fd, struct magic_file *file)
 {
 	off_t end = lseek(fd, 0, SEEK_END);
 	struct stat st;
+	size_t got;
 	int error;
 
 	if (end < 0 || hostfile_stat(fd, &st) < 0)
@@ -44,8 +45,10 @@ int magic_read(int fd, struct magic_file *file)
 	file->is_block = S_ISBLK(st.st_mode);
 	error = read_all(fd, 0, file->head, sizeof file->head, &file->head_len);
 	file->tail_len = 0;
-	if (!error && file->size >= MAGIC_TAIL)
-		error = read_all(fd, file->size - MAGIC_TAIL, file->tail, MAGIC_TAIL, &file->tail_len);
+	/* a device has no trailer, and its last sectors need not be legible (a CD that was burnt track by track) */
+	if (!error && file->size >= MAGIC_TAIL && !file->is_block &&
+	    read_all(fd, file->size - MAGIC_TAIL, file->tail, MAGIC_TAIL, &got) == 0)
+		file->tail_len = got;
 	return error;
 }
 

@@ -105,7 +105,8 @@ static bool bad(struct qcow2 *q, struct err *err, const char *what)
 
 static bool refuse(struct qcow2 *q, struct err *err, const char *what)
 {
-	return err_set(err, EXIT_FILE, "%s uses %s, which is not supported", q->image.file, what);
+	return err_set(err, EXIT_FILE, "%s uses %s, which is not supported; convert it: qemu-img convert -O qcow2", q->image.file,
+	               what);
 }
 
 /* A table must begin in the file, on a cluster, and end no more than the rest of a cluster behind it. */
