@@ -91,7 +91,7 @@ static void code16(struct own *me) { run_code(me, CS_USER16, 0); }
 static u64 some_entry(struct own *me)
 {
 	static const u32 places[] = {TREE,       TREE,       TREE,       TREE,    USER,       USER,       BUFFERS,
-	                             0xfee00000, 0xfec00000, 0xfed00000, 0xa0000, 0xe0000000, 0xfffff000, 0x10000000};
+	                             0xfec00000, 0xfed00000, 0xa0000, 0xe0000000, 0xfffff000, 0x10000000};
 	u32 place = places[random_below(me, COUNT(places))];
 	u64 flags = random_below(me, 4) ? 7 : random64(me) & 0xfff;
 
