@@ -154,13 +154,29 @@ void guest_like(const struct host_abilities *host)
 	cpu_state_changed(g.cpu);
 }
 
+void guest_family(enum vendor vendor)
+{
+	const bool amd = vendor == VENDOR_AMD;
+	struct err err = {0};
+
+	if (g.cpu)
+		cpu_free(g.cpu);
+	if (!model_parse(&g.model, amd ? "max,vendor=AuthenticAMD,flavour=amd" : "max,vendor=GenuineIntel,flavour=intel", &err)) {
+		fprintf(stderr, "oracle: %s\n", err.text);
+		exit(1);
+	}
+	g.cpu = cpu_new(&g.model, &g.bus, g.clock, 0, 1);
+	control(g.cpu);
+	cpu_state_changed(g.cpu);
+}
+
 bool guest_init(void)
 {
 	struct err err = {0};
 
 	g.clock = clock_new();
 	g.loop = loop_new(g.clock, &err);
-	if (!g.loop || !model_parse(&g.model, "max", &err)) {
+	if (!g.loop) {
 		fprintf(stderr, "oracle: %s\n", err.text);
 		return false;
 	}
@@ -175,8 +191,8 @@ bool guest_init(void)
 	page_tables();
 	memcpy(g.ram->hva + P_ARENA * PAGE, oracle_background(), ARENA_SIZE);
 	oracle_code_page(&(struct instance){.mode = M64}, g.ram->hva + P_CODE * PAGE);
-	g.cpu = cpu_new(&g.model, &g.bus, g.clock, 0, 1);
-	guest_like(NULL);
+	tables(NULL);
+	guest_family(VENDOR_INTEL);
 	return true;
 }
 

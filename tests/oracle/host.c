@@ -24,12 +24,21 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "cpu/model.h"
+
 /* Shared with the assembly below; offsets are those asserted in oracle.h. */
 #define SHARED __attribute__((used, visibility("hidden")))
 struct state host_in SHARED __attribute__((aligned(64)));
 struct state host_out SHARED __attribute__((aligned(64)));
 struct fx host_clean SHARED __attribute__((aligned(64)));
 u64 host_sp SHARED;
+struct {
+	u16 fcw, pad1, fsw, pad2, ftw, pad3;
+	u32 fip;
+	u16 fcs, fop;
+	u32 fdp;
+	u16 fds, pad4;
+} host_env SHARED; /* the FNSTENV image */
 u8 host_load_segments SHARED;
 /* How the GS base is reached: by its instructions, or by the system call where the kernel keeps them from user code. */
 enum { GS_LEAVE, GS_INSTRUCTION, GS_SYSCALL };
@@ -87,6 +96,7 @@ __asm__(".text\n"
         "pushfq\n pop %rax\n mov %rax, host_out+136(%rip)\n"
         "push $0x202\n popfq\n"
         "fxsave64 host_out+176(%rip)\n"
+        "fnstenv host_env(%rip)\n"
         "mov %es, host_out+144(%rip)\n mov %ss, host_out+148(%rip)\n mov %ds, host_out+150(%rip)\n"
         "mov %gs, host_out+154(%rip)\n"
         "cmpb $1, host_read_gsbase(%rip)\n"
@@ -293,6 +303,10 @@ void host_run(const struct test *t, struct outcome *out)
 	if (active) { /* came by host_land */
 		active = false;
 		host_out.rip = t->s.rip + t->in.len;
+		/* FXSAVE of AMD's has them only while an exception is pending; signal frames come by it */
+		host_out.fp.fop = host_env.fop;
+		host_out.fp.fip = (host_out.fp.fip & ~0xffffffffull) | host_env.fip;
+		host_out.fp.fdp = (host_out.fp.fdp & ~0xffffffffull) | host_env.fdp;
 	}
 	out->vector = fault.vector;
 	out->err = fault.err;
@@ -409,21 +423,16 @@ bool host_has(const struct host_abilities *host, unsigned isa_set)
 bool host_init(struct host_abilities *h, bool compat)
 {
 	u32 r[12] = {0};
-	char vendor[13] = {0};
 
 	memset(h, 0, sizeof *h);
 	if ((u64)&host_in < 1ull << 32) { /* stray accesses of 32-bit code would reach the program */
 		fprintf(stderr, "oracle: the program must be position-independent\n");
 		return false;
 	}
-	__cpuid(0, r[0], r[1], r[2], r[3]);
-	memcpy(vendor, &r[1], 4);
-	memcpy(vendor + 4, &r[3], 4);
-	memcpy(vendor + 8, &r[2], 4);
-	if (!strcmp(vendor, "AuthenticAMD") || !strcmp(vendor, "HygonGenuine"))
-		h->vendor = VENDOR_AMD;
 	__get_cpuid_count(7, 0, &r[0], &r[1], &r[2], &r[3]);
-	if (!strcmp(vendor, "GenuineIntel") && (r[1] >> 6 & r[1] >> 13 & 1))
+	if (flavour_host() == FLAVOUR_AMD)
+		h->vendor = VENDOR_AMD;
+	else if (r[1] >> 6 & r[1] >> 13 & 1)
 		h->vendor = VENDOR_INTEL;
 	for (unsigned i = 0; i < 3; i++)
 		__cpuid(0x80000002 + i, r[i * 4], r[i * 4 + 1], r[i * 4 + 2], r[i * 4 + 3]);

@@ -129,7 +129,7 @@ static void exclude_what_the_host_lacks(void)
 {
 	for (unsigned i = 0; i < forms->count; i++) {
 		struct iform *f = &forms->form[i];
-		const char *reason = undef_form(f, host.vendor);
+		const char *reason = NULL;
 		if (f->class != CLASS_RUN && f->class != CLASS_FAULTS)
 			continue;
 		if (f->mode != M64 && !host.compat)
@@ -440,6 +440,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "oracle: this host cannot run the tests\n");
 		return EXIT_HOST;
 	}
+	guest_family(host.vendor);
 	if (options.selftest)
 		return selftest() ? 0 : 1;
 	forms = forms_enumerate(options.modes);

@@ -233,14 +233,13 @@ struct tolerance {
 	u64 gpr[16];          /* bits not compared */
 	u16 fsw;
 	u32 mxcsr;
-	u8 any_nan;           /* 1 single, 2 double: lanes of the destination may be NaNs of different payload */
 	u8 st_ulps;           /* ST(0), ST(1): units in the last place of difference allowed */
 	u8 rcp;               /* 1 RCP, 2 RSQRT: relative error of 1.5 * 2^-12 from the exact result */
 	bool mmx_entered;     /* TOP and the tags may be as before or as an MMX instruction leaves them */
 	bool fault_either;    /* one side may fault where the other does not */
 	bool fault_order;     /* #SS, #GP and #PF may stand for each other */
 	bool err, memory;     /* not compared */
-	bool pointers;        /* nor FOP, FIP and FDP */
+	u64 pointer_bits;     /* of FIP and FDP, which are compared; 0: neither they nor FOP are */
 	u64 cr2_at;           /* CR2 may be any address of these bytes */
 	u32 cr2_len;
 	unsigned holes;
@@ -250,8 +249,6 @@ struct tolerance {
 enum vendor { VENDOR_ANY, VENDOR_INTEL, VENDOR_AMD };
 /* vendor: of the CPU whose outcome is the reference. */
 void undef_tolerance(const struct test *t, const struct outcome *ref, enum vendor vendor, struct tolerance *tol);
-/* A form that may not be compared on this vendor's CPUs: the reason, or NULL. */
-const char *undef_form(const struct iform *form, enum vendor vendor);
 
 /* ---- compare.c ---- */
 struct report_text {
@@ -286,6 +283,8 @@ void host_run(const struct test *t, struct outcome *out);
 bool guest_init(void);
 u8 *guest_arena(void);
 void guest_load(const struct instance *in);
+/* Make the CPU anew: of this family's vendor and flavour (cpu/model.h). Intel's until told. */
+void guest_family(enum vendor vendor);
 /* Descriptor tables with what the host's have; with everything (the default) if NULL. */
 void guest_like(const struct host_abilities *host);
 /* The translator runs the tests, not the interpreter; false where there is none. */

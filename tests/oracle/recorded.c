@@ -17,6 +17,7 @@ bool recorded_compare(const char *path, bool (*wanted)(const struct instance *in
 	struct vectors *v = vectors_read(path, &r->vendor, r->host);
 	if (!v)
 		return false;
+	guest_family(r->vendor);
 	for (; vectors_next(v, &t, &ref, memory); at++) {
 		if (wanted && !wanted(&t.in, opaque))
 			continue;
