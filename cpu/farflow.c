@@ -11,6 +11,7 @@
 #include "cpu/flags.h"
 #include "cpu/forms.h"
 #include "cpu/mode.h"
+#include "cpu/model.h"
 #include "cpu/task.h"
 #include "cpu/transfer.h"
 
@@ -235,6 +236,10 @@ static void ret_protected(struct cpu *cpu, unsigned size, unsigned release)
 	struct transfer_stack stack;
 	struct descriptor cs;
 
+	if (cpu->flavour == FLAVOUR_AMD && cpl != cpu->cpl) { /* AMD reads the whole frame before it looks at the selector */
+		stack_peek(cpu, size * 3 + release, size);
+		stack_peek(cpu, size * 2 + release, size);
+	}
 	transfer_check_return(cpu, selector, &cs);
 	bool outer = cpl > cpu->cpl, code64 = transfer_to_64(cpu, &cs);
 	if (outer) {
@@ -242,9 +247,7 @@ static void ret_protected(struct cpu *cpu, unsigned size, unsigned release)
 		u64 sp = stack_peek(cpu, size * 2 + release, size);
 		transfer_check_outer(cpu, ss, sp, cpl, code64, &stack);
 	}
-	if (!code64)
-		rip = (u32)rip;
-	transfer_check_rip(cpu, &cs, rip, 0);
+	rip = transfer_return_rip(cpu, &cs, rip);
 	transfer_touch(cpu, outer ? &stack : NULL, &cs);
 
 	if (outer) {

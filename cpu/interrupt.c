@@ -9,6 +9,7 @@
 #include "cpu/flags.h"
 #include "cpu/forms.h"
 #include "cpu/mode.h"
+#include "cpu/model.h"
 #include "cpu/task.h"
 #include "cpu/transfer.h"
 
@@ -227,14 +228,14 @@ static void iret_protected(struct cpu *cpu, unsigned size)
 		return;
 	}
 	transfer_check_return(cpu, f.cs, &cs);
+	if (cpu->flavour == FLAVOUR_AMD) /* before the stack segment */
+		transfer_return_rip(cpu, &cs, f.rip);
 	bool outer = cpl > cpu->cpl, pops_stack = outer || mode_64(cpu), code64 = transfer_to_64(cpu, &cs);
 	if (pops_stack) {
 		u64 sp = stack_peek(cpu, size * 3, size);
 		transfer_check_outer(cpu, stack_peek(cpu, size * 4, size), sp, cpl, code64, &stack);
 	}
-	if (!code64)
-		f.rip = (u32)f.rip;
-	transfer_check_rip(cpu, &cs, f.rip, 0);
+	f.rip = transfer_return_rip(cpu, &cs, f.rip);
 	transfer_touch(cpu, pops_stack ? &stack : NULL, &cs);
 
 	replace_flags(cpu, iret_mask(cpu, size), f.flags);

@@ -6,6 +6,7 @@
 #include "cpu/access.h"
 #include "cpu/exception.h"
 #include "cpu/mode.h"
+#include "cpu/model.h"
 
 /* ---- code segments ---- */
 
@@ -69,6 +70,14 @@ void transfer_check_rip(struct cpu *cpu, const struct descriptor *cs, u64 rip, u
 {
 	if (transfer_to_64(cpu, cs) ? !mode_canonical(rip) : rip > cs->limit)
 		exception_gp(cpu, ext);
+}
+
+u64 transfer_return_rip(struct cpu *cpu, const struct descriptor *cs, u64 rip)
+{
+	if (!transfer_to_64(cpu, cs) && cpu->flavour != FLAVOUR_AMD)
+		rip = (u32)rip;
+	transfer_check_rip(cpu, cs, rip, 0);
+	return rip;
 }
 
 /* ---- stacks ---- */

@@ -24,6 +24,9 @@ unsigned transfer_check_gate(struct cpu *cpu, u16 selector, u32 ext, bool jump, 
 void transfer_check_return(struct cpu *cpu, u16 selector, struct descriptor *cs);
 /* #GP(ext) unless rip lies within the limit, or is canonical. */
 void transfer_check_rip(struct cpu *cpu, const struct descriptor *cs, u64 rip, u32 ext);
+/* The RIP to return to, from one popped and checked so. Returning to compatibility mode, Intel drops bits 63:32, and AMD finds them
+ * beyond the limit. */
+u64 transfer_return_rip(struct cpu *cpu, const struct descriptor *cs, u64 rip);
 
 /* ---- stacks ---- */
 

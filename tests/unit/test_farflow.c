@@ -483,10 +483,13 @@ static void long_gates(void **state)
 	assert_true(cpu->rip == 0xffff800000004321);
 	assert_int_equal(cpu->gpr[RSP], STACK0_AT - 16);
 	assert_int_equal(load64(prot_at(u, STACK0_AT - 8)), K_CODE);
-	/* RETFQ to compatibility mode cuts RIP */
+	/* RETFQ to compatibility mode cuts RIP, or does not */
 	static const u64 to_compat[] = {0x1200001234, K_CODE};
 	cpu->gpr[RSP] = STACK0_AT;
 	memcpy(prot_at(u, STACK0_AT), to_compat, sizeof to_compat);
+	cpu->flavour = FLAVOUR_AMD;
+	FAULTS(u, "\x48\xcb", EXC_GP, 0);
+	cpu->flavour = FLAVOUR_INTEL;
 	RUNS(u, "\x48\xcb");
 	assert_int_equal(cpu->rip, 0x1234);
 	assert_int_equal(cpu->code_mode, CODE32);
@@ -555,25 +558,29 @@ static void returns(void **state)
 		{U_CODE, 0, 0x1234, SCRATCH2 | 3, (A_DATA | A_DPL(3)) & ~SEG_RW, EXC_GP, SCRATCH2},
 		{U_CODE, 0, 0x1234, SCRATCH2 | 3, (A_DATA | A_DPL(3)) & ~SEG_P, EXC_SS, SCRATCH2},
 		{SCRATCH | 3, A_CODE | A_DPL(3), 0x10000, U_DATA, 0, EXC_GP, 0},
-		{SCRATCH | 3, A_CODE | A_DPL(3), 0x10000, K_DATA, 0, EXC_GP, K_DATA}, /* SS comes first */
+		{SCRATCH | 3, A_CODE | A_DPL(3), 0x10000, K_DATA, 0, EXC_GP, K_DATA},
 	};
 	(void)state;
 
 	for (unsigned i = 0; i < ARRAY_LEN(table); i++)
-		for (unsigned iret = 0; iret < 2; iret++) {
+		for (unsigned way = 0; way < 4; way++) {
 			struct cpu_unit *u = prot_new(0);
 			struct cpu *cpu = u->cpu;
+			bool iret = way & 1;
 			u32 frame[5] = {table[i].eip, table[i].cs, FLAG_IF | FLAG_CF, 0x7000, table[i].ss};
 			const char *code = iret ? "\xcf" : "\xcb";
 			bool outer = table[i].cs & 3;
 
+			cpu->flavour = way & 2 ? FLAVOUR_AMD : FLAVOUR_INTEL;
 			if (!iret)
 				memmove(frame + 2, frame + 3, 8);
 			prot_set(u, SCRATCH, prot_descriptor(0, 0xffff, (table[i].attr & ~SEG_ACCESSED) | SEG_DB));
 			prot_set(u, SCRATCH2, prot_descriptor(0, 0xffff, table[i].ss_attr | SEG_DB));
 			memcpy(prot_at(u, STACK0_AT), frame, sizeof frame);
 			if (table[i].vector >= 0) {
-				prot_fault(u, code, 1, table[i].vector, table[i].code, __FILE__, __LINE__);
+				/* both EIP and SS are bad: SS comes first, but for AMD's IRET */
+				bool eip_first = i == ARRAY_LEN(table) - 1 && way == 3;
+				prot_fault(u, code, 1, table[i].vector, eip_first ? 0 : table[i].code, __FILE__, __LINE__);
 				assert_false(prot_type(u, SCRATCH) & SEG_ACCESSED);
 			} else {
 				assert_int_equal(cpu_unit_run(u, code, 1), -1);
@@ -603,6 +610,16 @@ static void returns(void **state)
 	store32(prot_at(u, 0xfffc), K_CODE);
 	u->cpu->gpr[RSP] = 0xfff8;
 	RUNS(u, "\xcb");
+	/* AMD reads all of what the selector's RPL wants before it looks at the selector */
+	prot_set(u, SCRATCH2, prot_descriptor(0, 0xffff, A_DATA | SEG_DB));
+	prot_load(u, SEG_SS, SCRATCH2);
+	mode_update(u->cpu);
+	store32(prot_at(u, 0xfffc), K_DATA | 1);
+	u->cpu->gpr[RSP] = 0xfff8;
+	u->cpu->flavour = FLAVOUR_INTEL;
+	FAULTS(u, "\xcb", EXC_GP, K_DATA);
+	u->cpu->flavour = FLAVOUR_AMD;
+	FAULTS(u, "\xcb", EXC_SS, 0);
 	prot_level(u, 0);
 	/* to a 16-bit stack only SP moves */
 	prot_set(u, SCRATCH2, prot_descriptor(0, 0xffff, A_DATA | A_DPL(3)));
