@@ -364,6 +364,21 @@ void build_finish(struct instance *in)
 	ends(in);
 }
 
+static bool amd;
+
+void build_family(enum vendor vendor)
+{
+	amd = vendor == VENDOR_AMD;
+}
+
+/* AMD's near branches with an operand-size prefix have displacements of 16 bits, also in 64-bit mode; the decoder is Intel's. */
+static void shorten(struct instance *in)
+{
+	if (amd && in->mode == M64 && (in->z.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE) && !in->z.raw.rex.W &&
+	    in->z.meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR && in->z.raw.imm[0].is_relative && in->z.raw.imm[0].size == 32)
+		in->len -= 2;
+}
+
 bool build_instance(struct rng *rng, const struct iform *form, struct instance *in)
 {
 	ZydisDecodedInstruction z;
@@ -379,6 +394,7 @@ bool build_instance(struct rng *rng, const struct iform *form, struct instance *
 		if (in->target >= 0 && build_locks(in) && (in->target & 63) + 16 > 64)
 			continue;
 		ends(in);
+		shorten(in);
 		/* now and then with a LOCK that must not be there */
 		if (form->class == CLASS_RUN && in->len < 15 && !(form->prefixes & P_LOCK) && rng_one_in(rng, 24)) {
 			u8 locked[15] = {0xf0};

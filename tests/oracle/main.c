@@ -440,6 +440,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "oracle: this host cannot run the tests\n");
 		return EXIT_HOST;
 	}
+	build_family(host.vendor);
 	guest_family(host.vendor);
 	if (options.selftest)
 		return selftest() ? 0 : 1;

@@ -11,6 +11,8 @@
 #include "base/types.h"
 
 enum mode { M64, M32, M16, MODES };
+/* A family of CPUs, as cpu/model.h's flavours. VENDOR_ANY: Intel's before the x87 pointers of this decade (CPUID.7.EBX[6] and [13]). */
+enum vendor { VENDOR_ANY, VENDOR_INTEL, VENDOR_AMD };
 
 /* ---- the address space both sides see; everything is below 4 GiB so that all modes reach it ---- */
 #define PAGE 4096u
@@ -197,6 +199,8 @@ enum value_kind value_kind_of(const ZydisDecodedOperand *op);
 bool build_instance(struct rng *rng, const struct iform *form, struct instance *in);
 /* An address for an operand of so many bytes. */
 u64 build_target(struct rng *rng, unsigned bytes, bool aligned, bool near_faults);
+/* Instances are for CPUs of this family, where encodings differ. */
+void build_family(enum vendor vendor);
 /* Decode the instance's bytes and derive the rest; for those that do not come from build_instance(). */
 void build_finish(struct instance *in);
 bool build_locks(const struct instance *in);
@@ -240,13 +244,11 @@ struct tolerance {
 	bool fault_order;     /* #SS, #GP and #PF may stand for each other */
 	bool err, memory;     /* not compared */
 	u64 pointer_bits;     /* of FIP and FDP, which are compared; 0: neither they nor FOP are */
-	u64 cr2_at;           /* CR2 may be any address of these bytes */
-	u32 cr2_len;
+	u64 cr2_at[2];        /* CR2 may be any address of these bytes */
+	u32 cr2_len[2];
 	unsigned holes;
 	struct { u32 at, len; } hole[HOLES]; /* arena ranges not compared */
 };
-/* VENDOR_INTEL: with the x87 pointers of this decade (CPUID.7.EBX[6] and [13]). */
-enum vendor { VENDOR_ANY, VENDOR_INTEL, VENDOR_AMD };
 /* vendor: of the CPU whose outcome is the reference. */
 void undef_tolerance(const struct test *t, const struct outcome *ref, enum vendor vendor, struct tolerance *tol);
 

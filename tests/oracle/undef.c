@@ -197,6 +197,21 @@ static bool masks_faults(const struct test *t, u64 at)
 	return true;
 }
 
+/* Where both of CMPS's operands fault, either may come first; an AMD CPU does not do it the same way twice. */
+static void two_operands(const struct test *t, const struct outcome *ref, struct tolerance *tol)
+{
+	static struct test last;
+
+	last.in = t->in;
+	last.s = ref->s; /* of the iteration that faults */
+	for (unsigned i = 0, n = 0; i < last.in.z.operand_count && n < 2; i++)
+		if (last.in.op[i].type == ZYDIS_OPERAND_TYPE_MEMORY) {
+			tol->cr2_at[n] = recipe_address(&last, i);
+			tol->cr2_len[n++] = last.in.op[i].size / 8;
+		}
+	tol->fault_order = true;
+}
+
 static void parts(const struct test *t, const struct outcome *ref, enum vendor vendor, struct tolerance *tol)
 {
 	unsigned m = t->in.z.mnemonic, size = t->in.z.operand_width / 8;
@@ -206,8 +221,8 @@ static void parts(const struct test *t, const struct outcome *ref, enum vendor v
 	if (is_image(m) && t->in.op[0].type == ZYDIS_OPERAND_TYPE_MEMORY) {
 		u64 at = recipe_address(t, 0);
 		unsigned len = MAX(t->in.op[0].size / 8u, 576u);
-		tol->cr2_at = at;
-		tol->cr2_len = len;
+		tol->cr2_at[0] = at;
+		tol->cr2_len[0] = len;
 		if (t->in.z.address_width == 16 && (u16)(at - recipe_segment(t, 0)) + len > 0x10000) {
 			tol->skip = true;
 			tol->why = "whether the address wraps at 64 KiB inside an operand of many parts is not architectural";
@@ -219,33 +234,47 @@ static void parts(const struct test *t, const struct outcome *ref, enum vendor v
 			ignore_memory(tol, at, len);
 	}
 	switch (m) {
+	case M(CMPSB): case M(CMPSW): case M(CMPSD): case M(CMPSQ):
+		if (ref->vector != NO_FAULT && t->in.z.meta.isa_ext == ZYDIS_ISA_EXT_BASE)
+			two_operands(t, ref, tol);
+		break;
+	case M(VERW): /* AMD's CPUs accept it, as by oversight */
+		tol->skip = vendor == VENDOR_AMD && t->in.illegal && t->in.op[0].type == ZYDIS_OPERAND_TYPE_MEMORY;
+		tol->why = "LOCK before VERW";
+		break;
+	case M(SYSEXIT): /* in ring 3: #GP on a Zen 4, #UD on a Zen 5 */
+		tol->skip = vendor == VENDOR_AMD && (ref->vector == 6 || ref->vector == 13);
+		tol->why = "whether the mode or the ring is checked first differs from one CPU to the next";
+		break;
 	case M(POPA): case M(POPAD):
 		/* Intel has loaded the registers popped before the fault; the instruction can be restarted all the same */
-		tol->cr2_at = sp;
-		tol->cr2_len = 8 * size;
+		tol->cr2_at[0] = sp;
+		tol->cr2_len[0] = 8 * size;
 		for (unsigned i = 0; i < 8 && ref->vector == 14; i++)
 			if (i != R_SP)
 				ignore_gpr(tol, i, ~0ull);
 		break;
 	case M(PUSHA): case M(PUSHAD):
-		tol->cr2_at = sp - 8 * size;
-		tol->cr2_len = 8 * size;
+		if (vendor != VENDOR_AMD) {
+			tol->cr2_at[0] = sp - 8 * size;
+			tol->cr2_len[0] = 8 * size;
+		}
 		break;
 	case M(IRET): case M(IRETD): case M(IRETQ):
 	case M(RET):
 		if (m == M(RET) && t->in.z.meta.branch_type != ZYDIS_BRANCH_TYPE_FAR)
 			break;
-		tol->cr2_at = sp;
-		tol->cr2_len = (m == M(RET) ? 2 : 5) * size;
-		if (mapped(sp) != mapped(sp + tol->cr2_len - 1)) {
+		tol->cr2_at[0] = sp;
+		tol->cr2_len[0] = (m == M(RET) ? 2 : 5) * size;
+		if (mapped(sp) != mapped(sp + tol->cr2_len[0] - 1)) {
 			tol->skip = true;
 			tol->why = "the order and width in which a far return reads its frame are not architectural";
 		}
 		break;
 	case M(MASKMOVQ): case M(MASKMOVDQU): /* the first byte with its mask bit set */
-		tol->cr2_at = recipe_address(t, 2);
-		tol->cr2_len = m == M(MASKMOVQ) ? 8 : 16;
-		tol->fault_either = masks_faults(t, tol->cr2_at);
+		tol->cr2_at[0] = recipe_address(t, 2);
+		tol->cr2_len[0] = m == M(MASKMOVQ) ? 8 : 16;
+		tol->fault_either = masks_faults(t, tol->cr2_at[0]);
 		break;
 	case M(FSTP): case M(FBSTP): /* two stores; the first may be done when the second faults */
 		if (ref->vector == 14 && t->in.op[0].size == 80)
@@ -260,12 +289,15 @@ static void parts(const struct test *t, const struct outcome *ref, enum vendor v
 		}
 		break;
 	case M(BOUND): /* the upper bound need not be read when the lower one is violated */
-		tol->fault_either = mapped(recipe_address(t, 1)) != mapped(recipe_address(t, 1) + t->in.op[1].size / 8 - 1);
+		if (vendor != VENDOR_AMD)
+			tol->fault_either = mapped(recipe_address(t, 1)) != mapped(recipe_address(t, 1) + t->in.op[1].size / 8 - 1);
 		break;
 	case M(LDS): case M(LES): case M(LSS): case M(LGS): /* offset and selector are two reads */
-		tol->cr2_at = recipe_address(t, 1);
-		tol->cr2_len = t->in.op[1].size / 8;
-		tol->fault_order = !mapped(tol->cr2_at) || !mapped(tol->cr2_at + tol->cr2_len - 1);
+		if (vendor == VENDOR_AMD)
+			break;
+		tol->cr2_at[0] = recipe_address(t, 1);
+		tol->cr2_len[0] = t->in.op[1].size / 8;
+		tol->fault_order = !mapped(tol->cr2_at[0]) || !mapped(tol->cr2_at[0] + tol->cr2_len[0] - 1);
 		break;
 	case M(CALL): /* the return address may have been stored, in part, when it faults; a far one is pushed in the new mode */
 		if (t->in.mode == M16 && far_call && (ref->vector == 14 || (ref->vector == NO_FAULT && ref->s.sel[S_CS] == SEL_CODE64))) {
