@@ -11,7 +11,8 @@
 #include "base/types.h"
 
 enum mode { M64, M32, M16, MODES };
-/* A family of CPUs, as cpu/model.h's flavours. VENDOR_ANY: Intel's before the x87 pointers of this decade (CPUID.7.EBX[6] and [13]). */
+/* A family of CPUs, as cpu/model.h's flavours. VENDOR_ANY: Intel's before the x87 pointers of this decade, CPUID.7.EBX[6] and
+ * [13]. */
 enum vendor { VENDOR_ANY, VENDOR_INTEL, VENDOR_AMD };
 
 /* ---- the address space both sides see; everything is below 4 GiB so that all modes reach it ---- */
