@@ -151,6 +151,11 @@ static void fault_text(struct report_text *r, const struct outcome *o)
 		say(r, "#%u(%x)", o->vector, o->err);
 }
 
+static bool alike(const struct tolerance *tol, u8 vector)
+{
+	return vector < 32 && (tol->alike >> vector & 1);
+}
+
 static bool among(const struct tolerance *tol, u64 cr2)
 {
 	return cr2 - tol->cr2_at[0] < tol->cr2_len[0] || cr2 - tol->cr2_at[1] < tol->cr2_len[1];
@@ -164,7 +169,7 @@ bool compare_outcomes(const struct test *t, const struct tolerance *tol, const s
 
 	why->text[0] = 0;
 	if (ref->vector != got->vector || (ref->vector != NO_FAULT && !tol->err && ref->err != got->err)) {
-		if (tol->fault_either || (tol->fault_order && (u8)(ref->vector - 12) < 3 && (u8)(got->vector - 12) < 3))
+		if (tol->fault_either || (alike(tol, ref->vector) && alike(tol, got->vector)))
 			return true;
 		say(why, " ");
 		fault_text(why, ref);

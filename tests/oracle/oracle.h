@@ -242,7 +242,7 @@ struct tolerance {
 	u8 rcp;               /* 1 RCP, 2 RSQRT: relative error of 1.5 * 2^-12 from the exact result */
 	bool mmx_entered;     /* TOP and the tags may be as before or as an MMX instruction leaves them */
 	bool fault_either;    /* one side may fault where the other does not */
-	bool fault_order;     /* #SS, #GP and #PF may stand for each other */
+	u32 alike;            /* bit per vector: these faults may stand for each other */
 	bool err, memory;     /* not compared */
 	u64 pointer_bits;     /* of FIP and FDP, which are compared; 0: neither they nor FOP are */
 	u64 cr2_at[2];        /* CR2 may be any address of these bytes */

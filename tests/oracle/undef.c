@@ -159,6 +159,8 @@ static void out_of_range(const struct test *t, struct tolerance *tol)
 
 /* ---- operands of many parts: which byte is touched first is not architectural ---- */
 
+#define MEMORY_FAULTS (1u << 12 | 1u << 13 | 1u << 14)
+
 static bool is_image(unsigned m)
 {
 	switch (m) {
@@ -209,7 +211,7 @@ static void two_operands(const struct test *t, const struct outcome *ref, struct
 			tol->cr2_at[n] = recipe_address(&last, i);
 			tol->cr2_len[n++] = last.in.op[i].size / 8;
 		}
-	tol->fault_order = true;
+	tol->alike = MEMORY_FAULTS;
 }
 
 static void parts(const struct test *t, const struct outcome *ref, enum vendor vendor, struct tolerance *tol)
@@ -243,8 +245,8 @@ static void parts(const struct test *t, const struct outcome *ref, enum vendor v
 		tol->why = "LOCK before VERW";
 		break;
 	case M(SYSEXIT): /* in ring 3: #GP on a Zen 4, #UD on a Zen 5 */
-		tol->skip = vendor == VENDOR_AMD && (ref->vector == 6 || ref->vector == 13);
-		tol->why = "whether the mode or the ring is checked first differs from one CPU to the next";
+		if (vendor == VENDOR_AMD)
+			tol->alike = 1u << 6 | 1u << 13;
 		break;
 	case M(POPA): case M(POPAD):
 		/* Intel has loaded the registers popped before the fault; the instruction can be restarted all the same */
@@ -297,7 +299,8 @@ static void parts(const struct test *t, const struct outcome *ref, enum vendor v
 			break;
 		tol->cr2_at[0] = recipe_address(t, 1);
 		tol->cr2_len[0] = t->in.op[1].size / 8;
-		tol->fault_order = !mapped(tol->cr2_at[0]) || !mapped(tol->cr2_at[0] + tol->cr2_len[0] - 1);
+		if (!mapped(tol->cr2_at[0]) || !mapped(tol->cr2_at[0] + tol->cr2_len[0] - 1))
+			tol->alike = MEMORY_FAULTS;
 		break;
 	case M(CALL): /* the return address may have been stored, in part, when it faults; a far one is pushed in the new mode */
 		if (t->in.mode == M16 && far_call && (ref->vector == 14 || (ref->vector == NO_FAULT && ref->s.sel[S_CS] == SEL_CODE64))) {
