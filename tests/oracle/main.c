@@ -311,23 +311,22 @@ struct spoil {
 	size_t offset; /* into struct outcome; SIZE_MAX: memory */
 	u8 bit;
 };
-
-static bool selftest(void)
-{
-	static const struct spoil spoils[] = {
 #define SPOIL(member, bit) {#member, offsetof(struct outcome, member), bit}
-		SPOIL(vector, 0), SPOIL(s.gpr[0], 0), SPOIL(s.gpr[15], 7), SPOIL(s.gpr[4], 3), SPOIL(s.rip, 1), SPOIL(s.rflags, 0),
-		SPOIL(s.rflags, 6), SPOIL(s.sel[3], 0), SPOIL(s.gs_base, 5), SPOIL(s.fp.fcw, 2), SPOIL(s.fp.fsw, 5), SPOIL(s.fp.ftw, 4),
-		SPOIL(s.fp.mxcsr, 5), SPOIL(s.fp.st[0].mant, 0), SPOIL(s.fp.st[7].se, 7), SPOIL(s.fp.xmm[0], 0), SPOIL(s.fp.xmm[15][1], 7),
-		{"memory", SIZE_MAX, 0},
-#undef SPOIL
-	};
+
+/* Run one instruction on both sides: equal as it is, and unequal with each of the spoils. */
+static bool selftest_one(const char *bytes, unsigned len, const struct spoil *spoils, unsigned count)
+{
 	static struct outcome ref, got;
 	static struct report_text why;
-	static struct test t = {.in = {.mode = M64, .bytes = {0x48, 0x01, 0xd8} /* add rax, rbx */, .len = 3}};
+	static struct test t;
 	struct tolerance tol;
+	char text[64];
 	bool ok = true;
 
+	memset(&t, 0, sizeof t);
+	t.in.mode = M64;
+	t.in.len = len;
+	memcpy(t.in.bytes, bytes, len);
 	build_finish(&t.in);
 	gen_background(&t.s, M64);
 	host_load(&t.in);
@@ -337,18 +336,43 @@ static bool selftest(void)
 	host_run(&t, &ref);
 	guest_run(&t, &got);
 	undef_tolerance(&t, &ref, host.vendor, &tol);
+	forms_text(M64, t.in.bytes, len, text, sizeof text);
 	if (!compare_outcomes(&t, &tol, &ref, host_arena(), &got, guest_arena(), &why)) {
-		printf("selftest: a plain ADD differs:%s\n", why.text);
+		printf("selftest: a plain %s differs:%s\n", text, why.text);
 		return false;
 	}
-	for (unsigned i = 0; i < ARRAY_LEN(spoils); i++) {
+	for (unsigned i = 0; i < count; i++) {
 		u8 *at = spoils[i].offset == SIZE_MAX ? guest_arena() + 0x1234 : (u8 *)&got + spoils[i].offset;
 		*at ^= 1 << spoils[i].bit;
 		bool same = compare_outcomes(&t, &tol, &ref, host_arena(), &got, guest_arena(), &why);
 		*at ^= 1 << spoils[i].bit;
-		printf("selftest: %s spoiled: %s%s\n", spoils[i].what, same ? "NOT NOTICED" : "noticed:", same ? "" : why.text);
+		printf("selftest: %s, %s spoiled: %s%s\n", text, spoils[i].what, same ? "NOT NOTICED" : "noticed:", same ? "" : why.text);
 		ok &= !same;
 	}
+	return ok;
+}
+
+static bool selftest(void)
+{
+	static const struct spoil everything[] = {
+		SPOIL(vector, 0), SPOIL(s.gpr[0], 0), SPOIL(s.gpr[15], 7), SPOIL(s.gpr[4], 3), SPOIL(s.rip, 1), SPOIL(s.rflags, 0),
+		SPOIL(s.rflags, 6), SPOIL(s.sel[3], 0), SPOIL(s.gs_base, 5), SPOIL(s.fp.fcw, 2), SPOIL(s.fp.fsw, 5), SPOIL(s.fp.ftw, 4),
+		SPOIL(s.fp.mxcsr, 5), SPOIL(s.fp.st[0].mant, 0), SPOIL(s.fp.st[7].se, 7), SPOIL(s.fp.xmm[0], 0), SPOIL(s.fp.xmm[15][1], 7),
+		{"memory", SIZE_MAX, 0},
+	}, undefined[] = {
+		/* CF PF AF ZF SF, and OF in the next byte */
+		SPOIL(s.rflags, 0), SPOIL(s.rflags, 2), SPOIL(s.rflags, 4), SPOIL(s.rflags, 6), SPOIL(s.rflags, 7),
+		{"s.rflags OF", offsetof(struct outcome, s.rflags) + 1, 3},
+	}, x87[] = {
+		{"s.fp.fsw C0", offsetof(struct outcome, s.fp.fsw) + 1, 0}, SPOIL(s.fp.fop, 0), SPOIL(s.fp.fip, 0), SPOIL(s.fp.fdp, 0),
+	};
+	bool ok = true;
+
+	ok &= selftest_one("\x48\x01\xd8", 3, everything, ARRAY_LEN(everything)); /* add rax, rbx */
+	ok &= selftest_one("\x48\xc1\xe0\x25", 4, undefined, ARRAY_LEN(undefined)); /* shl rax, 37 */
+	ok &= selftest_one("\x48\xf7\xe3", 3, undefined, ARRAY_LEN(undefined)); /* mul rbx */
+	if (host.vendor != VENDOR_ANY)
+		ok &= selftest_one("\xd8\xc1", 2, x87, ARRAY_LEN(x87)); /* fadd st0, st1 */
 	return ok;
 }
 
