@@ -395,9 +395,12 @@ static void long_mode(void **state)
 		FAULTS(u, "\x48\xcf", EXC_GP, bad[i].code);
 	}
 	flags_set(cpu, FLAG_1);
-	/* to compatibility mode: EIP is cut to 32 bits */
+	/* to compatibility mode: Intel cuts EIP to 32 bits, AMD finds it beyond the limit */
 	static const u64 compat[] = {0x1200001000, K_CODE, 2, 0x120002000, K_DATA};
 	memcpy(prot_at(u, 0x28000), compat, sizeof compat);
+	cpu->flavour = FLAVOUR_AMD;
+	FAULTS(u, "\x48\xcf", EXC_GP, 0);
+	cpu->flavour = FLAVOUR_INTEL;
 	RUNS(u, "\x48\xcf");
 	assert_int_equal(cpu->code_mode, CODE32);
 	assert_int_equal(cpu->rip, 0x1000);
