@@ -2,7 +2,7 @@
 /* Model-specific registers. SDM vol. 4; AMD APM vol. 2 app. A. One table says which exist on which CPU, where their value
  * lies and which bits are reserved.
  *
- * Not implemented: performance counters, last-branch records and branch stepping (DEBUGCTL keeps its bits), thermal and power
+ * Not implemented: performance counters (AMD's stand still), last-branch records (DEBUGCTL keeps their bits), thermal and power
  * control, SMM, VMX. Registers that system software touches without asking CPUID first read as an idle machine would have them. */
 #include "cpu/msr.h"
 

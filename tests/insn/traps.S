@@ -435,6 +435,18 @@ both2:	CLEAR_TF
 	sub $on_db, %eax
 	SAVE %eax                      //! = 0
 
+	/* SMI the same way: what it saves is the #DB handler's beginning, and no step is lost */
+	movl $0xaa0f, 0x38000          /* RSM */
+	BEGIN
+	SET_TF
+	out %al, $0xf2
+both3:	CLEAR_TF
+	COUNT                          //! = 4
+	TRAP 0, both3                  //! = BS
+	mov 0x3ff78, %eax
+	sub $on_db, %eax
+	SAVE %eax                      //! = 0
+
 	/* SYSENTER leaves TF alone: a trap before the first instruction at its target */
 	mov $0x174, %ecx
 	mov $CODE32, %eax
