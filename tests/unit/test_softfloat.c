@@ -339,7 +339,7 @@ static i128 place(const struct softfloat_case *c)
 	unsigned lz = c->r.mant ? __builtin_clzll(c->r.mant) : 0;
 	i128 exp = (i32)(c->r.se & 0x7fff ? c->r.se & 0x7fff : 1) + wrapped - (i32)lz;
 
-	return (exp << 64) + (i128)(c->r.mant << lz << 1);
+	return exp * ((i128)1 << 64) + (i128)(c->r.mant << lz << 1);
 }
 
 /* A last place of an approximation decides whether it is beyond the largest or smallest number. */
