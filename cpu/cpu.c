@@ -278,6 +278,7 @@ void cpu_state_changed(struct cpu *cpu)
 		cpu->shadow = SHADOW_NONE;
 	if (cpu->flavour > FLAVOUR_AMD)
 		cpu->flavour = FLAVOUR_INTEL;
+	cpu->mxcsr &= 0xffff; /* the host faults on others */
 	cpu->pending_db &= DR6_HITS | DR6_BS | DR6_BT;
 	cpu->gpr[GPR_ZERO] = cpu->gpr[GPR_PAGE] = 0;
 	flags_set(cpu, cpu->rflags | FLAG_1);

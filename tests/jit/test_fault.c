@@ -74,10 +74,29 @@ static void bad_access(void **unused)
 	ends_by((const u8[]){0x31, 0xc0, 0xc6, 0x00, 0x01}, 5, "signal 11"); /* xor %eax, %eax; movb $1, (%rax) */
 }
 
+/* Registers that come from outside, from a file or a debugger, hold what no instruction loads. */
+static void state_from_outside(void **unused)
+{
+	struct cpu_unit *u = cpu_unit_new("max");
+
+	(void)unused;
+	cpu_unit_long(u);
+	memcpy(u->ram->hva + AT, (const u8[]){0x0f, 0x58, 0xc1, 0xd9, 0xe8, 0xeb, 0xf9}, 7); /* addps %xmm1, %xmm0; fld1; jmp */
+	u->cpu->rip = AT;
+	u->cpu->activity = CPU_RUNNING;
+	u->cpu->mxcsr = ~0u;
+	u->cpu->x87.fcw = u->cpu->x87.fsw = 0xffff;
+	cpu_state_changed(u->cpu);
+	jit_engine.run(u->cpu, 1000);
+	assert_int_equal(u->cpu->mxcsr >> 16, 0);
+	cpu_unit_free(u);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(illegal_instruction), cmocka_unit_test(division), cmocka_unit_test(bad_access),
+		cmocka_unit_test(state_from_outside),
 	};
 
 	jit_options.warm = 1;
