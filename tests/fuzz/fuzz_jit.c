@@ -164,6 +164,48 @@ static void compare(const struct jit_input *input)
 	found(input, counted ? "a translation differs" : "a translation differs that does not count");
 }
 
+/* ---- code that comes far ---- */
+
+#define PATCHES 12
+
+/* The input as far as its first fault, whose instruction becomes NOPs. False: there is none, or it cannot be helped. */
+static bool patch_fault(const struct jit_input *input, u8 *code, size_t size)
+{
+	struct cpu *cpu = reference.cpu[0];
+	const u32 first = AT_CODE + jit_machine_entry(input);
+
+	jit_machine_image(image, input, code, size);
+	jit_machine_restore(&reference, image);
+	jit_machine_start(&reference, 0, input);
+	for (unsigned i = 0; i < BUDGET && cpu->activity == CPU_RUNNING; i++) {
+		struct next next;
+		u64 at = (cpu->code_mode == CODE64 ? cpu->rip : (u32)(cpu->seg[SEG_CS].base + cpu->rip)) - first;
+		u64 faults = cpu->statistics[STAT_FAULTS];
+		look(&reference, &next);
+		interp_engine.run(cpu, 1);
+		if (cpu->statistics[STAT_FAULTS] == faults)
+			continue;
+		if (at >= size)
+			return false;
+		memset(code + at, 0x90, MIN(size - at, next.known ? next.z.length : 1u));
+		return true;
+	}
+	return false;
+}
+
+static void patch_faults(u8 *data, size_t size)
+{
+	struct jit_input input;
+
+	if (size < sizeof input + 1 || size > sizeof input + JIT_INPUT_CODE)
+		return;
+	memcpy(&input, data, sizeof input);
+	input.mode %= JIT_MODES;
+	for (unsigned i = 0; i < PATCHES; i++)
+		if (!patch_fault(&input, data + sizeof input, size - sizeof input))
+			break;
+}
+
 /* ---- somebody else writes ---- */
 
 static struct worker {
@@ -285,7 +327,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 size_t LLVMFuzzerCustomMutator(u8 *data, size_t size, size_t max, unsigned seed)
 {
-	return jit_code_mutate(data, size, max, seed);
+	size = jit_code_mutate(data, size, max, seed);
+	set_up();
+	if (variant == VARIANT_SAME && seed / 4 % 4)
+		patch_faults(data, size);
+	return size;
 }
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)

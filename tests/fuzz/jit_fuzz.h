@@ -88,6 +88,8 @@ struct jit_machine {
 	unsigned cpus;
 };
 void jit_machine_new(struct jit_machine *m, const struct engine *engine, unsigned cpus);
+/* Where the code begins: an offset in its two pages. */
+u32 jit_machine_entry(const struct jit_input *input);
 /* All memory of an input as it is at the beginning. */
 void jit_machine_image(u8 *image, const struct jit_input *input, const u8 *code, size_t size);
 /* Memory becomes the image, as far as it is not. While no CPU runs. */

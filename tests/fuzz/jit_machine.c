@@ -159,7 +159,7 @@ static void page_tables(u8 *image, const struct jit_input *input, struct chance 
 	}
 }
 
-static u32 entry_of(const struct jit_input *input)
+u32 jit_machine_entry(const struct jit_input *input)
 {
 	u32 offset = input->entry * 8;
 
@@ -187,7 +187,7 @@ void jit_machine_image(u8 *image, const struct jit_input *input, const u8 *code,
 	vectors(image, place.wide);
 	page_tables(image, input, &r);
 	memset(image + AT_CODE, 0xf4, 2 * PAGE_SIZE);
-	memcpy(image + AT_CODE + entry_of(input), code, MIN(size, 2 * PAGE_SIZE - entry_of(input)));
+	memcpy(image + AT_CODE + jit_machine_entry(input), code, MIN(size, 2 * PAGE_SIZE - jit_machine_entry(input)));
 }
 
 void jit_machine_restore(struct jit_machine *m, const u8 *image)
@@ -324,7 +324,7 @@ void jit_machine_start(struct jit_machine *m, unsigned index, const struct jit_i
 	cpu->rflags = FLAG_1 | (chance_next(&r) & FLAGS_ARITH) | (input->mode == MODE_V86 ? FLAG_VM | FLAG_IOPL : 0) |
 	              (chance_percent(&r, 15) ? FLAG_DF : 0) | ((input->flags & INPUT_CHECKS) && chance_percent(&r, 50) ? FLAG_AC : 0);
 	cpu->cc_op = CC_FLAGS;
-	cpu->rip = AT_CODE + entry_of(input) - cpu->seg[SEG_CS].base;
+	cpu->rip = AT_CODE + jit_machine_entry(input) - cpu->seg[SEG_CS].base;
 	cpu->activity = CPU_RUNNING;
 	cpu_state_changed(cpu);
 }
