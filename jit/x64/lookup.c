@@ -6,9 +6,6 @@
 
 bool lookup_refill(struct cpu *cpu, u64 linear, u32 how)
 {
-#ifdef __SANITIZE_THREAD__ /* its run-time library may use vector registers */
-	return false;
-#endif
 	((struct jit *)cpu->jit.state)->refills++;
 	return access_refill(cpu, linear, how & 0xff, how >> 8);
 }
@@ -20,9 +17,6 @@ bool lookup_window(struct cpu *cpu, u64 linear, u32 how)
 	struct tlb_entry *e = tlb_slot(cpu->tlb, linear);
 	struct jit_window *w = &cpu->jit.window[slot];
 
-#ifdef __SANITIZE_THREAD__
-	return false;
-#endif
 	((struct jit *)cpu->jit.state)->opened++;
 	if ((linear & PAGE_OFFSET) > PAGE_SIZE - span)
 		return false;
@@ -42,9 +36,6 @@ bool lookup_window(struct cpu *cpu, u64 linear, u32 how)
 bool lookup_access_flag(struct cpu *cpu, u64 unused, u32 on)
 {
 	(void)unused;
-#ifdef __SANITIZE_THREAD__
-	return false;
-#endif
 	cpu->rflags = (cpu->rflags & ~(u64)FLAG_AC) | (on ? FLAG_AC : 0);
 	mode_flags_changed(cpu);
 	return true;

@@ -244,17 +244,42 @@ static void build_dispatch(struct jit *jit, struct emit *e)
 
 static const u8 caller_saved[] = {H_RAX, H_RCX, H_RDX, H_RSI, H_RDI, H_R8, H_R9, H_R10, H_R11}; /* of those that hold something */
 
+/* C that is called with the guest's vector registers in the host's touches none: it is compiled so. But a sanitizer's run-time
+ * library does, which sets and copies memory by them. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#define SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define SANITIZED 0
+#endif
+
+/* On the stack. Keeps the flags. */
+static void vectors_aside(struct emit *e, bool back)
+{
+	if (!SANITIZED)
+		return;
+	if (!back)
+		emit_lea(e, true, H_RSP, H_RSP, 0xff, 0, -256);
+	for (unsigned i = 0; i < 16; i++) /* movups */
+		emit_op(e, 0, MAP_0F, back ? 0x10 : 0x11, i, rm_base(H_RSP, i * 16));
+	if (back)
+		emit_lea(e, true, H_RSP, H_RSP, 0xff, 0, 256);
+}
+
 /* A call of C that keeps all that translated code holds in registers. ZF: it returned false. */
 static void call_keeping(struct emit *e, void *fn)
 {
 	for (unsigned i = 0; i < ARRAY_LEN(caller_saved); i++) /* an odd number: the stack stays aligned */
 		push_pop(e, 0x50, caller_saved[i]);
+	vectors_aside(e, false);
 	emit_load(e, H_RDI, CPU(jit.self));
 	emit_mov(e, H_RSI, S0);
 	emit_mov32(e, H_RDX, S1);
 	emit_imm64(e, H_RAX, (u64)(uintptr_t)fn);
 	emit_op(e, 0, MAP_1, 0xff, 2, rm_reg(H_RAX));
 	emit_op(e, 0, MAP_1, 0x84, H_RAX, rm_reg(H_RAX));
+	vectors_aside(e, true);
 	for (unsigned i = ARRAY_LEN(caller_saved); i-- > 0;)
 		push_pop(e, 0x58, caller_saved[i]);
 	emit_byte(e, 0xc3);
