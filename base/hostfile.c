@@ -3,12 +3,24 @@
 #define _GNU_SOURCE
 #include "base/hostfile.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/err.h"
+#include "base/path.h"
+
 static const struct hostfile_helper *_Atomic helper;
+
+/* What is ours to remove; it lasts as long as the process. */
+static struct made {
+	struct made *next;
+	char *path;
+	dev_t device;
+	ino_t inode;
+} *made;
 
 void hostfile_ask(const struct hostfile_helper *who)
 {
@@ -19,20 +31,37 @@ int hostfile_open(const char *path, int flags, unsigned mode)
 {
 	const struct hostfile_helper *h = helper;
 
-	return h && h->open ? h->open(path, flags | O_CLOEXEC, mode) : open(path, flags | O_CLOEXEC, mode);
+	if (h && h->open)
+		return h->open(path, flags | O_CLOEXEC, mode);
+	return flags & O_CREAT ? path_open(path, flags, mode) : open(path, flags | O_CLOEXEC, mode);
 }
 
 int hostfile_remove(const char *path)
 {
 	const struct hostfile_helper *h = helper;
 
-	return h && h->remove ? h->remove(path) : unlink(path);
+	if (h && h->remove)
+		return h->remove(path);
+	for (const struct made *m = made; m; m = m->next) {
+		struct stat st;
+
+		if (!strcmp(m->path, path) && !lstat(path, &st) && st.st_dev == m->device && st.st_ino == m->inode)
+			return unlink(path);
+	}
+	errno = ENOENT;
+	return -1;
 }
 
 void hostfile_remove_at_end(const char *path)
 {
 	const struct hostfile_helper *h = helper;
+	struct stat st;
 
+	if (!lstat(path, &st)) {
+		struct made *m = err_alloc(sizeof *m);
+		*m = (struct made){made, err_strdup(path), st.st_dev, st.st_ino};
+		made = m;
+	}
 	if (h && h->remove_at_end)
 		h->remove_at_end(path);
 }

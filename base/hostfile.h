@@ -6,9 +6,10 @@
 
 #include <sys/stat.h>
 
-/* open(); the descriptor is closed on exec. -1: errno says why. Any thread. */
+/* open(), or with O_CREAT path_open(); the descriptor is closed on exec. -1: errno says why, and path_error() what it means. Any
+ * thread. */
 int hostfile_open(const char *path, int flags, unsigned mode);
-/* unlink(). The sandbox removes only what hostfile_remove_at_end() was told of. 0, or -1 with errno. */
+/* unlink() of what hostfile_remove_at_end() was told of, if it still is what it was then. 0, or -1 with errno. */
 int hostfile_remove(const char *path);
 /* Before the sandbox closes: this file or socket was made by us and is ours to remove, also if we die. */
 void hostfile_remove_at_end(const char *path);

@@ -129,7 +129,8 @@ static void keep(u64 key, const char *name, const struct speed *speed)
 	if (!place(path, sizeof path, true))
 		return;
 	snprintf(fresh, sizeof fresh, "%s.%ld", path, (long)getpid());
-	FILE *to = fopen(fresh, "we"), *from = to ? fopen(path, "re") : NULL;
+	unlink(fresh); /* of a process that did not get further */
+	FILE *to = fopen(fresh, "wxe"), *from = to ? fopen(path, "re") : NULL;
 	if (!to)
 		return;
 	fprintf(to, "%016" PRIx64 " %s %" PRIu64 " %" PRIu64 "%s%s\n", key, name, speed->kernel, speed->user, *speed->wrong ? " " : "",

@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/path.h"
 #include "frontend/broker.h"
 #include "frontend/monitor.h"
 #include "frontend/sandbox_private.h"
@@ -212,7 +213,8 @@ static int add_listener(int from, unsigned how)
 static int open_plain(const char *path, int flags, mode_t mode)
 {
 	struct stat st;
-	int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, mode);
+	const int all = flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+	int fd = flags & O_CREAT ? path_open(path, all, mode) : open(path, all, mode);
 
 	if (fd < 0 || (!fstat(fd, &st) && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))))
 		return fd;

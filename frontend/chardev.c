@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pty.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@
 
 #include "base/hostfile.h"
 #include "frontend/broker.h"
+#include "frontend/file.h"
 #include "frontend/telnet.h"
 
 #define QUEUE_MIN (64u << 10) /* the sizes are powers of two */
@@ -57,7 +59,7 @@ struct stream {
 	void *connected_opaque;
 	bool telnet;
 	u8 telnet_state;
-	char *unlink_path;
+	char *socket_path; /* to be removed at the end */
 };
 
 static void on_event(void *opaque, int fd, unsigned events);
@@ -379,12 +381,10 @@ static void on_connect(void *opaque, int fd, unsigned events)
 
 static struct chardev *open_file(const char *path, const char *what, struct loop *loop, struct err *err)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	int fd = file_output(path, what, err);
 
-	if (fd < 0) {
-		err_set(err, EXIT_FILE, "%s file:%s: %s", what, path, strerror(errno));
+	if (fd < 0)
 		return NULL;
-	}
 	never_wait(fd); /* it may be a FIFO */
 	return over_fds(what, path, -1, fd, loop);
 }
@@ -427,14 +427,14 @@ static bool socket_words(char *words, bool *server, bool *wait, const char *what
 }
 
 /* Finish a socket: listen on it or connect it. */
-static struct chardev *open_socket(int fd, const struct sockaddr *addr, socklen_t len, bool server, bool wait, const char *what,
-                                   const char *spec, struct loop *loop, struct err *err)
+static struct chardev *open_socket(int fd, bool bound, const struct sockaddr *addr, socklen_t len, bool server, bool wait,
+                                   const char *what, const char *spec, struct loop *loop, struct err *err)
 {
 	int one = 1;
 
-	if (fd < 0 || (server ? (addr->sa_family == AF_INET && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one)) ||
-	                            bind(fd, addr, len) || listen(fd, 1)
-	                      : connect(fd, addr, len))) {
+	if (fd >= 0 && server && !bound)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	if (fd < 0 || (server ? (!bound && bind(fd, addr, len)) || listen(fd, 1) : connect(fd, addr, len))) {
 		err_set(err, EXIT_HOST, "%s %s: %s", what, spec, strerror(errno));
 		if (fd >= 0)
 			close(fd);
@@ -457,6 +457,15 @@ static struct chardev *open_socket(int fd, const struct sockaddr *addr, socklen_
 	return &s->chardev;
 }
 
+static bool is_loopback(const struct sockaddr *addr)
+{
+	const struct sockaddr_in *four = (const struct sockaddr_in *)addr;
+	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)addr;
+
+	return addr->sa_family == AF_INET ? ntohl(four->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET
+	                                  : addr->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&six->sin6_addr);
+}
+
 static struct chardev *open_tcp(char *address, const char *what, const char *spec, struct loop *loop, struct err *err)
 {
 	char *comma = strchr(address, ',');
@@ -473,14 +482,21 @@ static struct chardev *open_tcp(char *address, const char *what, const char *spe
 		return NULL;
 	}
 	*colon = 0;
-	hints.ai_flags = server ? AI_PASSIVE : 0;
-	int code = getaddrinfo(*address ? address : server ? NULL : "127.0.0.1", colon + 1, &hints, &found);
+	/* Without an address it is this host only, also for a server: what listens here may be a door to the user's files (the
+	 * monitor). Whoever wants all addresses says so: 0.0.0.0 or [::]. */
+	if (*address == '[' && address[strlen(address) - 1] == ']') {
+		address[strlen(address) - 1] = 0;
+		address++;
+	}
+	int code = getaddrinfo(*address ? address : "127.0.0.1", colon + 1, &hints, &found);
 	if (code) {
 		err_set(err, EXIT_USAGE, "%s %s: %s", what, spec, gai_strerror(code));
 		return NULL;
 	}
-	struct chardev *chardev = open_socket(socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), found->ai_addr,
+	struct chardev *chardev = open_socket(socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), false, found->ai_addr,
 	                                      found->ai_addrlen, server, wait, what, spec, loop, err);
+	if (chardev && server && !is_loopback(found->ai_addr))
+		err_note("%s %s: open to everyone who reaches this host", what, spec);
 	freeaddrinfo(found);
 	return chardev;
 }
@@ -516,14 +532,14 @@ static struct chardev *open_unix(char *path, const char *what, const char *spec,
 		return NULL;
 	}
 	strcpy(addr.sun_path, path);
-	if (server)
-		unlink(path);
-	struct chardev *chardev = open_socket(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), (struct sockaddr *)&addr, sizeof addr,
-	                                      server, wait, what, spec, loop, err);
-	if (chardev && server) {
-		((struct stream *)chardev)->unlink_path = err_strdup(path);
-		hostfile_remove_at_end(path);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && server && !file_bind(fd, path, what, err)) {
+		close(fd);
+		return NULL;
 	}
+	struct chardev *chardev = open_socket(fd, server, (struct sockaddr *)&addr, sizeof addr, server, wait, what, spec, loop, err);
+	if (chardev && server)
+		((struct stream *)chardev)->socket_path = err_strdup(path);
 	return chardev;
 }
 
@@ -651,9 +667,9 @@ void chardev_close(struct chardev *chardev)
 		close(s->listener);
 	if (s->keep >= 0)
 		close(s->keep);
-	if (s->unlink_path)
-		hostfile_remove(s->unlink_path);
-	free(s->unlink_path);
+	if (s->socket_path)
+		hostfile_remove(s->socket_path);
+	free(s->socket_path);
 	free(s->queue);
 	free(s->name);
 	free(s);

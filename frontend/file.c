@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* Files read whole: see file.h. */
+/* Files read whole, and files written: see file.h. */
 #define _GNU_SOURCE
 #include "frontend/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
+
+#include "base/hostfile.h"
+#include "base/path.h"
 
 #define FILE_MAX (2ull << 30)
 
@@ -58,4 +63,98 @@ bool file_read_again(const char *path, const char *what, struct board_file *file
 	if (fd > 0)
 		file->fd = fd;
 	return fd >= 0;
+}
+
+/* ---- output ---- */
+
+int file_output(const char *path, const char *what, struct err *err)
+{
+	int fd = hostfile_open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+
+	if (fd < 0)
+		err_set(err, EXIT_FILE, "%s%s%s: %s", what, *what ? " " : "", path, path_error(errno));
+	return fd;
+}
+
+FILE *file_output_stream(const char *path, const char *what, struct err *err)
+{
+	int fd = file_output(path, what, err);
+	FILE *f = fd >= 0 ? fdopen(fd, "w") : NULL;
+
+	if (fd >= 0 && !f) {
+		err_set(err, EXIT_FILE, "%s %s: %s", what, path, strerror(errno));
+		close(fd);
+	}
+	return f;
+}
+
+/* ---- the process id ---- */
+
+/* Locked as long as it is open; -1: err has a line. */
+static int open_pid(const char *path, struct stat *st, struct err *err)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	const char *why = NULL;
+	int fd = path_open(path, O_RDWR | O_CREAT, 0644);
+
+	if (fd < 0)
+		why = path_error(errno);
+	else if (hostfile_stat(fd, st) || !S_ISREG(st->st_mode))
+		why = "it is no regular file";
+	else if (fcntl(fd, F_SETLK, &lock))
+		why = "another process that runs has it";
+	if (!why)
+		return fd;
+	err_set(err, EXIT_FILE, "-pidfile %s: %s", path, why);
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+bool file_pid(const char *path, struct err *err)
+{
+	struct stat ours, there;
+	int fd;
+
+	/* who had it before may have removed it before we had the lock */
+	while ((fd = open_pid(path, &ours, err)) >= 0 &&
+	       (stat(path, &there) || there.st_dev != ours.st_dev || there.st_ino != ours.st_ino))
+		close(fd);
+	if (fd < 0)
+		return false;
+	hostfile_remove_at_end(path);
+	return (!ftruncate(fd, 0) && dprintf(fd, "%ld\n", (long)getpid()) > 0) ||
+	       err_set(err, EXIT_FILE, "-pidfile %s: %s", path, strerror(errno));
+}
+
+/* ---- sockets ---- */
+
+static bool is_deserted(const struct sockaddr_un *addr)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool refused = fd >= 0 && connect(fd, (const struct sockaddr *)addr, sizeof *addr) && errno == ECONNREFUSED;
+
+	if (fd >= 0)
+		close(fd);
+	return refused;
+}
+
+bool file_bind(int fd, const char *path, const char *what, struct err *err)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct stat st;
+
+	strcpy(addr.sun_path, path);
+	if (!lstat(path, &st)) {
+		if (!S_ISSOCK(st.st_mode))
+			return err_set(err, EXIT_FILE, "%s unix:%s: there is something that is no socket", what, path);
+		if (!is_deserted(&addr))
+			return err_set(err, EXIT_FILE, "%s unix:%s: somebody listens there already", what, path);
+		unlink(path);
+	}
+	/* Linux gives the name the mode of the socket, so that there is no moment in which it is open to others */
+	if (fchmod(fd, 0600) || bind(fd, (struct sockaddr *)&addr, sizeof addr))
+		return err_set(err, EXIT_HOST, "%s unix:%s: %s", what, path, strerror(errno));
+	hostfile_remove_at_end(path);
+	return true;
 }

@@ -161,7 +161,7 @@ static bool is_uefi(const struct config *config)
 
 static bool copy_file(const struct board_file *from, const char *path, struct err *err)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	bool ok = fd >= 0 && write(fd, from->data, from->size) == (ssize_t)from->size;
 
 	if (!ok)

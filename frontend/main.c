@@ -31,7 +31,6 @@ static struct {
 	struct ui_host host;
 	struct ui *ui[DISPLAY_CHOICES];
 	bool signalled; /* a signal has ended the run, and not something else before it */
-	bool has_pidfile;
 } session;
 
 /* -initrd: one file for Linux; "FILE args,FILE args" for multiboot. */
@@ -118,9 +117,9 @@ static bool open_log(const struct config *config, struct board_config *board, st
 
 	board->log.file = stderr;
 	if (config->log_file) {
-		board->log.file = fopen(config->log_file, "we");
+		board->log.file = file_output_stream(config->log_file, "-D", err);
 		if (!board->log.file)
-			return err_set(err, EXIT_FILE, "-D %s: %s", config->log_file, strerror(errno));
+			return false;
 		setvbuf(board->log.file, NULL, _IOLBF, 0);
 		trace_output(board->log.file);
 	}
@@ -133,18 +132,6 @@ static bool open_log(const struct config *config, struct board_config *board, st
 		if (!known)
 			return err_set(err, EXIT_USAGE, "-d %s: not one of int, in_asm, op, out_asm, exec, cpu_reset", word);
 	}
-	return true;
-}
-
-static bool write_pidfile(const struct config *config, struct err *err)
-{
-	if (!config->pidfile)
-		return true;
-	FILE *f = fopen(config->pidfile, "we");
-	if (!f || fprintf(f, "%ld\n", (long)getpid()) < 0 || fclose(f))
-		return err_set(err, EXIT_FILE, "-pidfile %s: %s", config->pidfile, strerror(errno));
-	session.has_pidfile = true;
-	hostfile_remove_at_end(config->pidfile);
 	return true;
 }
 
@@ -211,7 +198,7 @@ static struct monitor *monitor_attach(struct board *board, struct chardev *chard
 	chardev->receive = (void (*)(void *, const u8 *, size_t))monitor_input;
 	chardev->can_receive = monitor_room;
 	chardev->ready = monitor_ready;
-	chardev_on_connect(chardev, (void (*)(void *))monitor_prompt, m);
+	chardev_on_connect(chardev, (void (*)(void *))monitor_connected, m);
 	return m;
 }
 
@@ -257,7 +244,10 @@ static bool attach_monitor(const struct config *config, struct board *board, str
 		return false;
 	if (session.monitor_chardev) {
 		session.monitor = monitor_attach(board, session.monitor_chardev);
-		monitor_prompt(session.monitor);
+		if (terminal_owns(session.monitor_chardev))
+			monitor_prompt(session.monitor);
+		else
+			monitor_connected(session.monitor);
 	}
 	return true;
 }
@@ -312,7 +302,7 @@ static bool set_up(struct config *config, struct err *err)
 		return false;
 	err_on_end_signal(on_end_signal);
 	if (!display_configure(config, &session.board, err) || !read_kernel(config, &session.board, loop, err) ||
-	    !open_log(config, &session.board, err) || !write_pidfile(config, err) ||
+	    !open_log(config, &session.board, err) || (config->pidfile && !file_pid(config->pidfile, err)) ||
 	    !open_chardevs(config, &session.board, loop, err) || !drives_open(&config->drives, loop, &session.board, err))
 		return false;
 	struct board *board = session.made = board_new(&session.board, session.clock, loop, err);
@@ -348,7 +338,7 @@ static void tear_down(const struct config *config)
 	close_chardev(session.monitor_chardev);
 	terminal_close();
 	monitor_free(session.monitor);
-	if (session.has_pidfile)
+	if (config->pidfile)
 		hostfile_remove(config->pidfile);
 }
 

@@ -251,10 +251,40 @@ void monitor_prompt(struct monitor *m)
 	monitor_say(m, "(paisano) ");
 }
 
+/* A page in the user's browser can make it send requests to a port of this host, with lines of the page's choice in them. Nothing
+ * that begins as HTTP or TLS do is taken for commands. */
+static bool is_browser(struct monitor *m, u8 c)
+{
+	enum { TLS_HANDSHAKE = 0x16 };
+	bool too_long = m->line.len == sizeof m->line.text - 1; /* to tell */
+
+	if (!m->remote)
+		return false;
+	if (c != '\r' && c != '\n')
+		return !m->begun && c == TLS_HANDSHAKE;
+	m->line.text[m->line.len] = 0;
+	return too_long || strstr(m->line.text, " HTTP/");
+}
+
+void monitor_connected(struct monitor *m)
+{
+	m->remote = true;
+	m->begun = m->deaf = false;
+	m->line.len = 0;
+	monitor_prompt(m);
+}
+
 void monitor_input(struct monitor *m, const u8 *data, size_t len)
 {
-	for (size_t i = 0; i < len; i++) {
+	for (size_t i = 0; i < len && !m->deaf; i++) {
 		unsigned erased;
+		if (is_browser(m, data[i])) {
+			m->deaf = true;
+			monitor_say(m, "\nthis is a monitor, no web server\n");
+			err_note("a web browser has connected to the monitor; what it sent was not obeyed");
+			return;
+		}
+		m->begun = true;
 		switch (monitor_type(&m->line, data[i], &erased)) {
 		case MONITOR_LINE:
 			monitor_say(m, "\n");

@@ -12,6 +12,8 @@ struct monitor *monitor_new(struct board *board, void (*write)(void *opaque, con
 void monitor_free(struct monitor *monitor);
 /* Characters typed; with echo and line editing by backspace. Under the machine lock, on the loop's thread. */
 void monitor_input(struct monitor *monitor, const u8 *data, size_t len);
+/* Somebody new is at the other end of its socket; the first one too. */
+void monitor_connected(struct monitor *m);
 void monitor_prompt(struct monitor *monitor);
 
 /* ---- lines, as the monitor and the sandbox's broker both read them ---- */

@@ -14,6 +14,7 @@ struct monitor {
 	void (*write)(void *opaque, const u8 *data, size_t len);
 	void *opaque;
 	struct monitor_line line;
+	bool remote, begun, deaf; /* it has connections; in this one something has come; it is no person's and no script's */
 	/* sendkey: strokes that the guest has not had yet */
 	struct monitor_stroke {
 		u8 code;

@@ -11,6 +11,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "base/path.h"
+
 struct nvram {
 	struct loop *loop;
 	char *path;
@@ -88,10 +90,10 @@ static void changed(void *opaque, const u8 *data, u64 offset, u64 len)
 struct nvram *nvram_open(const char *path, struct board_flash *chip, struct loop *loop, struct err *err)
 {
 	struct nvram *n;
-	int fd = open(path, O_RDWR | O_CLOEXEC);
+	int fd = path_open(path, O_RDWR, 0);
 
 	if (fd < 0) {
-		err_set(err, EXIT_FILE, "firmware variables %s: %s", path, strerror(errno));
+		err_set(err, EXIT_FILE, "firmware variables %s: %s", path, path_error(errno));
 		return NULL;
 	}
 	if (flock(fd, LOCK_EX | LOCK_NB)) {

@@ -10,7 +10,7 @@
 #include <strings.h>
 #include <zlib.h>
 
-#include "base/hostfile.h"
+#include "frontend/file.h"
 
 static const u32 black;
 
@@ -84,11 +84,10 @@ bool screendump_write(const struct picture *picture, const char *file, struct er
 {
 	const struct picture off = {.pixels = (u32 *)&black, .width = 1, .height = 1};
 	const char *dot = strrchr(file, '.');
-	int fd = hostfile_open(file, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-	FILE *f = fd < 0 ? NULL : fdopen(fd, "wb");
+	FILE *f = file_output_stream(file, "", err);
 
 	if (!f)
-		return err_set(err, EXIT_FILE, "%s: %s", file, strerror(errno));
+		return false;
 	if (!picture->pixels || !picture->width || !picture->height)
 		picture = &off;
 	errno = EIO;

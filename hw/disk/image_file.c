@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/hostfile.h"
+#include "base/path.h"
 #include "hw/disk/image.h"
 
 #define LOCK_USED 100
@@ -217,11 +218,11 @@ int image_file_open(const char *file, unsigned flags, bool *read_only, struct er
 
 int image_file_create(const char *file, struct err *err)
 {
-	int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644);
+	int fd = hostfile_open(file, O_RDWR | O_CREAT | O_NONBLOCK, 0644);
 	struct stat st;
 
 	if (fd < 0) {
-		err_set(err, EXIT_FILE, "cannot create %s: %s", file, strerror(errno));
+		err_set(err, EXIT_FILE, "cannot create %s: %s", file, path_error(errno));
 		return -1;
 	}
 	if (!image_file_lock(fd, true, file, err)) {

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* Translations as text: what is known of each guest instruction before it is translated (-d op), the host code that came of it
  * (-d out_asm), and where it lies, for Linux's perf (-jit perfmap: tools/perf/Documentation/jit-interface.txt in its source). */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include <capstone/capstone.h>
 
+#include "base/err.h"
 #include "base/field.h"
+#include "base/path.h"
 #include "jit/x64/x64.h"
 
 static void guest_text(const struct context *c, unsigned i, char *text, size_t size)
@@ -171,13 +174,17 @@ void dump_open(const struct cpu *cpu, struct jit *jit)
 
 	if (!jit_options.perfmap)
 		return;
-	/* lines of several CPUs come whole: each is one write at the end */
+	/* Everybody can foretell this name: the file is a new one, made by the first CPU, or there is none. Lines of several CPUs
+	 * come whole: each is one write at the end. */
 	snprintf(name, sizeof name, "/tmp/perf-%ld.map", (long)getpid());
 	if (!cpu->index)
 		unlink(name); /* of a process of before */
-	jit->perfmap = fopen(name, "ae");
+	int fd = path_open(name, O_WRONLY | O_APPEND | O_NOFOLLOW | (cpu->index ? 0 : O_CREAT | O_EXCL), 0600);
+	jit->perfmap = fd >= 0 ? fdopen(fd, "a") : NULL;
 	if (!jit->perfmap) {
-		fprintf(stderr, "paisano: %s cannot be written, there will be no map for perf\n", name);
+		err_note("%s cannot be written, there will be no map for perf: %s", name, path_error(errno));
+		if (fd >= 0)
+			close(fd);
 		return;
 	}
 	setvbuf(jit->perfmap, NULL, _IOLBF, 0);
