@@ -593,6 +593,16 @@ void loop_entropy(struct loop *loop, void *buf, size_t len)
 	pthread_mutex_unlock(&loop->entropy_lock);
 }
 
+void loop_secret(void *buf, size_t len)
+{
+	for (size_t done = 0; done < len;) {
+		ssize_t n = getrandom((u8 *)buf + done, len - done, 0);
+		if (n < 0 && errno != EINTR)
+			bug("the host gives no entropy");
+		done += n > 0 ? (size_t)n : 0;
+	}
+}
+
 void loop_entropy_seed(struct loop *loop, u64 seed)
 {
 	pthread_mutex_lock(&loop->entropy_lock);

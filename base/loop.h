@@ -51,5 +51,7 @@ bool loop_quitting(const struct loop *loop);
 /* Host entropy for the guest (RDRAND, virtio-rng). With a seed set (deterministic mode), a fixed sequence. */
 void loop_entropy(struct loop *loop, void *buf, size_t len);
 void loop_entropy_seed(struct loop *loop, u64 seed);
+/* The host's own, whatever the mode, for what nobody may guess; the guest never sees it. */
+void loop_secret(void *buf, size_t len);
 
 #endif

@@ -10,8 +10,8 @@
  * FIFO or a file of his own under the name that we are about to write to. So there, links are followed only if they are ours,
  * root's or the folder's owner's (what Linux itself does where fs.protected_symlinks is set), and what is written to must be
  * ours or root's; O_TRUNC takes nothing away before that was looked at. Links elsewhere are followed as ever, and O_EXCL and
- * O_NOFOLLOW mean what they mean. -1: errno, which is PATH_FOREIGN for what these rules refuse; path_error() is strerror(), and knows
- * that as well. */
+ * O_NOFOLLOW mean what they mean. -1: errno, which is PATH_FOREIGN for what these rules refuse; path_error() is strerror(), and
+ * knows that as well. */
 #define PATH_FOREIGN ENOTUNIQ /* no file system has it */
 int path_open(const char *path, int flags, mode_t mode);
 const char *path_error(int error);

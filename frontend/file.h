@@ -17,8 +17,8 @@ bool file_read_again(const char *path, const char *what, struct board_file *file
 int file_output(const char *path, const char *what, struct err *err);
 FILE *file_output_stream(const char *path, const char *what, struct err *err);
 
-/* A process id in a file, which is locked as long as the process lives: a second one is refused, what a crash left is not. Its end is
- * hostfile_remove(). */
+/* A process id in a file, which is locked as long as the process lives: a second one is refused, what a crash left is not. Its end
+ * is hostfile_remove(). */
 bool file_pid(const char *path, struct err *err);
 
 /* Bind a Unix socket to a name; only its owner may connect, whatever the umask says. A socket that nobody listens on any more is

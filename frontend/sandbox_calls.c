@@ -194,7 +194,7 @@ static const struct sandbox_call table[] = {
 	{CALL(fstatfs), BROKER},
 	{CALL(unlink), BROKER},
 	{CALL(unlinkat), BROKER},
-	{CALL(socketpair), BROKER},
+	{CALL(socketpair), BROKER | NETWORK},
 
 	/* fails: paths, name servers, and the form of clone() whose arguments a filter cannot see (the library takes the other then) */
 	FAILS(openat, EACCES),

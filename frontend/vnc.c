@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The screen over the network: RFB through libvncserver (RFC 6143; the community's rfbproto for ExtendedDesktopSize and QEMU's
  * extended key events, which name keys by their place).
- * Not implemented: sound, clipboard, encryption (use a tunnel), relative pointer motion (QEMU's encoding -257).
+ * Not implemented: sound, clipboard, encryption (use a tunnel), relative pointer motion (QEMU's encoding -257), WebSockets: a page
+ * in the user's browser could open one to this host. Whoever wants a browser as viewer runs websockify, which can be told whose
+ * pages to serve (ExpectOrigin).
  *
  * libvncserver waits where a client is slow, so it has a thread of its own; it never runs with the machine lock held. Everything
  * of a struct vnc belongs to that thread. Invariant: the library's frame buffer is ui.picture.pixels, or `blank` while there is no
@@ -11,15 +13,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <rfb/rfb.h>
 
+#include "base/hostfile.h"
 #include "base/thread.h"
+#include "frontend/file.h"
 #include "frontend/ui.h"
 
 #define BASE_PORT 5900
@@ -27,7 +34,6 @@
 #define BLANK_WIDTH 640
 #define BLANK_HEIGHT 480
 #define CLIENT_WAIT_MS 5000  /* how long a client may keep the others waiting in the middle of a message */
-#define FIRST_WAIT_MS 100    /* how long for its first bytes */
 #define LISTENERS 4
 #define CLIENTS 32
 #define PASSWORD_MAX 8       /* what the protocol's authentication can take */
@@ -38,13 +44,14 @@ enum { ENCODING_EXTENDED_KEY = -258, MESSAGE_QEMU = 255 };
 struct met {
 	int width, height;
 	bool told;
+	bool greeted; /* the client's first message, its version, was given to the library */
 };
 
 struct vnc {
 	struct ui ui;
 	char *address, *password, *password_file; /* options */
 	u64 to;
-	int listener[LISTENERS], dead; /* dead: a socket that ends a connection which takes its place */
+	int listener[LISTENERS];
 	unsigned listeners;
 	unsigned clients;
 	rfbScreenInfoPtr screen;
@@ -123,20 +130,45 @@ static bool is_loopback(const char *host)
 	return !*host || !strncmp(host, "127.", 4) || !strcmp(host, "::1") || !strcmp(host, "localhost");
 }
 
+static bool listen_unix(struct vnc *v, const char *path, struct err *err)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (strlen(path) >= sizeof(struct sockaddr_un){0}.sun_path)
+		err_set(err, EXIT_USAGE, "-display vnc=%s: the path is too long", v->address);
+	else if (fd < 0)
+		err_set(err, EXIT_HOST, "-display vnc=%s: %s", v->address, strerror(errno));
+	else if (file_bind(fd, path, "-display vnc", err)) {
+		v->listener[v->listeners++] = fd;
+		return !listen(fd, 8) || err_set(err, EXIT_HOST, "-display vnc=%s: %s", v->address, strerror(errno));
+	}
+	if (fd >= 0)
+		close(fd);
+	return false;
+}
+
+static const char *unix_path(const struct vnc *v)
+{
+	return v->address && !strncmp(v->address, "unix:", 5) ? v->address + 5 : NULL;
+}
+
 static bool start_listening(struct vnc *v, struct err *err)
 {
 	char host[256];
 	u64 display, last;
 	bool ok = false;
 
+	if (unix_path(v))
+		return listen_unix(v, unix_path(v), err);
 	if (!split_address(v->address, host, sizeof host, &display, err))
 		return false;
 	last = MAX(display, MIN(v->to, (u64)DISPLAYS));
 	for (u64 d = display; !ok && d <= last; d++) {
 		ok = listen_all(v, host, BASE_PORT + d, err);
-		if (ok && (v->to || !is_loopback(host)))
-			err_note("VNC display %s:%llu%s", *host ? host : "127.0.0.1", (unsigned long long)d,
-			         is_loopback(host) || v->passwords[0] ? "" : ", open to everyone who reaches this host: there is no password");
+		if (ok && (v->to || !is_loopback(host) || !v->passwords[0]))
+			err_note("VNC display %s:%llu%s%s%s", *host ? host : "127.0.0.1", (unsigned long long)d,
+			         v->passwords[0] ? "" : ", open to everyone ", v->passwords[0] ? "" : is_loopback(host) ? "on" : "who reaches",
+			         v->passwords[0] ? "" : " this host: there is no password");
 		if (!ok && err->code == EXIT_USAGE)
 			break;
 	}
@@ -351,65 +383,57 @@ static void tell_size(rfbScreenInfoPtr screen)
 
 /* ---- the thread ---- */
 
-/* The library looks whether a new client begins with the four bytes of a WebSocket, and never stops looking at one, two or three
- * bytes. Who has sent that and nothing else in the time that the library gives is none of our protocol. */
-static bool begins_well(int fd)
+/* The library looks whether a new client begins with a WebSocket's request, and would serve it. So it meets one end of a pair of
+ * sockets where nothing comes, and says its version there; then the client takes that end's place. A client is not looked at
+ * before it has sent its own version whole: nobody has to wait for one who stammers. */
+static bool put_in_place(int fd, const int *pair)
 {
-	int enough = 4;
-	struct pollfd p = {.fd = fd, .events = POLLIN};
-	u8 first[4];
+	int whole = sz_rfbProtocolVersionMsg, one = 1;
+	char version[sz_rfbProtocolVersionMsg];
+	ssize_t n = recv(pair[1], version, sizeof version, MSG_DONTWAIT);
 
-	setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &enough, sizeof enough);
-	for (unsigned tries = 0; tries < 2; tries++) {
-		ssize_t n = recv(fd, first, sizeof first, MSG_PEEK | MSG_DONTWAIT);
-		if (n < 0 || n == (ssize_t)sizeof first)
-			return true;
-		if (!n || tries)
-			return false;
-		poll(&p, 1, FIRST_WAIT_MS);
-	}
-	return false;
-}
-
-/* The same may arrive while the library looks: then the connection is taken from under it. */
-struct guard {
-	int fd, dead, done[2]; /* a pipe, closed when it is done */
-	pthread_t thread;
-};
-
-static void *guard_thread(void *opaque)
-{
-	struct guard *g = opaque;
-	struct pollfd p = {.fd = g->done[0], .events = POLLIN};
-
-	if (!poll(&p, 1, CLIENT_WAIT_MS))
-		dup3(g->dead, g->fd, O_CLOEXEC);
-	return NULL;
+	setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &whole, sizeof whole);
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	return n == (ssize_t)sizeof version && send(fd, version, sizeof version, MSG_NOSIGNAL | MSG_DONTWAIT) == n &&
+	       dup3(fd, pair[0], O_CLOEXEC) >= 0;
 }
 
 static void accept_client(struct vnc *v, int listener)
 {
-	struct guard guard = {.fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC), .dead = v->dead};
-	int one = 1;
+	int pair[2], fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-	if (guard.fd < 0)
+	if (fd < 0)
 		return;
-	/* the library selects */
-	if (guard.fd >= FD_SETSIZE || !begins_well(guard.fd) || pipe2(guard.done, O_CLOEXEC)) {
-		close(guard.fd);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) {
+		close(fd);
 		return;
 	}
-	bool guarded = !thread_start(&guard.thread, THREAD_NETWORK, guard_thread, &guard);
 	look(v); /* so that the client begins with the size that is */
-	rfbClientPtr client = guarded ? rfbNewClient(v->screen, guard.fd) : NULL;
-	close(guard.done[1]);
-	if (guarded)
-		pthread_join(guard.thread, NULL);
+	rfbClientPtr client = NULL;
+	if (pair[0] < FD_SETSIZE) /* the library selects */
+		client = rfbNewClient(v->screen, pair[0]);
 	else
-		close(guard.fd);
-	close(guard.done[0]);
-	if (client)
-		setsockopt(guard.fd, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof one);
+		close(pair[0]);
+	if (client && !put_in_place(fd, pair))
+		rfbCloseClient(client);
+	close(pair[1]);
+	close(fd);
+}
+
+static void greet_clients(struct vnc *v)
+{
+	rfbClientIteratorPtr all = rfbGetClientIterator(v->screen);
+	int one = 1;
+
+	for (rfbClientPtr c = rfbClientIteratorNext(all); c; c = rfbClientIteratorNext(all)) {
+		struct met *met = c->clientData;
+		struct pollfd p = {.fd = c->sock, .events = POLLIN};
+		if (!met || met->greeted || c->sock < 0 || poll(&p, 1, 0) <= 0)
+			continue;
+		met->greeted = true;
+		setsockopt(c->sock, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof one);
+	}
+	rfbReleaseClientIterator(all);
 }
 
 static unsigned fill_poll(struct vnc *v, struct pollfd *fds)
@@ -439,12 +463,14 @@ static void vnc_run(struct ui *ui)
 		for (unsigned i = 0; i < v->listeners; i++)
 			if (fds[i].revents & POLLIN)
 				accept_client(v, v->listener[i]);
+		greet_clients(v);
 		if (v->clients)
 			rfbProcessEvents(v->screen, 0);
 		/* nobody looks: nothing is drawn */
 		wait = v->clients ? ui_next_look(&v->pace, look(v)) : -1;
 		if (v->clients) {
 			tell_size(v->screen);
+			greet_clients(v);
 			rfbProcessEvents(v->screen, 0);
 		}
 	}
@@ -515,8 +541,8 @@ static void vnc_close(struct ui *ui)
 
 	for (unsigned i = 0; i < v->listeners; i++)
 		close(v->listener[i]);
-	if (v->dead >= 0)
-		close(v->dead);
+	if (unix_path(v))
+		hostfile_remove(unix_path(v));
 	if (v->screen) {
 		rfbShutdownServer(v->screen, TRUE);
 		rfbScreenCleanup(v->screen);
@@ -529,9 +555,6 @@ static bool vnc_open(struct ui *ui, struct err *err)
 {
 	struct vnc *v = (struct vnc *)ui;
 
-	v->dead = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (v->dead >= 0)
-		shutdown(v->dead, SHUT_RDWR);
 	if (!v->address)
 		v->address = err_strdup(":0");
 	if (read_password(v, err) && start_listening(v, err) && make_screen(v, err))
@@ -541,7 +564,8 @@ static bool vnc_open(struct ui *ui, struct err *err)
 }
 
 static const struct option_key vnc_options[] = {
-	{"listen", OPTION_STRING, offsetof(struct vnc, address), 0, 0, "HOST:N or :N (this host only), port 5900 + N"},
+	{"listen", OPTION_STRING, offsetof(struct vnc, address), 0, 0,
+     "HOST:N or :N (this host only), port 5900 + N; unix:PATH (this user only)"},
 	{"password", OPTION_STRING, offsetof(struct vnc, password), 0, 0, "up to 8 characters"},
 	{"password-file", OPTION_STRING, offsetof(struct vnc, password_file), 0, 0, "file whose first line is the password"},
 	{"to", OPTION_NUMBER, offsetof(struct vnc, to), 0, DISPLAYS, "the first free display up to this one"},

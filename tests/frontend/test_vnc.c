@@ -354,6 +354,36 @@ static void stammer(void **state)
 	stop();
 }
 
+/* A page in a browser opens a WebSocket by an HTTP request, sent at once or when the server was silent for a while. It is never
+ * served. */
+static void websocket(void **state)
+{
+	static const char request[] = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: http://evil.example\r\nUpgrade: websocket\r\n"
+	                              "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+	                              "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: binary\r\n\r\n";
+
+	(void)state;
+	f = fake_new(64, 64);
+	start("");
+	for (unsigned pause = 0; pause < 4; pause++) {
+		char got[512] = "";
+		size_t n = 0;
+		ssize_t more;
+		dial();
+		usleep(pause * 30000); /* the library looks for 100 ms */
+		put(request, sizeof request - 1);
+		while (n < sizeof got - 1 && (more = read(fd, got + n, sizeof got - 1 - n)) > 0)
+			n += (size_t)more;
+		assert_null(strstr(got, "101"));
+		assert_memory_equal(got, "RFB ", 4); /* and then it hangs up */
+		close(fd);
+	}
+	handshake();
+	initialise();
+	follow();
+	stop();
+}
+
 static void refused(void **state)
 {
 	static const char *const bad[] = {"1",
@@ -394,7 +424,8 @@ const char *__lsan_default_suppressions(void)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(pixels), cmocka_unit_test(input), cmocka_unit_test(password),
-	                                   cmocka_unit_test(garbage), cmocka_unit_test(stammer), cmocka_unit_test(refused)};
+	                                   cmocka_unit_test(garbage), cmocka_unit_test(stammer), cmocka_unit_test(refused),
+	                                   cmocka_unit_test(websocket)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
