@@ -53,6 +53,7 @@ static const struct {
 #define LANDLOCK_ABI_SCOPES 6
 
 #define PATIENCE_S 60 /* for a thread to be reached on a busy host */
+#define BLOCKED_S 3 /* for one that blocks the signal */
 #define TASKS 1024
 
 static struct {
@@ -202,13 +203,30 @@ static void on_sigsys(int sig, siginfo_t *info, void *context)
 
 /* ---- all threads ---- */
 
-static bool wait_for_one(void)
+static bool blocks_sigsys(pid_t id)
+{
+	char name[64], line[128];
+	unsigned long long blocked = 0;
+
+	snprintf(name, sizeof name, "/proc/self/task/%d/status", id);
+	FILE *f = fopen(name, "re");
+	while (f && fgets(line, sizeof line, f) && sscanf(line, "SigBlk: %llx", &blocked) != 1)
+		;
+	if (f)
+		fclose(f);
+	return blocked & BIT(SIGSYS - 1);
+}
+
+/* A thread of ours leaves the signal blocked for a moment only; a library's may do so for good. */
+static bool wait_for(pid_t id)
 {
 	const struct timespec tick = {.tv_nsec = NS_PER_S / 1000};
+	const u64 begin = clock_host();
 
 	/* sem_timedwait() wants a clock that may be set */
-	for (u64 until = clock_host() + PATIENCE_S * NS_PER_S; sem_trywait(&sandbox.done);) {
-		if (clock_host() > until)
+	while (sem_trywait(&sandbox.done)) {
+		u64 waited = clock_host() - begin;
+		if (waited > PATIENCE_S * NS_PER_S || (waited > BLOCKED_S * NS_PER_S && blocks_sigsys(id)))
 			return false;
 		nanosleep(&tick, NULL);
 	}
@@ -220,7 +238,7 @@ static bool reach_all(struct err *err)
 {
 	static pid_t reached[TASKS];
 	unsigned count = 0;
-	bool found = true;
+	bool found = true, all = true;
 
 	while (found) {
 		DIR *tasks = opendir("/proc/self/task");
@@ -234,16 +252,17 @@ static bool reach_all(struct err *err)
 				known |= reached[i] == id;
 			if (known || syscall(SYS_tgkill, getpid(), id, SIGSYS))
 				continue;
-			if (count == TASKS || !wait_for_one()) {
-				closedir(tasks);
-				return err_set(err, EXIT_HOST, count == TASKS ? "there are too many threads" : "thread %d does not react", id);
-			}
-			reached[count++] = id;
-			found = true;
+			if (!wait_for(id))
+				all = err_set(err, EXIT_HOST, "thread %d, a library's, does not react", id);
+			if (count < TASKS)
+				reached[count++] = id;
+			else
+				all = err_set(err, EXIT_HOST, "there are more than %d threads", TASKS);
+			found = count < TASKS;
 		}
 		closedir(tasks);
 	}
-	return true;
+	return all;
 }
 
 /* ---- Landlock ---- */
@@ -316,13 +335,14 @@ static bool enter(bool kvm, struct err *err)
 		return false;
 	setrlimit(RLIMIT_CORE, &(struct rlimit){0});
 	__atomic_store_n(&sandbox.entering, true, __ATOMIC_RELEASE);
-	if (!reach_all(err))
-		return false;
+	bool all = reach_all(err);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	give_up();
 	__atomic_store_n(&sandbox.entering, false, __ATOMIC_RELEASE);
 	if (sandbox.landlock >= 0)
 		close(sandbox.landlock);
+	if (!all)
+		return false;
 	if (sandbox.failed)
 		return err_set(err, EXIT_HOST, "rights cannot be given up: %s", strerror(sandbox.failed));
 	return sandbox.filters || err_set(err, lacks.code, "%s", lacks.text);
