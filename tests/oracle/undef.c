@@ -237,7 +237,7 @@ static void parts(const struct test *t, const struct outcome *ref, enum vendor v
 	}
 	switch (m) {
 	case M(CMPSB): case M(CMPSW): case M(CMPSD): case M(CMPSQ):
-		if (ref->vector != NO_FAULT && t->in.z.meta.isa_ext == ZYDIS_ISA_EXT_BASE)
+		if (ref->vector != NO_FAULT && t->in.z.meta.isa_ext != ZYDIS_ISA_EXT_SSE2)
 			two_operands(t, ref, tol);
 		break;
 	case M(VERW): /* AMD's CPUs accept it, as by oversight */
