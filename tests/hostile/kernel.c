@@ -132,7 +132,7 @@ static void second(struct own *me)
 		attempt(me, present->other);
 		still = load(&owns[0]->rounds) == seen ? still + 1 : 0;
 		seen = load(&owns[0]->rounds);
-		if (still > 2000) {
+		if (still > 200) {
 			apic_write(0x310, 0);
 			apic_write(0x300, 0x4400);
 			still = 0;

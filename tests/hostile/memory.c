@@ -201,7 +201,12 @@ static void use_images(struct own *me)
 {
 	u8 *image = (u8 *)(u64)IMAGES + random_below(me, 8) * 4096;
 	u8 *odd = image + random_below(me, 64);
+	u64 cr0;
 
+	/* without CR0.NE an unmasked exception freezes the CPU until an interrupt comes: here until the other one's NMI */
+	__asm__ volatile("mov %%cr0, %0" : "=r"(cr0));
+	cr0 = random_below(me, 64) ? cr0 | 0x20 : cr0 & ~0x20ul;
+	__asm__ volatile("mov %0, %%cr0" ::"r"(cr0));
 	switch (random_below(me, 9)) {
 	case 0: __asm__ volatile("fldcw %0; fld1; fldz; fdivrp; fwait" ::"m"(*(u16 *)odd)); break;
 	case 1:
