@@ -10,8 +10,8 @@
  *
  * What depends on the flavour: the flags of Intel's SCAS and CMPS appear when the instruction ends or stops, so a fault finds those
  * from before it; on AMD's CPUs it finds those of the last element that was done. Intel's clear the upper halves of the registers
- * of a REP with 32-bit addresses first, whether or not there is anything to do; AMD's by what they do. CMPS reads ES:DI first on
- * Intel's, DS:SI on AMD's. */
+ * of a REP with 32-bit addresses first, whether or not there is anything to do; AMD's by what they do. Of the operands of CMPS that
+ * both fault ES:DI is the first, though a Zen 5 (not a Zen 4) was seen to name the other. */
 #include <Zydis/Mnemonic.h>
 #include <Zydis/SharedTypes.h>
 
@@ -183,16 +183,6 @@ static always_inline u64 chunk_compare(const struct cpu *cpu, const u8 *pa, cons
 	return i;
 }
 
-/* Would the source fault? AMD's CMPS finds out first. */
-static void read_check(struct cpu *cpu, const struct insn *in, u64 offset, unsigned size)
-{
-	struct side side = {offset, 0, NULL, NULL};
-
-	side_open(cpu, in, &side, in->seg, size, false);
-	if (!side.host)
-		access_check(cpu, side.linear, size, false, in->seg);
-}
-
 /* ---- the instruction ---- */
 
 static always_inline i64 extend(u64 value, unsigned size)
@@ -232,8 +222,6 @@ static always_inline void string(struct cpu *cpu, const struct insn *in, enum ki
 		u64 n = MIN(count, share), most;
 		bool slow = false;
 		/* The order in which they would fault: what is read before what is written, ES:DI before DS:SI. */
-		if (kind == CMPS && unlikely(amd))
-			read_check(cpu, in, source.offset, size);
 		if (compares) {
 			most = side_open(cpu, in, &destination, SEG_ES, size, false);
 			n = MIN(n, most);
