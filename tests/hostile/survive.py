@@ -17,7 +17,7 @@ import time
 
 SCENARIOS = ('code64', 'code32', 'code16', 'walks', 'descriptors', 'images', 'ide', 'floppy', 'fw_cfg', 'bars', 'screen', 'apic',
              'ioapic', 'timers', 'keyboard', 'power', 'ports')
-STILL = 120  # seconds without a sign of life, then the button
+STILL = 60  # seconds without a sign of life, then the button
 PATIENCE = 300  # seconds for an answer of the monitor; and buttons in a row that do not help: 3
 
 
