@@ -22,6 +22,8 @@ enum {
 	TREE = 0x1300000,    /* page tables that are rewritten: 64 KiB */
 	IMAGES = 0x1400000,  /* of FPU state: 64 KiB */
 	USER = 0x2000000,    /* 2 MiB that ring 3 may reach: random code and its data */
+	LANDING = 0x2200000, /* where far transfers lead */
+	LANDING_SIZE = 0x1d00000,
 };
 #define TREE_BASE 0x10000000000ul /* the linear addresses that TREE maps: the third slot of the PML4 */
 
@@ -45,10 +47,12 @@ static inline u32 random_below(struct own *me, u32 n) { return (u32)(random64(me
 void attempt(struct own *me, void (*fn)(struct own *me));
 /* To ring 3: CS and RIP, with registers and stack in USER. Never returns; an interrupt ends it if nothing else does. */
 void to_ring3(struct own *me, u16 cs, u64 rip) __attribute__((noreturn));
-enum { CS_USER64 = 0x2b, CS_USER32 = 0x33, CS_USER16 = 0x3b, SS_USER = 0x43, FREE_SELECTORS = 0x80 };
+enum { CS_USER64 = 0x2b, CS_USER32 = 0x33, CS_USER16 = 0x3b, SS_USER = 0x43, TASK_SELECTOR = 0x50, FREE_SELECTORS = 0x80 };
 #define GDT_ENTRIES 256
 extern u64 gdts[2][GDT_ENTRIES];
 extern u64 idts[2][256][2];
+#define TASK_WORDS (26 + 2048 + 1) /* a TSS, and I/O permissions for all ports */
+extern u32 task_segments[2][TASK_WORDS];
 
 static inline void out8(u16 port, u8 v) { __asm__ volatile("outb %0, %1" ::"a"(v), "Nd"(port)); }
 static inline void out16(u16 port, u16 v) { __asm__ volatile("outw %0, %1" ::"a"(v), "Nd"(port)); }

@@ -10,7 +10,7 @@ extern u8 trap_entries[];
 u64 gdts[2][GDT_ENTRIES] __attribute__((aligned(16)));
 u64 idts[2][256][2] __attribute__((aligned(16)));
 static u8 trap_stacks[2][OWN_SIZE] __attribute__((aligned(OWN_SIZE)));
-static u32 task_segments[2][26 + 2048 + 1];
+u32 task_segments[2][TASK_WORDS];
 struct own *const owns[2] = {(struct own *)trap_stacks[0], (struct own *)trap_stacks[1]};
 static u64 seed = 1, rounds = 10;
 static char only[32];
@@ -97,7 +97,7 @@ void recover(struct own *me)
 	make_tables(me->number, false); /* the TSS is available again, too */
 	load_tables(me->number);
 	__asm__ volatile("mov %0, %%ds; mov %0, %%es; mov %0, %%fs; mov %0, %%gs; mov %0, %%ss; fninit" ::"r"(0x10));
-	__asm__ volatile("ltr %w0" ::"r"(10 * 8));
+	__asm__ volatile("ltr %w0" ::"r"(TASK_SELECTOR));
 	if (me->number == 0) { /* an interrupt of the other controller's is over, too */
 		out8(0xa0, 0x20);
 		out8(0x20, 0x20);
@@ -255,7 +255,7 @@ void cpu_main(u32 started)
 	me->random = (seed * 2 + started + 1) * 0x9e3779b97f4a7c15ul + generation * 0xd1b54a32d192ed03ul;
 	make_tables(started, true);
 	load_tables(started);
-	__asm__ volatile("ltr %w0" ::"r"(10 * 8));
+	__asm__ volatile("ltr %w0" ::"r"(TASK_SELECTOR));
 	meet(&begun);
 	if (!started)
 		set_up_chips();

@@ -131,7 +131,24 @@ static void change_walks(struct own *me)
 }
 
 /* ---- descriptors ---- */
-extern const u8 stop_here[];
+
+/* Where far transfers lead that succeed, in ring 0 too, and with a base that is off by one bit if the code segment is not one of
+ * 64 bits. INT3 all over it, so that the guest does not execute its own program at some odd place, which wrecks it. */
+static void prepare_descriptors(struct own *me)
+{
+	u64 at = LANDING, count = LANDING_SIZE;
+
+	(void)me;
+	__asm__ volatile("rep stosb" : "+D"(at), "+c"(count) : "a"(0xcc) : "memory");
+}
+
+/* A task register from a descriptor that may be anything, and the good one back at once: a trap through a wild TSS would have its
+ * stack anywhere, over whatever is there. */
+static void load_task(u16 selector)
+{
+	gdts[0][TASK_SELECTOR / 8] &= ~(2ul << 40); /* not busy */
+	__asm__ volatile("ltr %0; ltr %1" ::"r"(selector), "r"((u16)TASK_SELECTOR) : "memory");
+}
 
 static void transfer(struct own *me)
 {
@@ -139,8 +156,8 @@ static void transfer(struct own *me)
 	struct {
 		u64 offset;
 		u16 selector;
-	} __attribute__((packed)) far = {(u64)stop_here, selector};
-	u64 frame[5] = {(u64)stop_here, selector, random64(me) & 0x3cffd5, (u64)BUFFERS + 0x1000, selector + 8};
+	} __attribute__((packed)) far = {LANDING, selector};
+	u64 frame[5] = {LANDING, selector, random64(me) & 0x3cffd5, (u64)BUFFERS + 0x1000, selector + 8};
 
 	switch (random_below(me, 11)) {
 	case 0: __asm__ volatile("mov %0, %%ds" ::"r"(selector)); break;
@@ -149,7 +166,7 @@ static void transfer(struct own *me)
 	case 3: __asm__ volatile("lar %0, %%eax; lsl %0, %%eax; verr %0; verw %0" ::"r"(selector) : "eax", "cc"); break;
 	case 4: __asm__ volatile("rex.W lcall *%0" ::"m"(far)); break;
 	case 5: __asm__ volatile("rex.W ljmp *%0" ::"m"(far)); break;
-	case 6: __asm__ volatile("ltr %0" ::"r"(selector)); break;
+	case 6: load_task(selector); break;
 	case 7: __asm__ volatile("lldt %0; mov %1, %%es" ::"r"(selector), "r"((u16)(selector | 4))); break;
 	case 8: __asm__ volatile("mov %0, %%rsp; iretq" ::"r"(frame)); break;
 	case 9: __asm__ volatile("mov %0, %%rsp; lretq" ::"r"(frame)); break;
@@ -164,7 +181,7 @@ static void transfer(struct own *me)
 
 static void change_tables(struct own *me)
 {
-	u64 *g = gdts[0], stop = (u64)stop_here;
+	u64 *g = gdts[0], stop = LANDING;
 
 	for (u32 n = 0; n < 32; n++) {
 		u32 at = FREE_SELECTORS / 8 + random_below(me, GDT_ENTRIES - FREE_SELECTORS / 8);
@@ -184,6 +201,8 @@ static void change_tables(struct own *me)
 		case 1: store(&gate[0], (gate[0] & ~0xffff0000ul) | (u64)random_below(me, 0x10000) << 16); break;
 		default: store(&gate[0], (gate[0] & ~0x700000000ul) | (u64)(1 + random_below(me, 7)) << 32); break;
 		}
+		/* the upper half of IST2 to IST7, which only those gates use: the good stack, nothing mapped, or not an address */
+		store(&task_segments[0][12 + random_below(me, 6) * 2], random_below(me, 3) ? 0 : (u32)random64(me) | 0x400);
 	}
 }
 
@@ -236,7 +255,7 @@ const struct scenario memory_scenarios[] = {
 	{"code32", prepare_code, code32, write_code, 40},
 	{"code16", prepare_code, code16, write_code, 40},
 	{"walks", prepare_walks, walk, change_walks, 100},
-	{"descriptors", 0, transfer, change_tables, 60},
+	{"descriptors", prepare_descriptors, transfer, change_tables, 60},
 	{"images", prepare_images, use_images, change_images, 100},
 	{0},
 };

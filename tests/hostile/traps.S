@@ -76,11 +76,6 @@ attempt:
 	pop %rbx
 	ret
 
-/* Where far transfers lead that succeed. */
-	.globl stop_here
-stop_here:
-	ud2
-
 /* void to_ring3(struct own *me, u16 cs, u64 rip) */
 	.globl to_ring3
 to_ring3:
