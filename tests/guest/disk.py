@@ -46,7 +46,7 @@ def main():
         console = Console([paisano, '-m', '256M', '-nographic', '-kernel', kernel, '-initrd', both, '-append', 'console=ttyS0',
                            '-hda', first, '-drive', 'if=ide,index=1,readonly=on,format=raw,file=' + second.replace(',', ',,'),
                            '-cdrom', disc, *options])
-        console.expect('(?s).*GUEST-READY')
+        console.expect('GUEST-READY')
         console.expect('guest:.*# ')
         console.run('cd /modules; for m in $(cat order); do insmod $m || echo no $m; done; cd; sleep 1; echo load""ed',
                     r'\nloaded\n')

@@ -15,7 +15,7 @@ def main():
                            initrd, '-append', 'console=ttyS0 no_timer_check', '-monitor', f'unix:{path},server,nowait'])
         monitor = Peer(path)
         monitor.expect(b'(paisano) ')
-        console.expect('(?s).*GUEST-READY')
+        console.expect('GUEST-READY')
         console.expect('guest:.*# ')
         check(True, 'reached the shell')
         console.run('dd if=/dev/zero bs=1M count=8 2>/dev/null | md5sum', '96995b58d4cbf6aaa9041b4f00c7f6ae')

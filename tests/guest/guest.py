@@ -84,7 +84,7 @@ def main():
     cpus = int(options[options.index('-smp') + 1]) if '-smp' in options else 1
     console = Console([paisano, '-m', '512M', '-nographic', '-kernel', kernel, '-initrd', initrd,
                        '-append', 'console=ttyS0', *options])
-    boot = console.expect('(?s).*GUEST-READY')[0]
+    boot = console.expect(r'(?s)\A.*GUEST-READY')[0]
     console.expect('guest:.*# ')
     check(True, 'reached the shell')
     for word in ('unexpected', 'WARNING:', 'BUG:', 'Oops', 'Call Trace', 'Kernel panic', 'unchecked MSR', 'Spurious', 'FPU might'):

@@ -28,7 +28,7 @@ def main():
                  ('interp', 'text=Freeing')]
         words = [word for to, when in early for word in ('-switch', f'{to},{when}')]
         console = Console(base + ['-accel', 'jit:interp', '-monitor', f'unix:{path},server,nowait'] + words)
-        boot = console.expect('(?s).*GUEST-READY')[0]
+        boot = console.expect(r'(?s)\A.*GUEST-READY')[0]
         console.expect('guest:.*# ')
         for to, when in early:
             check(re.search(rf'engine: (\w+ -> )?{to}( stays)?: {when}', boot), f'booting: {when} leads to {to}')

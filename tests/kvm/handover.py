@@ -26,7 +26,7 @@ def main():
         console = Console([*fake, paisano, '-m', '512M', '-nographic', '-accel', 'kvm:jit', *when, '-kernel', kernel,
                            '-initrd', initrd, '-append', 'console=ttyS0 earlyprintk=serial'])
         print(f'after {ms} ms:', console.expect('engine: kvm -> jit: .*\n')[0].strip())
-        boot = console.expect('(?s).*GUEST-READY')[0]
+        boot = console.expect(r'(?s)\A.*GUEST-READY')[0]
         console.expect('guest:.*# ')
         for word in ('unexpected', 'WARNING:', 'BUG:', 'Oops', 'Call Trace', 'Kernel panic'):
             check(word not in boot, f'no {word!r} in the boot messages')
