@@ -88,7 +88,8 @@ def main():
         for what, fake in (('doctor', {}), ('doctor without KVM', dict(FAKE_KVM='/dev/kvm', FAKE_OPEN=errno.ENOENT))):
             p = host.run('doctor', **fake)
             rows = [line.split()[0] for line in p.stdout.splitlines() if line[:1].strip()]
-            check(p.returncode == 0 and rows == 'paisano host hardware container device modules kvm speed choice sandbox'.split(),
+            wanted = 'paisano host flavour hardware container device modules kvm speed choice sandbox'.split()
+            check(p.returncode == 0 and rows == wanted,
                   f'{what}: {rows}\n{p.stdout}')
             for words in ('interp', 'million instructions', '-accel auto: engine '):
                 check(words in p.stdout, f'{what}: {words}')
