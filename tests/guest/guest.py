@@ -9,7 +9,9 @@ from peer import LIMIT
 class Console:
     """The guest's console on a pseudo-terminal, as a user has it."""
 
-    def __init__(self, command):
+    def __init__(self, command, stuck=None):
+        """stuck(): words about the machine, asked for when it does not say what is expected."""
+        self.stuck = stuck
         self.master, slave = pty.openpty()
         self.before = termios.tcgetattr(slave)
         self.slave = slave
@@ -26,6 +28,8 @@ class Console:
                 return m
             ready, _, _ = select.select([self.master], [], [], max(0, end - time.monotonic()))
             if not ready:
+                if self.stuck:
+                    print(self.stuck())
                 fail(f'no {pattern!r} within {limit} s; the console ended with:\n{self.text[-3000:]}')
             try:
                 data = os.read(self.master, 65536)

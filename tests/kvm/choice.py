@@ -4,6 +4,8 @@ guest runs, and fallback=off ends with its exit code. `paisano doctor` says the 
 usage: choice.py PAISANO PRELOAD"""
 import errno, os, subprocess, sys, tempfile
 
+import device
+
 ACCEL, EXIT_BY_GUEST = 6, 33
 
 
@@ -77,7 +79,7 @@ def main():
         host.boots('auto, once more', ['engine '])
         host.boots('instructions counted', ['engine ', '-icount'], '-icount', 'shift=10')
         speeds = os.path.join(folder, 'paisano', 'speeds')  # where there is no KVM, nothing is measured
-        if os.path.exists('/dev/kvm') and os.access('/dev/kvm', os.R_OK | os.W_OK):
+        if not device.lacks():
             with open(speeds) as f:
                 check('kvm' in f.read(), 'the measurement is kept')
         os.makedirs(os.path.dirname(speeds), exist_ok=True)

@@ -3,7 +3,9 @@
 usage: grub.py PAISANO ISO"""
 import os, socket, subprocess, sys, tempfile, time
 
-SKIP, LIMIT = 77, 1500  # seconds
+import device
+
+LIMIT = 1500  # seconds
 
 
 def fail(text):
@@ -13,11 +15,7 @@ def fail(text):
 
 def main():
     paisano, iso = sys.argv[1:]
-    try:
-        os.close(os.open('/dev/kvm', os.O_RDWR))
-    except OSError as error:
-        print(f'skipped: /dev/kvm: {error.strerror}')
-        sys.exit(SKIP)
+    device.need()
     folder = tempfile.mkdtemp()
     monitor, serial = os.path.join(folder, 'monitor'), os.path.join(folder, 'serial')
     log = open(os.path.join(folder, 'log'), 'w+')
