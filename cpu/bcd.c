@@ -15,7 +15,7 @@
 /* a + by = r, all of one width and sign-extended. */
 static u32 overflow(i64 a, i64 by, i64 r)
 {
-	return ~(a ^ by) & (a ^ r) & ((i64)1 << 63) ? FLAG_OF : 0;
+	return (~(a ^ by) & (a ^ r)) < 0 ? FLAG_OF : 0;
 }
 
 static void ascii_adjust(struct cpu *cpu, int by)
