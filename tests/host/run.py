@@ -2,7 +2,7 @@
 needs."""
 import os, signal, socket, subprocess, sys, tempfile, time
 
-LIMIT = 120
+LIMIT = 300
 BLOCK, BLOCKS = 65536, 640
 
 

@@ -30,7 +30,12 @@ class Peer:
         if kind == 'unix':
             self.where = f'unix:{self.path},server,nowait'
         elif kind in ('tcp', 'telnet'):
-            self.listener = socket.create_server(('127.0.0.1', 0))
+            # small segments and a small window: else the kernels' buffers take megabytes, byte by byte, before anybody waits
+            self.listener = socket.socket()
+            self.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+            self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            self.listener.bind(('127.0.0.1', 0))
+            self.listener.listen()
             self.where = f'{kind}:127.0.0.1:{self.listener.getsockname()[1]}'
         elif kind == 'pty':
             self.where = 'pty'
