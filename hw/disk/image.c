@@ -332,40 +332,98 @@ int image_read(struct image *image, u64 offset, void *buf, size_t len)
 /* ---- the guard ----
  * What a file is is guessed anew at each start. A guest that writes the header of another format, naming any file of the host as
  * its backing file, would find that file in its disk the next time; one that writes the header of a kernel would be started as
- * one. So no change of the first bytes of a guessed disk may make it an image of some format or a kernel. What is looked at is
- * what is written: a copy, which the guest cannot change any more; and nothing else changes those bytes meanwhile. */
-static bool guarded(const struct image *image, u64 offset, u64 len)
+ * one; one that writes the footer of a VHD could not be started any more. So no change of the first or last bytes of a guessed
+ * disk may make it an image of some format or a kernel. What is looked at is what is written: a copy, which the guest cannot
+ * change any more; and nothing else changes those bytes meanwhile. */
+
+/* Where the last bytes begin. They reach to the end of the disk, which a write may make the end of a file that was shorter. */
+static u64 tail_start(const struct image *image)
 {
-	return image->guessed && offset < MAGIC_HEAD && len;
+	return image->device ? image->size : MAX(image->host_size, (u64)MAGIC_TAIL) - MAGIC_TAIL;
+}
+
+/* How many of these bytes, from the first one on, are all guarded or all not. */
+static u64 stretch(const struct image *image, u64 offset, u64 len, bool *guarded)
+{
+	const u64 tail = tail_start(image);
+
+	*guarded = image->guessed && (offset < MAGIC_HEAD || offset >= tail);
+	if (!image->guessed || offset >= tail)
+		return len;
+	return MIN(len, (offset < MAGIC_HEAD ? MAGIC_HEAD : tail) - offset);
+}
+
+/* Lays data (NULL: zeros), which belongs at offset, over the bytes from start on. */
+static void overlay(u8 *bytes, u64 start, u64 bytes_len, u64 offset, const u8 *data, u64 len)
+{
+	const u64 first = MAX(start, offset), end = MIN(start + bytes_len, offset + len);
+
+	if (first >= end)
+		return;
+	if (data)
+		memcpy(bytes + (first - start), data + (first - offset), (size_t)(end - first));
+	else
+		memset(bytes + (first - start), 0, (size_t)(end - first));
+}
+
+static bool becomes_another(struct image *image, const struct magic *before, const struct magic_file *contents)
+{
+	const struct magic *after = magic_of(contents);
+
+	if (after == before || (after->kind != MAGIC_IMAGE && after->kind != MAGIC_KERNEL))
+		return false;
+	image_report(image, EPERM, "the guest may not make its disk look like a %s, for its format is guessed; name the format "
+	             "(format=raw) to allow it", after->name);
+	return true;
+}
+
+/* The first and the last bytes are judged by themselves: a mark in the ones may hide one in the others for only as long as the
+ * guest leaves it there. */
+static bool head_mistaken(struct image *image, struct magic_file *contents, u64 offset, const u8 *data, u64 len)
+{
+	const size_t tail_len = contents->tail_len;
+	const struct magic *before;
+	bool mistaken;
+
+	contents->tail_len = 0;
+	before = magic_of(contents);
+	overlay(contents->head, 0, MAGIC_HEAD, offset, data, len);
+	contents->head_len = MAX(contents->head_len, (size_t)MIN(offset + len, (u64)MAGIC_HEAD));
+	mistaken = becomes_another(image, before, contents);
+	contents->tail_len = tail_len;
+	return mistaken;
+}
+
+static bool tail_mistaken(struct image *image, struct magic_file *contents, u64 offset, const u8 *data, u64 len)
+{
+	const struct magic *before;
+
+	contents->head_len = 0;
+	before = magic_of(contents);
+	contents->size = MAX(contents->size, offset + len);
+	if (contents->size < MAGIC_TAIL)
+		return false;
+	if (image_file_read(image->fd, contents->size - MAGIC_TAIL, contents->tail, MAGIC_TAIL))
+		return true;
+	contents->tail_len = MAGIC_TAIL;
+	overlay(contents->tail, contents->size - MAGIC_TAIL, MAGIC_TAIL, offset, data, len);
+	return becomes_another(image, before, contents);
 }
 
 /* Would it be something else with data (NULL: zeros) there? */
-static bool would_be_mistaken(struct image *image, u64 offset, const u8 *data, size_t len)
+static bool would_be_mistaken(struct image *image, u64 offset, const u8 *data, u64 len)
 {
 	struct magic_file *contents = err_alloc(sizeof *contents);
-	const struct magic *before, *after;
-	bool mistaken = true;
+	bool mistaken = magic_read(image->fd, contents) != 0 ||
+	                (offset < MAGIC_HEAD && head_mistaken(image, contents, offset, data, len)) ||
+	                (offset + len > tail_start(image) && tail_mistaken(image, contents, offset, data, len));
 
-	if (!magic_read(image->fd, contents)) {
-		contents->tail_len = 0; /* a mark at the end may hide one at the start for only as long as the guest leaves it there */
-		before = magic_of(contents);
-		if (data)
-			memcpy(contents->head + offset, data, len);
-		else
-			memset(contents->head + offset, 0, len);
-		contents->head_len = MAX(contents->head_len, (size_t)offset + len);
-		after = magic_of(contents);
-		mistaken = after != before && (after->kind == MAGIC_IMAGE || after->kind == MAGIC_KERNEL);
-		if (mistaken)
-			image_report(image, EPERM, "the guest may not make its disk look like a %s, for its format is guessed; name the "
-			             "format (format=raw) to allow it", after->name);
-	}
 	free(contents);
 	return mistaken;
 }
 
-/* What a guarded write has of the first bytes. */
-static int write_head(struct image *image, u64 offset, struct pieces *from, size_t len)
+/* What a write has of the guarded bytes. */
+static int write_guarded(struct image *image, u64 offset, struct pieces *from, size_t len)
 {
 	const struct iovec v = {err_alloc(len), len};
 	int error = EIO;
@@ -386,20 +444,22 @@ int image_sync(const struct image *image)
 
 int image_write_pieces(struct image *image, u64 offset, struct pieces *from, size_t len)
 {
+	int error;
+
 	if (image->read_only)
 		return EROFS;
 	if (!inside(image, offset, len))
 		return EIO;
-	if (guarded(image, offset, len)) {
-		size_t n = (size_t)MIN(len, MAGIC_HEAD - offset);
-		int error = write_head(image, offset, from, n);
+	do {
+		bool guarded;
+		const size_t n = (size_t)stretch(image, offset, len, &guarded);
 
-		if (error || n == len)
-			return error;
+		error = guarded ? write_guarded(image, offset, from, n) :
+		                  outcome(image, image->driver->write(image, offset, from, n), "writing");
 		offset += n;
 		len -= n;
-	}
-	return outcome(image, image->driver->write(image, offset, from, len), "writing");
+	} while (len && !error);
+	return error;
 }
 
 int image_write(struct image *image, u64 offset, const void *buf, size_t len)
@@ -417,10 +477,10 @@ static int clear(struct image *image, u64 offset, u64 len, int (*fn)(struct imag
 		return EROFS;
 	if (!inside(image, offset, len))
 		return EIO;
-	if (!guarded(image, offset, len))
+	if (!image->guessed || (offset >= MAGIC_HEAD && offset + len <= tail_start(image)))
 		return outcome(image, fn(image, offset, len), what);
 	pthread_mutex_lock(&image->guard);
-	if (!would_be_mistaken(image, offset, NULL, (size_t)MIN(len, MAGIC_HEAD - offset)))
+	if (!would_be_mistaken(image, offset, NULL, len))
 		error = outcome(image, fn(image, offset, len), what);
 	pthread_mutex_unlock(&image->guard);
 	return error;

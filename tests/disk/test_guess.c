@@ -167,15 +167,23 @@ static void known(void **state)
 	}
 }
 
+/* The sector that makes a raw disk of this size a VHD. */
+static void vhd_footer(u8 footer[512], u64 disk)
+{
+	memset(footer, 0, 512);
+	memcpy(footer, "conectix", 8);
+	footer[63] = 2;
+	for (unsigned i = 0; i < 8; i++)
+		footer[48 + i] = (u8)((disk - 512) >> (56 - i * 8));
+}
+
 /* Formats whose mark is at the end, where the guest's own last sector may look alike. */
 static void known_by_the_end(void **state)
 {
-	u8 footer[512] = "conectix";
+	u8 footer[512];
 
 	(void)state;
-	footer[63] = 2;
-	for (unsigned i = 0; i < 8; i++)
-		footer[48 + i] = (u64)(DISK - 512) >> (56 - i * 8);
+	vhd_footer(footer, DISK);
 	make("disk");
 	poke("disk", DISK - 512, footer, 512);
 	images_refused("disk", 0, "VHD");
@@ -185,6 +193,65 @@ static void known_by_the_end(void **state)
 	poke("disk", DISK - 512, "koly\0\0\0\4\0\0\2\0", 12);
 	images_refused("disk", 0, "DMG");
 	image_close(open_as("disk", "raw"));
+}
+
+/* Nor may the guest write such a mark: its disk could not be used the next time. */
+static void refused_at_the_end(void **state)
+{
+	static const u8 dmg[512] = "koly\0\0\0\4\0\0\2";
+	u8 footer[512], *whole = calloc(1, DISK), back[512], zeros[512] = {0};
+	struct image *image;
+
+	(void)state;
+	assert_non_null(whole);
+	make("disk");
+	vhd_footer(footer, DISK);
+	image = open_as("disk", NULL);
+	assert_int_equal(image_write(image, DISK - 512, footer, 512), EIO);
+	assert_int_equal(image_write(image, DISK - 512, dmg, 512), EIO);
+	memcpy(whole + DISK - 512, footer, 512);
+	assert_int_equal(image_write(image, 0, whole, DISK), EIO);
+	assert_int_equal(image_write(image, DISK - 4096, whole + DISK - 4096, 4096), EIO);
+	assert_int_equal(image_write(image, DISK - 511, footer + 1, 511), 0);
+	assert_int_equal(image_write(image, DISK - 512, footer, 1), EIO);
+	assert_int_equal(image_write(image, DISK - 1024, footer, 512), 0);
+	assert_int_equal(image_zero(image, DISK - 512, 512), 0);
+	assert_int_equal(image_write(image, DISK - 512, zeros, 512), 0);
+	memset(whole, 0x5a, DISK);
+	assert_int_equal(image_write(image, 0, whole, DISK), 0);
+	for (u64 at = 0; at < DISK; at += 512) {
+		assert_int_equal(image_read(image, at, back, 512), 0);
+		assert_memory_equal(back, whole, 512);
+	}
+	image_close(image);
+	image_close(open_as("disk", NULL));
+	image = open_as("disk", "raw");
+	assert_int_equal(image_write(image, DISK - 512, footer, 512), 0);
+	image_close(image);
+	free(whole);
+}
+
+/* A file that does not end with a sector gets longer when its last sector is written; and one may be all head and tail. */
+static void small_and_crooked(void **state)
+{
+	static const u32 sizes[] = {1, 511, 512, 700, 1024, 65536, 65537, 66000};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(sizes); i++) {
+		struct image *image;
+		u8 footer[512];
+
+		make("disk");
+		assert_int_equal(truncate("disk", sizes[i]), 0);
+		image = open_as("disk", NULL);
+		vhd_footer(footer, image->size);
+		if (image_write(image, image->size - 512, footer, 512) != EIO)
+			fail_msg("a footer was written to a disk of %u bytes", sizes[i]);
+		footer[8] = footer[0] = 1;
+		assert_int_equal(image_write(image, image->size - 512, footer, 512), 0);
+		image_close(image);
+		image_close(open_as("disk", NULL));
+	}
 }
 
 /* A backing file is looked at like any other. */
@@ -289,7 +356,7 @@ int main(void)
 		cmocka_unit_test(refused),   cmocka_unit_test(linux_kernel),     cmocka_unit_test(uncovered),
 		cmocka_unit_test(already),   cmocka_unit_test(known),            cmocka_unit_test(known_by_the_end),
 		cmocka_unit_test(backing),   cmocka_unit_test(committed),        cmocka_unit_test(changed_meanwhile),
-		cmocka_unit_test(two_writers),
+		cmocka_unit_test(two_writers), cmocka_unit_test(refused_at_the_end), cmocka_unit_test(small_and_crooked),
 	};
 
 	return cmocka_run_group_tests(tests, images_setup, images_teardown);
