@@ -152,6 +152,34 @@ def committed():
     run("convert", "-f", "raw", "-O", "raw", "evil", "out.raw", words="looks like a qcow2")
 
 
+def foreign():
+    """A commit says what it overwrites, and overwrites only what is a disk beside the image unless the user names it."""
+    for folder in ("here", "here/below", "there"):
+        os.mkdir(folder)
+
+    def commit(backing, path, *args, code=0, words="", before=bytes(MIB)):
+        write(path, before)
+        run("create", "-u", "-f", "qcow2", "-b", backing, "-F", "raw", "here/top", "1M")
+        write("new", b"new".ljust(MIB, b"!"))
+        run("convert", "-n", "-f", "raw", "-O", "qcow2", "new", "here/top")
+        said = run("commit", *args, "here/top", code=code, words=words)
+        changed = read(path).startswith(b"new")
+        expect(changed == (code == 0), f"commit into {backing}: {'' if changed else 'not '}written")
+        return said
+    for backing in ("base", "below/base", os.path.abspath("here/base")):
+        expect("base" in commit(backing, os.path.join("here", backing)), "a commit does not say into what")
+    commit("../there/base", "there/base", code=1, words="not in its folder")
+    absolute = os.path.abspath("there/base")
+    commit(absolute, absolute, code=1, words=f"-b {absolute}")
+    os.symlink(absolute, "here/link")
+    commit("link", absolute, code=1, words="not in its folder")
+    commit(absolute, absolute, "-b", absolute)
+    commit("../there/base", absolute, "-b", "../there/base")
+    commit("letter", "here/letter", code=1, words="does not look like a disk", before=b"Dear reader,\n")
+    commit("packed", "here/packed", code=1, words="does not look like a disk", before=b"\x1f\x8b".ljust(MIB, b"z"))
+    commit("letter", "here/letter", "-b", "letter", before=b"Dear reader,\n")
+
+
 def snapshots():
     """What is inside an image besides its disk is not changed or left behind without a word."""
     if not shutil.which("qemu-img"):
@@ -172,7 +200,7 @@ def snapshots():
 def main():
     with tempfile.TemporaryDirectory(prefix="paisano-img-") as tmp:
         os.chdir(tmp)
-        for test in (cut_source, no_room, signals, mistakes, bitmaps, committed, snapshots):
+        for test in (cut_source, no_room, signals, mistakes, bitmaps, committed, foreign, snapshots):
             had = len(failures)
             test()
             print("ok" if len(failures) == had else "FAILED", test.__name__)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* paisano-img resize, rebase and commit: images changed in place, alone or with what is below them. */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 
+#include "base/magic.h"
 #include "tools/img/img.h"
 
 /* ---- resize ---- */
@@ -149,11 +151,57 @@ static int push_down(const struct img_args *args, struct image *image)
 	return error ? error : image_flush(below);
 }
 
+/* In the folder of the image or below it, with all links followed. */
+static bool is_beside(const char *image, const char *backing)
+{
+	char *folder = err_strdup(image), *slash = strrchr(folder, '/'), here[PATH_MAX], there[PATH_MAX];
+	size_t len;
+	bool known;
+
+	if (slash)
+		slash[slash == folder] = 0; /* "/" stays */
+	known = realpath(slash ? folder : ".", here) && realpath(backing, there);
+	free(folder);
+	if (!known)
+		return false;
+	len = strlen(here);
+	return !strncmp(here, there, len) && (here[len - 1] == '/' || there[len] == '/');
+}
+
+/* A raw image has no mark that says so; but some files are certainly none. */
+static bool is_no_disk(const struct image *image)
+{
+	struct magic_file *contents;
+	enum magic_kind kind;
+
+	if (image->driver != &image_raw)
+		return false;
+	contents = err_alloc(sizeof *contents);
+	kind = magic_read(image->fd, contents) ? MAGIC_PACKED : magic_of(contents)->kind;
+	free(contents);
+	return image->host_size % 512 || kind == MAGIC_PACKED || kind == MAGIC_KERNEL;
+}
+
+/* Who wrote the image chose the file that a commit overwrites, and need not be the one who commits it. So a file that is not
+ * beside the image, or not a disk, must be named by the user too, who by that has seen which it is. */
+static bool may_overwrite(const struct img_args *args, const char *file, const struct image *below, struct err *err)
+{
+	if (args->backing)
+		return true;
+	if (!below && !is_beside(args->files[0], file))
+		return err_set(err, EXIT_USAGE, "%s would be written into %s, which is not in its folder; if that is meant, name it: -b %s",
+		               args->files[0], file, file);
+	if (below && is_no_disk(below))
+		return err_set(err, EXIT_USAGE, "%s would be written into %s, which does not look like a disk; if that is meant, name it: "
+		               "-b %s", args->files[0], file, file);
+	return true;
+}
+
 int img_commit(const struct img_args *args, struct err *err)
 {
 	struct image *image = img_open_to_change(args->files[0], args->format, IMAGE_NO_BACKING, err);
 	int error, code = IMG_ERROR;
-	char *file;
+	char *file = NULL;
 
 	if (!image)
 		return IMG_ERROR;
@@ -166,11 +214,14 @@ int img_commit(const struct img_args *args, struct err *err)
 	file = image_resolve(image->file, image->backing_file);
 	if (args->backing && strcmp(args->backing, file) != 0 && strcmp(args->backing, image->backing_file) != 0)
 		err_set(err, EXIT_USAGE, "only into the direct backing file, %s", image->backing_file);
-	else
+	else if (may_overwrite(args, file, NULL, err)) /* before it is opened, which may change it */
 		image->backing = img_open_to_change(file, image->backing_format, IMAGE_GUARD, err);
-	free(file);
-	if (!image->backing)
+	if (!image->backing || !may_overwrite(args, file, image->backing, err))
 		goto out;
+	if (!args->quiet) {
+		printf("Committing into %s\n", file);
+		fflush(stdout);
+	}
 	if (image->backing->size < image->size && !image_resize(image->backing, image->size, err))
 		goto out;
 	img_catch_signals();
@@ -186,6 +237,7 @@ int img_commit(const struct img_args *args, struct err *err)
 		printf("Image committed.\n");
 	code = IMG_OK;
 out:
+	free(file);
 	image_close(image);
 	return code;
 }

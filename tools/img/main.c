@@ -25,7 +25,7 @@ static const struct command {
 	{"check", "f:r:qUp", 1, 1, img_check, "[-q] [-f FMT] [--output=human|json] [-r leaks|all] [-U] FILE"},
 	{"resize", "f:q", 2, 2, img_resize, "[-q] [-f FMT] [--shrink] FILE [+|-]SIZE"},
 	{"rebase", "f:F:b:upqt:T:", 1, 1, img_rebase, "[-p] [-q] [-u] [-f FMT] -b BACKING_FILE [-F BACKING_FMT] FILE"},
-	{"commit", "f:b:dpqt:", 1, 1, img_commit, "[-p] [-q] [-d] [-f FMT] FILE"},
+	{"commit", "f:b:dpqt:", 1, 1, img_commit, "[-p] [-q] [-d] [-f FMT] [-b BACKING_FILE] FILE"},
 };
 
 enum { LONG_OUTPUT = 256, LONG_SHRINK, LONG_CHAIN, LONG_PREALLOCATION };
