@@ -87,14 +87,13 @@ const char *err_exit_name(int code)
 		enum exit_code code;
 		const char *name;
 	} names[] = {
-		{EXIT_OFF, "the guest powered off, or the user quit, by a signal too"},
+		{EXIT_OFF, "the guest powered off, or reset with -no-reboot; or the user quit, by a signal too"},
 		{EXIT_USAGE, "an option, key or value that does not exist or makes no sense"},
 		{EXIT_FILE, "a file is missing, unreadable, unwritable or not what it should be"},
 		{EXIT_ACCEL, "the requested acceleration is required and absent"},
 		{EXIT_TRIPLE, "triple fault of the guest (with -no-reboot)"},
 		{EXIT_TIMEOUT, "-timeout ran out"},
 		{EXIT_HOST, "the host refused memory, a thread, a socket or the like"},
-		{EXIT_RESET, "the guest asked for a reset (with -no-reboot)"},
 		{EXIT_BUG, "internal error"},
 	};
 

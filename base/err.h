@@ -9,14 +9,13 @@
 /* Exit codes of the emulator. All but EXIT_OFF are even, because isa-debug-exit yields only odd ones ((v << 1) | 1).
  * EXIT_TEXT is the table that -help prints. */
 enum exit_code {
-	EXIT_OFF = 0,       /* the guest powered off, or the user asked to quit, by a signal too */
+	EXIT_OFF = 0,       /* the guest powered off, or reset under -no-reboot; or the user asked to quit, by a signal too */
 	EXIT_USAGE = 2,     /* an option, key or value that does not exist or makes no sense */
 	EXIT_FILE = 4,      /* a file is missing, unreadable, unwritable or not what it should be */
 	EXIT_ACCEL = 6,     /* the requested acceleration is required and absent */
 	EXIT_TRIPLE = 8,    /* triple fault with -no-reboot */
 	EXIT_TIMEOUT = 10,  /* -timeout ran out */
 	EXIT_HOST = 12,     /* the host refused memory, a thread, a socket, ... */
-	EXIT_RESET = 14,    /* the guest asked for a reset under -no-reboot, not through a triple fault */
 	EXIT_BUG = 70,      /* internal error */
 };
 
