@@ -49,7 +49,8 @@ static unsigned cylinders(const struct ide_unit *u, unsigned heads, unsigned sec
 {
 	u64 total = ata_sectors(u);
 
-	return total ? MAX(MIN(total / (heads * sectors), CHS_CYLINDERS), 1u) : 0;
+	/* BIOSes take one or two cylinders off for diagnostics: with fewer than two, what INT 13h says would be none, or wrap */
+	return total ? MAX(MIN(total / (heads * sectors), CHS_CYLINDERS), 2u) : 0;
 }
 
 static u32 low24(const u8 *regs)
