@@ -119,6 +119,11 @@ void fairlock_unlock(struct fairlock *lock)
 	release(&lock->state, 1);
 }
 
+bool fairlock_wanted(const struct fairlock *lock)
+{
+	return __atomic_load_n(&lock->state, __ATOMIC_RELAXED) == 2 || __atomic_load_n(&lock->turn, __ATOMIC_RELAXED);
+}
+
 bool fairlock_held(const struct fairlock *lock)
 {
 	return __atomic_load_n(&lock->owner, __ATOMIC_RELAXED) == &self;

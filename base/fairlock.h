@@ -16,6 +16,8 @@ void fairlock_lock(struct fairlock *lock);
 /* The same for a thread that must not wait behind others' repeated locking (it still lets one of them in between). */
 void fairlock_lock_urgent(struct fairlock *lock);
 void fairlock_unlock(struct fairlock *lock);
+/* Does somebody wait for it who gave up spinning? For a holder that could go on later; may be true once too often. */
+bool fairlock_wanted(const struct fairlock *lock);
 /* Does the calling thread hold it? */
 bool fairlock_held(const struct fairlock *lock);
 

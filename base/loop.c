@@ -100,6 +100,11 @@ void loop_unlock(struct loop *loop)
 	fairlock_unlock(&loop->lock);
 }
 
+bool loop_wanted(const struct loop *loop)
+{
+	return fairlock_wanted(&loop->lock);
+}
+
 bool loop_locked(const struct loop *loop)
 {
 	return fairlock_held(&loop->lock);

@@ -22,6 +22,8 @@ const struct clock *loop_clock(const struct loop *loop);
 /* The machine lock. Not recursive. */
 void loop_lock(struct loop *loop);
 void loop_unlock(struct loop *loop);
+/* Does somebody sleep for want of it? Whoever holds it for many small steps gives it up then. */
+bool loop_wanted(const struct loop *loop);
 /* Does this thread hold it? For assertions, and for device code that may be called either way. */
 bool loop_locked(const struct loop *loop);
 

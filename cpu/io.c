@@ -2,7 +2,8 @@
 /* Port input and output: IN, OUT, INS, OUTS. SDM vol. 2; vol. 1 ch. 19 (privilege, the TSS's permission bitmap); vol. 3A 18.2.4
  * (I/O breakpoints).
  *
- * A repeated string runs in batches: as many elements as lie on one page of plain memory under one hold of the machine lock.
+ * A repeated string runs in batches: as many elements as lie on one page of plain memory under one hold of the machine lock,
+ * or fewer if somebody waits for it: what a device does at one access may take long, and hundreds of them are one batch.
  * After every element the registers could be the architectural ones: a fault or an interrupt finds them exact. */
 #include <Zydis/Mnemonic.h>
 #include <Zydis/SharedTypes.h>
@@ -16,6 +17,7 @@
 #include "cpu/watch.h"
 
 #define BATCH_MAX 512 /* elements under one hold of the lock */
+#define POLITE 16 /* elements between looks whether somebody waits for the lock: handing it over costs more than a few */
 #define SHARE 65536 /* elements to do before anything else is looked at, and the instruction is counted again */
 #define TSS_IO_BASE 102 /* where a TSS tells the offset of its I/O bitmap */
 
@@ -189,6 +191,12 @@ static void unlock(struct cpu *cpu)
 		loop_unlock(cpu->bus->loop);
 }
 
+/* Does a batch end after `done` of its elements, so that another thread gets the lock? */
+static bool wanted(const struct cpu *cpu, u64 done)
+{
+	return done % POLITE == 0 && cpu->bus->loop && loop_wanted(cpu->bus->loop);
+}
+
 static u64 load_element(const struct cpu *cpu, const u8 *p, unsigned size)
 {
 	return size == 1 ? guest_load8(cpu, p) : size == 2 ? guest_load16(cpu, p) : guest_load32(cpu, p);
@@ -227,7 +235,7 @@ static u64 ins_some(struct cpu *cpu, const struct insn *in, u16 port, u64 offset
 				return done + 1;
 			}
 			store_element(cpu, p, value, size);
-		} while (++done < n && !interrupted(cpu));
+		} while (++done < n && !interrupted(cpu) && !wanted(cpu, done));
 		unlock(cpu);
 		return done;
 	}
@@ -249,7 +257,7 @@ static u64 outs_some(struct cpu *cpu, const struct insn *in, u16 port, u64 offse
 		lock(cpu);
 		do
 			port_out(cpu, in, port, load_element(cpu, p + done * size, size), size);
-		while (++done < n && !interrupted(cpu));
+		while (++done < n && !interrupted(cpu) && !wanted(cpu, done));
 		unlock(cpu);
 		return done;
 	}

@@ -6,7 +6,10 @@
  * Not implemented: items that the guest can write (a DMA write fails).
  *
  * A command is a structure in guest memory: control, length, address. The guest chooses all three, and where the structure lies:
- * transfers go in bounded pieces through bus_dma_*, which reaches nothing but memory, and stop at the first piece that fails.
+ * transfers go in bounded chunks through bus_dma_*, which reaches nothing but memory, and stop at the first that fails.
+ * A transfer of up to PIECE is done when the write to the port is. A longer one would keep the machine lock for seconds: it goes on
+ * by a timer, piece by piece, and the command's control word keeps its value until the end, as the specification lets it: drivers
+ * read the word until it is 0 or an error. Meanwhile every other command fails.
  * Invariant: files are sorted by name, and file n has key FILE_FIRST + n. */
 #include "hw/chipset/fw_cfg.h"
 
@@ -16,6 +19,7 @@ enum { FILE_FIRST = 0x20, FILES_MAX = 256, ITEMS_MAX = 32 };
 enum { ID_PORTS = 1, ID_DMA = 2 };
 enum dma { DMA_ERROR = 1, DMA_READ = 2, DMA_SKIP = 4, DMA_SELECT = 8, DMA_WRITE = 16 };
 enum { PORT_BASE = 0x510, DMA_BASE = 0x514, DIRECTORY_ENTRY = 64, CHUNK = 4096 };
+enum { PIECE = 1 << 20, PIECE_NS = 200000 }; /* about 5 GB/s of guest time */
 #define SIGNATURE 0x51454d5520434647ull /* "QEMU CFG" */
 
 struct fw_cfg_state {
@@ -23,6 +27,10 @@ struct fw_cfg_state {
 	u32 offset;   /* in the selected item */
 	u16 selected;
 	u16 pad;
+	u64 command;  /* the transfer that is under way: where its command is, */
+	u64 gpa;      /* where the next byte goes, */
+	u32 left;     /* how many bytes follow; 0: none is under way */
+	u32 pad2;
 };
 
 struct item {
@@ -38,6 +46,7 @@ struct fw_cfg {
 	struct device device;
 	struct fw_cfg_state state;
 	struct region ports, dma;
+	struct timer timer; /* armed while state.left */
 	struct item item[ITEMS_MAX], file[FILES_MAX], directory;
 	unsigned items, files;
 	void (*before_select)(void *opaque, const char *name);
@@ -234,7 +243,7 @@ static const struct region_ops ports_ops = {.read = ports_read, .write = ports_w
 /* ---- DMA ---- */
 
 /* Data to the guest: what the item has left, then zeros. */
-static bool transfer(struct fw_cfg *f, u64 gpa, u32 len)
+static bool transfer_piece(struct fw_cfg *f, u64 gpa, u32 len)
 {
 	static const u8 zeros[CHUNK];
 	const struct item *item = contents(f);
@@ -253,6 +262,32 @@ static bool transfer(struct fw_cfg *f, u64 gpa, u32 len)
 	return true;
 }
 
+static void answer(struct fw_cfg *f, u64 at, bool ok)
+{
+	u32 result = 0;
+
+	if (!ok)
+		big32((u8 *)&result, DMA_ERROR);
+	bus_dma_write(f->device.machine->bus, at, &result, sizeof result);
+}
+
+/* The transfer goes on; its last piece, or the first that fails, answers the command. */
+static void go_on(void *opaque)
+{
+	struct fw_cfg *f = opaque;
+	struct fw_cfg_state *s = &f->state;
+	u32 n = MIN(s->left, (u32)PIECE);
+	bool ok = transfer_piece(f, s->gpa, n);
+
+	s->gpa += n;
+	s->left = ok ? s->left - n : 0;
+	if (s->left)
+		timer_arm(&f->timer, clock_now(f->device.machine->clock) + PIECE_NS);
+	else
+		answer(f, s->command, ok);
+}
+
+/* All but what go_on() does. */
 static bool command(struct fw_cfg *f, u32 control, u32 len, u64 gpa)
 {
 	const struct item *item;
@@ -260,7 +295,7 @@ static bool command(struct fw_cfg *f, u32 control, u32 len, u64 gpa)
 	if (control & DMA_SELECT)
 		select_item(f, control >> 16);
 	if (control & DMA_READ)
-		return transfer(f, gpa, len);
+		return len > PIECE || transfer_piece(f, gpa, len);
 	if (control & DMA_WRITE)
 		return false;
 	if (control & DMA_SKIP) {
@@ -274,7 +309,6 @@ static void run(struct fw_cfg *f, u64 at)
 {
 	struct bus *bus = f->device.machine->bus;
 	u8 raw[16];
-	u32 result = 0;
 
 	if (!bus_dma_read(bus, at, raw, sizeof raw)) {
 		TRACE(ev_dma, "no command at %llx", (unsigned long long)at);
@@ -283,9 +317,15 @@ static void run(struct fw_cfg *f, u64 at)
 	u32 control = __builtin_bswap32(load32(raw)), len = __builtin_bswap32(load32(raw + 4));
 	u64 gpa = __builtin_bswap64(load64(raw + 8));
 	TRACE(ev_dma, "control %08x length %x address %llx", control, len, (unsigned long long)gpa);
-	if (!command(f, control, len, gpa))
-		big32((u8 *)&result, DMA_ERROR);
-	bus_dma_write(bus, at, &result, sizeof result);
+	bool ok = !f->state.left && command(f, control, len, gpa);
+	if (ok && control & DMA_READ && len > PIECE) {
+		f->state.command = at;
+		f->state.gpa = gpa;
+		f->state.left = len;
+		go_on(f);
+	} else {
+		answer(f, at, ok);
+	}
 }
 
 static u64 dma_read(void *opaque, u64 offset, unsigned size)
@@ -326,6 +366,7 @@ static bool fw_cfg_init(struct device *device, struct err *err)
 	fw_cfg_item(device, FW_CFG_SIGNATURE, "QEMU", 4);
 	fw_cfg_item(device, FW_CFG_ID, id, sizeof id);
 	make_directory(f);
+	timer_init(&f->timer, device->machine->clock, go_on, f);
 	f->ports = (struct region){.name = "fw_cfg", .size = 2, .ops = &ports_ops, .opaque = f};
 	f->dma = (struct region){.name = "fw_cfg.dma", .size = 8, .ops = &dma_ops, .opaque = f};
 	bus_map_io(device->machine->bus, &f->ports, PORT_BASE);
@@ -339,12 +380,21 @@ static void fw_cfg_reset(struct device *device)
 
 	let_go(find(f, f->state.selected));
 	f->state = (struct fw_cfg_state){0};
+	timer_cancel(&f->timer);
+}
+
+static void fw_cfg_loaded(struct device *device)
+{
+	struct fw_cfg *f = (struct fw_cfg *)device;
+
+	timer_arm(&f->timer, f->state.left ? clock_now(device->machine->clock) + PIECE_NS : CLOCK_NEVER);
 }
 
 static void fw_cfg_destroy(struct device *device)
 {
 	struct fw_cfg *f = (struct fw_cfg *)device;
 
+	timer_cancel(&f->timer);
 	bus_unmap(device->machine->bus, &f->ports);
 	bus_unmap(device->machine->bus, &f->dma);
 	for (unsigned i = 0; i < f->items; i++)
@@ -359,6 +409,10 @@ static const struct field fw_cfg_fields[] = {
 	FIELD(struct fw_cfg_state, offset, "next byte of the selected item"),
 	FIELD(struct fw_cfg_state, selected, "selected item"),
 	FIELD(struct fw_cfg_state, pad, ""),
+	FIELD(struct fw_cfg_state, command, "command whose transfer is under way"),
+	FIELD(struct fw_cfg_state, gpa, "where its next byte goes"),
+	FIELD(struct fw_cfg_state, left, "its bytes that follow; 0: none is under way"),
+	FIELD(struct fw_cfg_state, pad2, ""),
 	FIELD_END,
 };
 
@@ -371,5 +425,6 @@ DEVICE(fw_cfg) = {
 	.fields = fw_cfg_fields,
 	.init = fw_cfg_init,
 	.reset = fw_cfg_reset,
+	.loaded = fw_cfg_loaded,
 	.destroy = fw_cfg_destroy,
 };

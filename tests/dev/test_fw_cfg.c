@@ -125,12 +125,47 @@ static void by_dma(void **state)
 	/* what cannot be done */
 	assert_int_equal(dma((u32)key << 16 | CHOOSE | WRITE, 4, BUFFER), ERROR);
 	assert_int_equal(dma((u32)key << 16 | CHOOSE | READ, 4, 0xf0000000), ERROR);
-	assert_int_equal(dma((u32)key << 16 | CHOOSE | READ, 0xffffffff, BUFFER), ERROR); /* past the end of RAM */
+	assert_int_equal(dma((u32)key << 16 | CHOOSE | READ, 0x1ff000, BUFFER), CHOOSE | READ | (u32)key << 16);
+	bench_advance(b, 10 * MS);
+	assert_int_equal(big(rd(b, COMMAND, 4)), ERROR); /* past the end of RAM */
 	assert_int_equal(dma((u32)key << 16 | CHOOSE | READ, 16, ~0ull - 3), ERROR);
 	out32(b, DMA, 0xffffffff); /* no command there */
 	out32(b, DMA + 4, 0xffffffff);
 	out8(b, DMA, 1);
 	out16(b, DMA + 4, 1);
+	bench_free(b);
+}
+
+/* A long transfer does not keep the machine: its command is busy until it is done, and no other one is taken meanwhile. */
+static void long_dma(void **state)
+{
+	enum { LONG = 0x1f0000, SECOND = 0x1800 };
+	u32 chosen = 0x7777u << 16 | CHOOSE | READ;
+
+	(void)state;
+	start();
+	wr(b, BUFFER + LONG - 8, ~0ull, 8);
+	wr(b, BUFFER + LONG, ~0ull, 8);
+	assert_int_equal(dma(chosen, LONG, BUFFER), chosen);
+	assert_int_equal(rd(b, BUFFER + LONG - 8, 8), ~0ull);
+	/* a second one, as hostile guests have it */
+	wr(b, SECOND, big(chosen), 4);
+	wr(b, SECOND + 4, big(LONG), 4);
+	wr(b, SECOND + 8, __builtin_bswap64(BUFFER), 8);
+	out32(b, DMA + 4, big(SECOND));
+	assert_int_equal(big(rd(b, SECOND, 4)), ERROR);
+	assert_int_equal(big(rd(b, COMMAND, 4)), chosen);
+	bench_round_trip(b, fw);
+	bench_advance(b, 10 * MS);
+	assert_int_equal(rd(b, COMMAND, 4), 0);
+	assert_int_equal(rd(b, BUFFER + LONG - 8, 8), 0);
+	assert_int_equal(rd(b, BUFFER + LONG, 8), ~0ull);
+	assert_int_equal(dma(chosen, 8, BUFFER + LONG), 0); /* short ones at once again */
+	/* a reset forgets it */
+	assert_int_equal(dma(chosen, LONG, BUFFER), chosen);
+	fw->class->reset(fw);
+	bench_advance(b, 10 * MS);
+	assert_int_equal(big(rd(b, COMMAND, 4)), chosen);
 	bench_free(b);
 }
 
@@ -217,6 +252,7 @@ int main(void)
 		cmocka_unit_test(ports),
 		cmocka_unit_test(files),
 		cmocka_unit_test(by_dma),
+		cmocka_unit_test(long_dma),
 		cmocka_unit_test(late_contents),
 		cmocka_unit_test(on_demand),
 	};

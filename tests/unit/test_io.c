@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* cpu/io: IN, OUT, INS, OUTS against a recording port; privilege and the I/O bitmap; faults and interrupts in mid-string. */
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "tests/unit/cpu_unit.h"
 
@@ -11,7 +14,41 @@ struct port {
 	u64 log[2048];
 	u64 last_offset;
 	unsigned last_size;
+	struct rival *rival;
 };
+
+/* A thread that wants the machine lock from the second write to the port on. */
+struct rival {
+	pthread_t thread;
+	struct port *port;
+	sem_t asks;
+	unsigned got_after; /* writes */
+};
+
+static void *rival_run(void *opaque)
+{
+	struct rival *r = opaque;
+	struct loop *loop = r->port->u->loop;
+
+	sem_post(&r->asks);
+	loop_lock(loop);
+	r->got_after = r->port->writes;
+	loop_unlock(loop);
+	return NULL;
+}
+
+/* Every write takes long, and the second one until the rival runs. */
+static void rival_meet(struct port *p)
+{
+	struct rival *r = p->rival;
+
+	if (p->writes == 1) { /* the first alone fills the TLB */
+		assert_int_equal(pthread_create(&r->thread, NULL, rival_run, r), 0);
+		while (sem_wait(&r->asks))
+			;
+	}
+	usleep(5000);
+}
 
 static u64 port_read(void *opaque, u64 offset, unsigned size)
 {
@@ -28,6 +65,8 @@ static void port_write(void *opaque, u64 offset, u64 value, unsigned size)
 {
 	struct port *p = opaque;
 
+	if (p->rival)
+		rival_meet(p);
 	p->last_offset = offset;
 	p->last_size = size;
 	if (p->writes < ARRAY_LEN(p->log))
@@ -342,12 +381,35 @@ static void to_device(void **state)
 	bus_unmap(&u->bus, &memory.region);
 }
 
+/* A batch is not held against a thread that waits for the machine lock, however long a device takes over each element. */
+static void lock_wanted(void **state)
+{
+	struct port *p = *state;
+	struct cpu *cpu = p->u->cpu;
+	struct rival rival = {.port = p};
+
+	cpu_unit_long(p->u);
+	quiet(cpu);
+	sem_init(&rival.asks, 0, 0);
+	p->rival = &rival;
+	cpu->gpr[RDX] = 0x300;
+	cpu->gpr[RSI] = 0x9000;
+	cpu->gpr[RCX] = 512;
+	RUN_OK(p->u, "\xf3\x6e");
+	pthread_join(rival.thread, NULL);
+	sem_destroy(&rival.asks);
+	assert_int_equal(p->writes, 512);
+	assert_int_equal(cpu->gpr[RCX], 0);
+	assert_in_range(rival.got_after, 1, 511);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(simple), TEST(strings), TEST(wrap), TEST(fault_between), TEST(interrupts), TEST(permission), TEST(to_device),
+		TEST(lock_wanted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
