@@ -24,6 +24,7 @@
 
 #include <rfb/rfb.h>
 
+#include "base/clock.h"
 #include "base/hostfile.h"
 #include "base/thread.h"
 #include "frontend/file.h"
@@ -33,9 +34,14 @@
 #define DISPLAYS 59635
 #define BLANK_WIDTH 640
 #define BLANK_HEIGHT 480
-#define CLIENT_WAIT_MS 5000  /* how long a client may keep the others waiting in the middle of a message */
+#define CLIENT_WAIT_MS 5000  /* how long a client may keep the others waiting by not taking what it was sent */
+#define MESSAGE_NS (10 * NS_PER_S) /* from a message's first byte to its last, */
+#define LOGIN_NS (30 * NS_PER_S)   /* and from the connection to the end of the handshake */
 #define LISTENERS 4
-#define CLIENTS 32
+#define CLIENTS 32           /* that are let in, */
+#define STRANGERS 16         /* and that are not yet */
+#define ENCODINGS 1024       /* in one message */
+#define SCREENS 255
 #define PASSWORD_MAX 8       /* what the protocol's authentication can take */
 
 enum { ENCODING_EXTENDED_KEY = -258, MESSAGE_QEMU = 255 };
@@ -44,7 +50,9 @@ enum { ENCODING_EXTENDED_KEY = -258, MESSAGE_QEMU = 255 };
 struct met {
 	int width, height;
 	bool told;
-	bool greeted; /* the client's first message, its version, was given to the library */
+	u64 since;    /* host ns: when it came, or when it was last let in or without a message begun */
+	bool begun;   /* a message has come in part */
+	u64 skip;     /* bytes to come of the clipboard, which nobody reads */
 };
 
 struct vnc {
@@ -248,9 +256,10 @@ static enum rfbNewClientAction on_client(rfbClientPtr client)
 	met->width = client->screen->width;
 	met->height = client->screen->height;
 	client->clientGoneHook = on_gone;
+	met->since = clock_host();
 	v->clients++;
 	v->pace.quiet = 0;
-	return v->clients > CLIENTS ? RFB_CLIENT_REFUSE : RFB_CLIENT_ACCEPT;
+	return RFB_CLIENT_ACCEPT;
 }
 
 /* ---- QEMU's extended key events ---- */
@@ -384,18 +393,28 @@ static void tell_size(rfbScreenInfoPtr screen)
 /* ---- the thread ---- */
 
 /* The library looks whether a new client begins with a WebSocket's request, and would serve it. So it meets one end of a pair of
- * sockets where nothing comes, and says its version there; then the client takes that end's place. A client is not looked at
- * before it has sent its own version whole: nobody has to wait for one who stammers. */
+ * sockets where nothing comes, and says its version there; then the client takes that end's place. */
 static bool put_in_place(int fd, const int *pair)
 {
-	int whole = sz_rfbProtocolVersionMsg, one = 1;
+	int one = 1;
 	char version[sz_rfbProtocolVersionMsg];
 	ssize_t n = recv(pair[1], version, sizeof version, MSG_DONTWAIT);
 
-	setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &whole, sizeof whole);
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	return n == (ssize_t)sizeof version && send(fd, version, sizeof version, MSG_NOSIGNAL | MSG_DONTWAIT) == n &&
 	       dup3(fd, pair[0], O_CLOEXEC) >= 0;
+}
+
+/* Is there no room for one more? Those who are not let in yet cannot keep out those who are, nor the other way round. */
+static bool full(struct vnc *v)
+{
+	rfbClientIteratorPtr all = rfbGetClientIterator(v->screen);
+	unsigned strangers = 0, known = 0;
+
+	for (rfbClientPtr c = rfbClientIteratorNext(all); c; c = rfbClientIteratorNext(all))
+		*(c->state == RFB_NORMAL ? &known : &strangers) += 1;
+	rfbReleaseClientIterator(all);
+	return strangers >= STRANGERS || known >= CLIENTS;
 }
 
 static void accept_client(struct vnc *v, int listener)
@@ -404,7 +423,7 @@ static void accept_client(struct vnc *v, int listener)
 
 	if (fd < 0)
 		return;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) {
+	if (full(v) || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) {
 		close(fd);
 		return;
 	}
@@ -416,35 +435,121 @@ static void accept_client(struct vnc *v, int listener)
 		close(pair[0]);
 	if (client && !put_in_place(fd, pair))
 		rfbCloseClient(client);
+	else if (client)
+		FD_CLR(client->sock, &v->screen->allFds); /* read by take_messages() alone */
 	close(pair[1]);
 	close(fd);
 }
 
-static void greet_clients(struct vnc *v)
+/* The library waits for the rest of a message that has begun, and everybody with it, for as long as bytes trickle in. So it is
+ * given a message only when the whole of it has come. How long is the one that begins with these n bytes (n > 0), as far as they
+ * tell? 0: none that this server takes. */
+static size_t message_length(rfbClientPtr client, const u8 *p, size_t n)
+{
+	switch (client->state) {
+	case RFB_PROTOCOL_VERSION: return sz_rfbProtocolVersionMsg;
+	case RFB_SECURITY_TYPE: return 1;
+	case RFB_AUTHENTICATION: return CHALLENGESIZE;
+	case RFB_INITIALISATION: return sz_rfbClientInitMsg;
+	case RFB_NORMAL: break;
+	default: return 0;
+	}
+	size_t count = n >= 4 ? (size_t)p[2] << 8 | p[3] : 0;
+	switch (p[0]) {
+	case rfbSetPixelFormat: return sz_rfbSetPixelFormatMsg;
+	case rfbSetEncodings: return count <= ENCODINGS ? sz_rfbSetEncodingsMsg + count * 4 : 0;
+	case rfbFramebufferUpdateRequest: return sz_rfbFramebufferUpdateRequestMsg;
+	case rfbKeyEvent: return sz_rfbKeyEventMsg;
+	case rfbPointerEvent: return sz_rfbPointerEventMsg;
+	case rfbClientCutText: return sz_rfbClientCutTextMsg;
+	case rfbSetScale: return sz_rfbSetScaleMsg;
+	case rfbSetServerInput: return sz_rfbSetServerInputMsg;
+	case rfbSetSW: return sz_rfbSetSWMsg;
+	case rfbXvp: return sz_rfbXvpMsg;
+	case rfbSetDesktopSize: return sz_rfbSetDesktopSizeMsg + (n >= 7 ? p[6] * (size_t)sz_rfbExtDesktopScreen : 0);
+	case MESSAGE_QEMU: return 12;
+	default: return 0;
+	}
+}
+
+/* The clipboard is of any length and for nobody: it goes as it comes. */
+static bool skip(rfbClientPtr client, struct met *met)
+{
+	u8 waste[4096];
+	ssize_t n = 1;
+
+	while (met->skip && (n = recv(client->sock, waste, MIN(met->skip, sizeof waste), MSG_DONTWAIT)) > 0)
+		met->skip -= n;
+	if (!n || (n < 0 && errno != EAGAIN && errno != EINTR))
+		rfbCloseClient(client);
+	return n > 0;
+}
+
+/* One message, if it is there. */
+static bool take_message(rfbClientPtr client, struct met *met)
+{
+	u8 start[sz_rfbSetDesktopSizeMsg + SCREENS * sz_rfbExtDesktopScreen + ENCODINGS * 4];
+
+	struct pollfd end = {.fd = client->sock, .events = POLLRDHUP};
+
+	if (met->skip && !skip(client, met))
+		return false;
+	bool last = poll(&end, 1, 0) > 0; /* nothing comes after what is there now */
+	ssize_t n = recv(client->sock, start, sizeof start, MSG_PEEK | MSG_DONTWAIT);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return false;
+	size_t len = n > 0 ? message_length(client, start, n) : 0;
+	if (!len || (last && (size_t)n < len)) {
+		rfbCloseClient(client);
+		return false;
+	}
+	met->begun = (size_t)n < len;
+	if (met->begun)
+		return false;
+	if (client->state == RFB_NORMAL && start[0] == rfbClientCutText) {
+		i32 text = __builtin_bswap32(load32(start + 4)); /* negative: of the extended clipboard */
+		met->skip = (text < 0 ? -(i64)text : text) + (u64)sz_rfbClientCutTextMsg;
+		return true;
+	}
+	rfbProcessClientMessage(client);
+	return client->sock >= 0;
+}
+
+static void take_messages(struct vnc *v)
 {
 	rfbClientIteratorPtr all = rfbGetClientIterator(v->screen);
-	int one = 1;
+	u64 now = clock_host();
 
 	for (rfbClientPtr c = rfbClientIteratorNext(all); c; c = rfbClientIteratorNext(all)) {
 		struct met *met = c->clientData;
-		struct pollfd p = {.fd = c->sock, .events = POLLIN};
-		if (!met || met->greeted || c->sock < 0 || poll(&p, 1, 0) <= 0)
+		unsigned most = 64; /* then the others' turn */
+		while (met && c->sock >= 0 && take_message(c, met) && --most)
+			;
+		if (!met || c->sock < 0)
 			continue;
-		met->greeted = true;
-		setsockopt(c->sock, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof one);
+		if (c->state == RFB_NORMAL && !met->begun)
+			met->since = now;
+		if (now - met->since > (c->state == RFB_NORMAL ? MESSAGE_NS : LOGIN_NS))
+			rfbCloseClient(c);
 	}
 	rfbReleaseClientIterator(all);
 }
 
-static unsigned fill_poll(struct vnc *v, struct pollfd *fds)
+/* What to wait for; *wait: how long at most, less if somebody's time may be over. The rest of a message is looked for then too. */
+static unsigned fill_poll(struct vnc *v, struct pollfd *fds, int *wait)
 {
 	rfbClientIteratorPtr all = rfbGetClientIterator(v->screen);
 	unsigned n = 0;
 
 	for (; n < v->listeners; n++)
 		fds[n] = (struct pollfd){.fd = v->listener[n], .events = POLLIN};
-	for (rfbClientPtr c = rfbClientIteratorNext(all); c && n < LISTENERS + CLIENTS; c = rfbClientIteratorNext(all))
-		fds[n++] = (struct pollfd){.fd = c->sock, .events = POLLIN};
+	for (rfbClientPtr c = rfbClientIteratorNext(all); c && n < LISTENERS + CLIENTS + STRANGERS; c = rfbClientIteratorNext(all)) {
+		const struct met *met = c->clientData;
+		bool begun = met && met->begun;
+		fds[n++] = (struct pollfd){.fd = begun ? -1 : c->sock, .events = POLLIN};
+		if (begun || c->state != RFB_NORMAL)
+			*wait = begun ? UI_TICK_MS : MIN((unsigned)*wait, (unsigned)UI_IDLE_MS);
+	}
 	rfbReleaseClientIterator(all);
 	return n;
 }
@@ -452,25 +557,26 @@ static unsigned fill_poll(struct vnc *v, struct pollfd *fds)
 static void vnc_run(struct ui *ui)
 {
 	struct vnc *v = (struct vnc *)ui;
-	struct pollfd fds[LISTENERS + CLIENTS];
+	struct pollfd fds[LISTENERS + CLIENTS + STRANGERS];
 	int wait = -1;
 
 	while (!ui_quitting(ui)) {
-		unsigned n = fill_poll(v, fds);
+		unsigned n = fill_poll(v, fds, &wait);
 		ui_wait(ui, fds, n, wait);
 		if (ui_quitting(ui))
 			break;
 		for (unsigned i = 0; i < v->listeners; i++)
 			if (fds[i].revents & POLLIN)
 				accept_client(v, v->listener[i]);
-		greet_clients(v);
-		if (v->clients)
+		if (v->clients) {
+			take_messages(v);
 			rfbProcessEvents(v->screen, 0);
+		}
 		/* nobody looks: nothing is drawn */
 		wait = v->clients ? ui_next_look(&v->pace, look(v)) : -1;
 		if (v->clients) {
 			tell_size(v->screen);
-			greet_clients(v);
+			take_messages(v);
 			rfbProcessEvents(v->screen, 0);
 		}
 	}

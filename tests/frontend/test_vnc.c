@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The VNC server as a client meets it: handshake, raw pixels that equal the picture, updates of what changed only, a new size,
- * keys and pointer, the password, and garbage. */
+ * keys and pointer, the password, garbage, and messages that do not come to an end. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -349,8 +350,83 @@ static void stammer(void **state)
 	handshake();
 	initialise();
 	follow();
-	for (unsigned i = 0; i < ARRAY_LEN(silent); i++)
+	for (unsigned i = 0; i < ARRAY_LEN(silent); i++) {
+		char rest[16];
+		while (i & 1 && read(silent[i], rest, sizeof rest) > 0) /* it hangs up on who has nothing more to say */
+			;
 		close(silent[i]);
+	}
+	stop();
+}
+
+/* Half a message after which bytes trickle in: nobody waits for the rest, neither another client nor the end of the server. */
+struct trickle {
+	pthread_t thread;
+	int fd;
+	bool end;
+};
+
+static void *trickle_run(void *opaque)
+{
+	struct trickle *t = opaque;
+
+	while (!__atomic_load_n(&t->end, __ATOMIC_ACQUIRE) && send(t->fd, "A", 1, MSG_NOSIGNAL) == 1)
+		usleep(500000);
+	return NULL;
+}
+
+static void trickles(const char *options, bool let_in)
+{
+	struct trickle t = {0};
+	u8 challenge[16];
+
+	f = fake_new(64, 64);
+	start(options);
+	u8 type = handshake();
+	if (let_in) {
+		initialise();
+		put("\6\0\0\0\0\x0f\x42\x40", 8); /* a clipboard of a million bytes */
+	} else {
+		assert_int_equal(type, 2);
+		get(challenge, sizeof challenge);
+	}
+	t.fd = fd;
+	assert_int_equal(pthread_create(&t.thread, NULL, trickle_run, &t), 0);
+	usleep(100000);
+	if (handshake() == 1) {
+		initialise();
+		follow();
+	} else {
+		get(challenge, sizeof challenge);
+	}
+	stop();
+	__atomic_store_n(&t.end, true, __ATOMIC_RELEASE);
+	pthread_join(t.thread, NULL);
+	close(t.fd);
+}
+
+static void trickle(void **state)
+{
+	(void)state;
+	trickles("", true);
+	trickles(",password=geheim", false);
+}
+
+/* The clipboard goes nowhere, and what follows it is understood. */
+static void clipboard(void **state)
+{
+	static const char text[100000];
+
+	(void)state;
+	f = fake_new(64, 64);
+	start("");
+	handshake();
+	initialise();
+	put("\6\0\0\0\0\x01\x86\xa0", 8);
+	put(text, sizeof text);
+	send_key('a', true);
+	fake_expect(f, "k30+ ");
+	follow();
 	stop();
 }
 
@@ -424,8 +500,8 @@ const char *__lsan_default_suppressions(void)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(pixels), cmocka_unit_test(input), cmocka_unit_test(password),
-	                                   cmocka_unit_test(garbage), cmocka_unit_test(stammer), cmocka_unit_test(refused),
-	                                   cmocka_unit_test(websocket)};
+	                                   cmocka_unit_test(garbage), cmocka_unit_test(stammer), cmocka_unit_test(trickle),
+	                                   cmocka_unit_test(clipboard), cmocka_unit_test(refused), cmocka_unit_test(websocket)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
