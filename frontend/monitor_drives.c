@@ -74,7 +74,8 @@ void monitor_change(struct monitor *m, char *args)
 	if (!drive)
 		return;
 	const struct disk_config config = {.file = file, .format = format, .read_only = drive->media == DRIVE_CDROM,
-	                                   .try_read_only = true, .sequential_hint = true};
+	                                   .try_read_only = true, .no_repair = true, /* the machine stands still meanwhile */
+	                                   .sequential_hint = true};
 	struct disk *disk = drive->media == DRIVE_DISK ? NULL : disk_open(&config, board_machine(m->board)->loop, &err);
 	if (drive->media == DRIVE_DISK)
 		err_set(&err, EXIT_USAGE, "%s: a hard disk cannot be changed while the machine runs", name);

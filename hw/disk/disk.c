@@ -171,7 +171,7 @@ void disk_drain(struct disk *disk)
 struct disk *disk_open(const struct disk_config *config, struct loop *loop, struct err *err)
 {
 	unsigned flags = (config->read_only || config->snapshot ? IMAGE_READ_ONLY : 0) |
-	                 (config->try_read_only ? IMAGE_TRY_READ_ONLY : 0);
+	                 (config->try_read_only ? IMAGE_TRY_READ_ONLY : 0) | (config->no_repair ? IMAGE_NO_REPAIR : 0);
 	struct image *image = image_open(config->file, config->format, flags, err);
 	struct disk *disk;
 

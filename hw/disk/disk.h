@@ -36,6 +36,7 @@ struct disk_config {
 	const char *format;    /* "raw", "qcow2", NULL: looked at */
 	bool read_only;        /* the guest gets a write-protected disk */
 	bool try_read_only;    /* a file that cannot be written is opened read-only instead of refused (CDs, floppies) */
+	bool no_repair;        /* refused if it would have to be repaired first, which may take long */
 	bool snapshot;         /* writes go to a temporary overlay */
 	enum disk_cache cache;
 	bool no_discard;       /* what the guest discards stays */

@@ -22,6 +22,7 @@ enum image_flags {
 	IMAGE_NO_LOCK = 4,       /* do not mind who else has it open (paisano-img -U) */
 	IMAGE_NO_BACKING = 8,    /* leave the backing file closed: what it holds reads as zeros */
 	IMAGE_INSPECT = 16,      /* for check and info: open dirty and corrupt images as they are, repair nothing */
+	IMAGE_NO_REPAIR = 64,    /* refuse to write to a dirty image, whose repair may take long */
 	IMAGE_GUARD = 32,        /* a raw one is guarded as if its format had been guessed */
 };
 

@@ -386,6 +386,8 @@ static bool prepare_writing(struct qcow2 *q, unsigned flags, struct err *err)
 	if (q->incompatible & QCOW2_CORRUPT)
 		return err_set(err, EXIT_FILE, "%s is marked as corrupt; it can be opened read-only, or repaired with "
 		               "paisano-img check -r all", q->image.file);
+	if (q->incompatible & QCOW2_DIRTY && flags & IMAGE_NO_REPAIR)
+		return err_set(err, EXIT_FILE, "%s was not closed properly; repair it with paisano-img check -r all", q->image.file);
 	if (q->incompatible & QCOW2_DIRTY && !repair_dirty(q, err))
 		return false;
 	if (!collect_metadata(q, err))

@@ -5,7 +5,10 @@
  *   corruption  counted too low, an impossible entry, a COPIED mark that is wrong: writing could do damage
  * Repair: counts are put right in place; if the refcount structure cannot be used, a new one is written behind the file's end.
  * Impossible entries stay as they are: only their owner can say what is lost.
- * Nobody else uses the image meanwhile. Works on the file, not on the caches. */
+ * Nobody else uses the image meanwhile. Works on the file, not on the caches.
+ *
+ * The file may be made to keep us busy. So tables that share clusters are not read twice, holes are not read at all, and a signal
+ * that asks for the program's end stops the check between two clusters: what was not repaired is still marked as dirty. */
 #define _GNU_SOURCE /* SEEK_DATA */
 #include <errno.h>
 #include <inttypes.h>
@@ -26,8 +29,10 @@ struct count {
 	u32 **chunks;
 	u64 clusters, chunk_count, made; /* clusters: of the file */
 	u64 *seen;                       /* bits: L2 tables of the L1 table that is being walked */
+	u64 tabled;                      /* clusters of L1 tables of snapshots and of bitmaps' tables */
 	u64 lines, last_host;
 	bool rebuild;                    /* the refcount structure is of no use */
+	bool tangled;                    /* the tables together are larger than the file */
 };
 
 __attribute__((format(printf, 2, 3))) static void say(struct count *c, const char *fmt, ...)
@@ -86,6 +91,30 @@ static bool refer(struct count *c, u64 offset, u64 bytes, const char *what)
 			++*n;
 	}
 	return true;
+}
+
+static int stopped(void)
+{
+	char who[64];
+
+	return err_end_signal(who, sizeof who) ? ECANCELED : 0;
+}
+
+/* A table that somebody else's cluster is part of is not read: its entries would be counted twice, or are none. All tables
+ * together fit into the file, unless it was made to keep us busy: then there is no point in going on. */
+static int new_table(struct count *c, u64 offset, u64 bytes, bool *is_new)
+{
+	u64 bits = c->q->cluster_bits, end = bytes ? MIN((offset + bytes - 1) >> bits, c->clusters - 1) + 1 : 0;
+
+	*is_new = true;
+	for (u64 i = offset >> bits; i < end && *is_new; i++) {
+		if (c->tabled++ >= c->clusters) {
+			c->tangled = true;
+			return EUCLEAN;
+		}
+		*is_new = !counted(c, i);
+	}
+	return stopped();
 }
 
 /* ---- references ---- */
@@ -147,16 +176,12 @@ static void forget_seen(struct count *c, const u64 *l1, u32 size)
 	}
 }
 
-/* A table that is a hole in the file costs no reading: sparse files can be of any size. */
-static int read_table(const struct qcow2 *q, u64 offset, u8 *table)
+/* What is a hole in the file costs no reading: sparse files can be of any size. */
+static bool is_hole(const struct qcow2 *q, u64 offset)
 {
 	off_t data = lseek(q->image.fd, (off_t)offset, SEEK_DATA);
 
-	if (data >= 0 && (u64)data >= offset + q->cluster_size) {
-		memset(table, 0, q->cluster_size);
-		return 0;
-	}
-	return image_file_read(q->image.fd, offset, table, q->cluster_size);
+	return data >= 0 ? (u64)data >= offset + q->cluster_size : errno == ENXIO;
 }
 
 static int walk_l1(struct count *c, const u64 *l1, u32 size, bool active)
@@ -182,7 +207,10 @@ static int walk_l1(struct count *c, const u64 *l1, u32 size, bool active)
 			c->result->errors++; /* nothing that we could put right */
 			continue;
 		}
-		error = read_table(q, offset, table);
+		error = stopped();
+		if (error || is_hole(q, offset))
+			continue;
+		error = image_file_read(q->image.fd, offset, table, q->cluster_size);
 		for (u64 k = 0; k < BIT(q->l2_bits) && !error; k++)
 			refer_entry(c, qcow2_get64(table + k * 8), active);
 	}
@@ -200,12 +228,13 @@ static int walk_snapshots(struct count *c)
 		refer(c, q->snapshots_offset, q->snapshot_bytes, "snapshot table");
 	for (u32 i = 0; i < q->snapshot_count && !error; i++) {
 		const struct qcow2_snapshot *s = &q->snapshots[i];
-		bool twice = false;
+		bool is_new;
 		u64 *l1;
 
-		if (s->l1_size)
-			twice = counted(c, s->l1_offset >> q->cluster_bits) != 0;
-		if (twice) {
+		error = new_table(c, s->l1_offset, s->l1_size * 8ull, &is_new);
+		if (error)
+			break;
+		if (!is_new) {
 			say(c, "ERROR: L1 table of snapshot %u at %#" PRIx64 " is used otherwise", i, s->l1_offset);
 			c->result->corruptions++;
 			c->result->errors++;
@@ -227,16 +256,49 @@ static int walk_snapshots(struct count *c)
 static int walk_bitmap(struct count *c, u64 offset, u32 entries)
 {
 	struct qcow2 *q = c->q;
-	u8 raw[8];
-	int error = 0;
+	const u64 end = offset + entries * 8ull;
+	bool is_new;
+	int error = new_table(c, offset, entries * 8ull, &is_new);
+	u8 *table;
 
+	if (error)
+		return error;
+	if (!is_new) {
+		say(c, "ERROR: bitmap table at %#" PRIx64 " is used otherwise", offset);
+		c->result->corruptions++;
+		c->result->errors++;
+		return 0;
+	}
 	if (!refer(c, offset, entries * 8ull, "bitmap table"))
 		return 0;
-	for (u32 i = 0; i < entries && !error; i++) {
-		error = image_file_read(q->image.fd, offset + i * 8ull, raw, 8);
-		if (!error && qcow2_get64(raw) & QCOW2_OFFSET)
-			refer(c, qcow2_get64(raw) & QCOW2_OFFSET, q->cluster_size, "bitmap");
+	table = err_alloc(q->cluster_size);
+	for (u64 at = offset; at < end && !error; at += q->cluster_size) {
+		const u32 len = (u32)MIN(end - at, (u64)q->cluster_size);
+
+		error = stopped();
+		if (error || is_hole(q, at))
+			continue;
+		error = image_file_read(q->image.fd, at, table, len);
+		for (u32 i = 0; i < len && !error; i += 8)
+			if (qcow2_get64(table + i) & QCOW2_OFFSET)
+				refer(c, qcow2_get64(table + i) & QCOW2_OFFSET, q->cluster_size, "bitmap");
 	}
+	free(table);
+	return error;
+}
+
+static int walk_directory(struct count *c, u64 offset, u64 size)
+{
+	u8 *directory = err_alloc(size);
+	int error = image_file_read(c->q->image.fd, offset, directory, size);
+
+	for (u64 done = 0; done + 24 <= size && !error;) {
+		const u8 *entry = directory + done;
+
+		error = walk_bitmap(c, qcow2_get64(entry), qcow2_get32(entry + 8));
+		done += (24ull + (u64)(entry[18] << 8 | entry[19]) + qcow2_get32(entry + 20) + 7) & ~7ull;
+	}
+	free(directory);
 	return error;
 }
 
@@ -245,7 +307,6 @@ static int walk_bitmaps(struct count *c)
 	struct qcow2 *q = c->q;
 	u32 at = image_qcow2_extensions_start(q), type, len;
 	const u8 *data;
-	int error = 0;
 
 	if (q->version < 3 || !(q->autoclear & QCOW2_BITMAPS))
 		return 0;
@@ -258,15 +319,9 @@ static int walk_bitmaps(struct count *c)
 		offset = qcow2_get64(data + 16);
 		if (size > 64u << 20 || !refer(c, offset, size, "bitmap directory"))
 			return 0;
-		for (u64 done = 0; done + 24 <= size && !error;) {
-			u8 entry[24];
-			error = image_file_read(q->image.fd, offset + done, entry, sizeof entry);
-			if (!error)
-				error = walk_bitmap(c, qcow2_get64(entry), qcow2_get32(entry + 8));
-			done += (24ull + (u64)(entry[18] << 8 | entry[19]) + qcow2_get32(entry + 20) + 7) & ~7ull;
-		}
+		return walk_directory(c, offset, size); /* there is only one */
 	}
-	return error;
+	return 0;
 }
 
 /* The refcount structure: is it sound enough to be put right in place? */
@@ -317,6 +372,7 @@ static int count_all(struct count *c)
 	struct qcow2 *q = c->q;
 	int error;
 
+	c->tabled = 0;
 	refer(c, 0, q->cluster_size, "header");
 	refer(c, q->l1_offset, q->l1_size * 8ull, "L1 table");
 	error = walk_l1(c, q->l1, q->l1_size, true);
@@ -399,7 +455,7 @@ static int compare_all(struct count *c)
 	u8 *block = err_alloc(q->cluster_size);
 	int error = 0;
 
-	for (u64 i = 0; i < ranges && !error; i++)
+	for (u64 i = 0; i < ranges && !error && !(error = stopped()); i++)
 		if ((i < q->reftable_size && q->reftable[i] & QCOW2_REFTABLE_OFFSET) || range_used(c, i))
 			error = compare_range(c, i, block);
 	free(block);
@@ -497,8 +553,11 @@ static int check_l2_marks(struct count *c, u64 offset, u8 *table)
 {
 	struct qcow2 *q = c->q;
 	bool change = false;
-	int error = read_table(q, offset, table);
+	int error = stopped();
 
+	if (error || is_hole(q, offset))
+		return error;
+	error = image_file_read(q->image.fd, offset, table, q->cluster_size);
 	for (u64 k = 0; k < BIT(q->l2_bits) && !error; k++) {
 		u64 entry = qcow2_get64(table + k * 8);
 		enum qcow2_kind kind = image_qcow2_kind(q, entry);
@@ -604,7 +663,7 @@ bool image_qcow2_check(struct image *image, struct image_check *r, struct err *e
 	free(c.chunks);
 	free(c.seen);
 	if (error)
-		return err_set(err, EXIT_FILE, "cannot check %s: %s", image->file, strerror(error));
+		return err_set(err, EXIT_FILE, "cannot check %s: %s", image->file, c.tangled ? "its tables overlap" : strerror(error));
 	if (!fix)
 		return true;
 	image_qcow2_cache_forget(&q->l2);

@@ -3,6 +3,9 @@
  * not, and what repair calls sound must be so. */
 #include "tests/disk/images.h"
 
+#include <signal.h>
+#include <sys/wait.h>
+
 #define SIZE (4u << 20)
 #define CLUSTER 4096u
 
@@ -310,6 +313,116 @@ static void test_marked(void **state)
 	free(data);
 }
 
+/* ---- images that are made to keep their reader busy: what is not refused at once lasts for hours ---- */
+static int busy_file(u64 size, u32 snapshots, u32 l1_bytes)
+{
+	u8 head[144] = {0}, entry[8];
+	int fd = open("busy", O_RDWR | O_CREAT | O_TRUNC, 0600);
+
+	/* version 3, clusters of 64 KiB; L1 table in cluster 3, refcount table in 1; dirty; refcounts of 16 bits */
+	put_be(head, 0x514649fb00000003, 8);
+	put_be(head + 20, 16, 4);
+	put_be(head + 24, 1u << 20, 8);
+	put_be(head + 36, 1, 4);
+	put_be(head + 40, 3 << 16, 8);
+	put_be(head + 48, 1 << 16, 8);
+	put_be(head + 56, 1, 4);
+	put_be(head + 60, snapshots, 4);
+	put_be(head + 64, snapshots ? 8 << 16 : 0, 8);
+	put_be(head + 72, 1, 8);
+	put_be(head + 88, snapshots ? 0 : 1, 8);
+	put_be(head + 96, 4, 4);
+	put_be(head + 100, 104, 4);
+	if (!snapshots) { /* the extension of bitmaps: one directory in cluster 40 */
+		put_be(head + 104, 0x2385287500000018, 8);
+		put_be(head + 112, 1, 4);
+		put_be(head + 120, 100000 * 24, 8);
+		put_be(head + 128, 40 << 16, 8);
+	}
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, (off_t)size), 0);
+	assert_int_equal(pwrite(fd, head, sizeof head, 0), sizeof head);
+	put_be(entry, 2 << 16, 8);
+	assert_int_equal(pwrite(fd, entry, 8, 1 << 16), 8);
+	for (u32 i = 0; i < snapshots; i++) { /* each one cluster below the one before */
+		u8 snapshot[56] = {0};
+		put_be(snapshot, size - l1_bytes - i * 65536ull, 8);
+		put_be(snapshot + 8, l1_bytes / 8, 4);
+		put_be(snapshot + 36, 16, 4);
+		assert_int_equal(pwrite(fd, snapshot, sizeof snapshot, (8 << 16) + i * 56), sizeof snapshot);
+	}
+	return fd;
+}
+
+static void test_busy_bitmaps(void **state)
+{
+	static u8 directory[100000 * 24];
+	int fd = busy_file(5u << 20, 0, 0);
+
+	(void)state;
+	for (u32 i = 0; i < 100000; i++) { /* all of them name the same table of 1 MiB */
+		put_be(directory + i * 24, 8 << 16, 8);
+		put_be(directory + i * 24 + 8, 131072, 4);
+		put_be(directory + i * 24 + 16, 0x0110, 2);
+	}
+	assert_int_equal(pwrite(fd, directory, sizeof directory, 40 << 16), sizeof directory);
+	close(fd);
+	images_refused("busy", 0, "its tables overlap");
+}
+
+static void test_busy_snapshots(void **state)
+{
+	(void)state;
+	close(busy_file(2ull << 30, 20000, 32u << 20));
+	images_refused("busy", 0, "its tables overlap");
+}
+
+/* A machine that runs does not stand still for a repair. */
+static void test_no_repair(void **state)
+{
+	u8 *data = malloc(good_size);
+
+	(void)state;
+	memcpy(data, good, good_size);
+	put_be(data + 72, 1, 8);
+	write_bad(data, good_size);
+	free(data);
+	images_refused("bad", IMAGE_NO_REPAIR, "paisano-img check -r all");
+	image_close(images_open("bad", IMAGE_NO_REPAIR | IMAGE_READ_ONLY));
+	image_close(images_open("bad", 0));
+	image_close(images_open("bad", IMAGE_NO_REPAIR));
+}
+
+static void nothing(void)
+{
+}
+
+/* A signal that asks for our end stops a repair, and the image stays one to be repaired. */
+static void test_stopped(void **state)
+{
+	u8 *data = malloc(good_size);
+	int status;
+	pid_t child;
+
+	(void)state;
+	memcpy(data, good, good_size);
+	put_be(data + 72, 1, 8);
+	write_bad(data, good_size);
+	free(data);
+	child = fork();
+	assert_true(child >= 0);
+	if (!child) {
+		struct err err = {0};
+		err_on_end_signal(nothing);
+		raise(SIGTERM);
+		_exit(image_open("bad", NULL, 0, &err) ? 1 : !strstr(err.text, strerror(ECANCELED)));
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	images_refused("bad", IMAGE_NO_REPAIR, "was not closed properly");
+	image_close(images_open("bad", 0));
+}
+
 static void test_lengths(void **state)
 {
 	(void)state;
@@ -356,7 +469,9 @@ static void test_random(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_table), cmocka_unit_test(test_marked), cmocka_unit_test(test_lengths), cmocka_unit_test(test_random),
+		cmocka_unit_test(test_table), cmocka_unit_test(test_marked), cmocka_unit_test(test_busy_bitmaps),
+		cmocka_unit_test(test_busy_snapshots), cmocka_unit_test(test_no_repair), cmocka_unit_test(test_stopped),
+		cmocka_unit_test(test_lengths), cmocka_unit_test(test_random),
 	};
 	int result;
 
