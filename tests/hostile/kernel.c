@@ -231,6 +231,23 @@ static void count_generations(void)
 	out8(0x70, 0x0d);
 }
 
+/* Where the second CPU's state is kept during system management: in the same place as the first one's, one of them would come back
+ * as the other. AMD's layout, APM vol. 2 table 10-1: SMBASE at FF00h. */
+static void move_smm_area(void)
+{
+	static const u8 handler[] = {0x66, 0x67, 0xc7, 0x05, 0x00, 0xff, 0x03, 0x00, 0x00, 0x20, 0x03, 0x00, 0x0f, 0xaa};
+
+	for (u32 i = 0; i < COUNT(handler); i++) /* movl $0x32000, 0x3ff00; rsm */
+		store((u8 *)0x38000ul + i, handler[i]);
+	*(u16 *)0x3a000 = 0xaa0f;
+	store((u32 *)0x3ff00, 0);
+	apic_write(0xf0, 0x1ff);
+	apic_write(0x300, 0x44200); /* to itself */
+	while (!load((u32 *)0x3ff00))
+		__asm__ volatile("pause");
+	*(u16 *)0x38000 = 0xaa0f;
+}
+
 void cpu_main(u32 started);
 void cpu_main(u32 started)
 {
@@ -256,6 +273,8 @@ void cpu_main(u32 started)
 	make_tables(started, true);
 	load_tables(started);
 	__asm__ volatile("ltr %w0" ::"r"(TASK_SELECTOR));
+	if (started)
+		move_smm_area();
 	meet(&begun);
 	if (!started)
 		set_up_chips();
