@@ -6,6 +6,7 @@
 
 extern u32 boot_info, cpus_started;
 extern u8 trap_entries[];
+void wrecked(void) __attribute__((noreturn)); /* resets the machine */
 
 u64 gdts[2][GDT_ENTRIES] __attribute__((aligned(16)));
 u64 idts[2][256][2] __attribute__((aligned(16)));
@@ -105,13 +106,26 @@ void recover(struct own *me)
 }
 
 /* ---- the course of things ---- */
+static u64 time_stamp(void)
+{
+	u32 low, high;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+	return low | (u64)high << 32;
+}
+
+/* After tens of seconds the other one waits elsewhere, or for ever. */
 static void meet(u32 *counter)
 {
+	u64 since = time_stamp();
 	u32 mine = 1;
 
 	__asm__ volatile("lock xadd %0, %1" : "+r"(mine), "+m"(*counter)::"memory");
-	while (load(counter) / 2 == mine / 2)
+	while (load(counter) / 2 == mine / 2) {
 		__asm__ volatile("pause");
+		if (time_stamp() - since > 1ul << 35)
+			wrecked();
+	}
 }
 
 static void first(struct own *me)

@@ -34,6 +34,8 @@ trap:	cmpq $2, (%rsp)
 	pop %rax
 	dec %rdi
 	and $-OWN_SIZE, %rdi /* this CPU's struct own */
+	cmpq $0, INSIDE(%rdi)
+	je wrecked
 	mov %rax, VECTOR(%rdi)
 	incq TRAPS(%rdi)
 	mov $0x10, %ecx
@@ -47,6 +49,14 @@ trap:	cmpq $2, (%rsp)
 	pushq $0x18
 	push %rsi
 	iretq
+
+/* Outside of attempt() nothing traps, unless the tables, stacks or pages that everything needs are gone: begin anew. */
+	.globl wrecked
+wrecked:
+	lidt nothing(%rip)
+	int3
+nothing:
+	.skip 10
 
 /* void attempt(struct own *me, void (*fn)(struct own *me)) */
 	.globl attempt
@@ -63,11 +73,12 @@ attempt:
 	mov %rax, BACK_RIP(%rdi)
 	movq $1, INSIDE(%rdi)
 	call *%rsi
-1:	cli
+	mov (%rsp), %rdi
+1:	cli /* RDI is as trap has it, or as above */
 	cld
-	pop %rdi
 	movq $0, INSIDE(%rdi)
 	call recover
+	pop %rdi
 	pop %r15
 	pop %r14
 	pop %r13
