@@ -158,7 +158,7 @@ static void derive(struct cpu *cpu)
 
 static void set_in_smm(struct cpu *cpu, u8 value)
 {
-	cpu->in_smm = value;
+	__atomic_store_n(&cpu->in_smm, value, __ATOMIC_RELAXED); /* other CPUs look when they tell the chipset */
 	if (cpu->host.smm) {
 		bool inside = quiet_leave(cpu);
 		cpu->host.smm(cpu->host.opaque, cpu);
