@@ -30,12 +30,14 @@
 #define GRANTS 32
 #define OWNED 16
 #define CHUNK 512
+#define AWAY_MS 250 /* until a terminal is looked at again that is another job's now */
 #define ROOM 4096 /* of a monitor's input that the emulator has not taken yet: what stays unread is left to the next reader */
 
 struct input {
 	int from, far, to; /* the user; what keeps a pseudo-terminal up; the emulator. from -1: free */
 	unsigned how;      /* enum broker_input */
 	u8 telnet;
+	bool away; /* a terminal, and we are in the background */
 	struct terminal_keys keys;
 	struct monitor_line line;
 	u8 held[CHUNK]; /* not taken by the emulator yet */
@@ -137,7 +139,8 @@ static void read_input(struct input *in)
 	u8 copy[CHUNK];
 	ssize_t n = read(in->from, in->held, sizeof in->held);
 
-	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+	in->away = n < 0 && errno == EIO;
+	if (n < 0 && (errno == EINTR || errno == EAGAIN || errno == EIO))
 		return;
 	if (n <= 0) {
 		end_input(in);
@@ -354,16 +357,23 @@ static bool serve_request(void)
 
 /* ---- life ---- */
 
-static void watch(struct pollfd *p)
+/* Returns how long to wait for all that. */
+static int watch(struct pollfd *p)
 {
+	int limit = -1;
+
 	*p++ = (struct pollfd){.fd = broker.control, .events = POLLIN};
 	for (struct input *in = broker.input; in < broker.input + INPUTS; in++) {
 		const bool waits = in->from >= 0 && in->first < in->last;
-		*p++ = (struct pollfd){.fd = waits ? -1 : in->from, .events = POLLIN};
+		*p++ = (struct pollfd){.fd = waits || in->away ? -1 : in->from, .events = POLLIN};
+		if (in->from >= 0 && in->away)
+			limit = AWAY_MS;
+		in->away = false;
 		*p++ = (struct pollfd){.fd = in->from < 0 ? -1 : in->to, .events = waits ? POLLOUT : 0};
 	}
 	for (struct listener *l = broker.listener; l < broker.listener + INPUTS; l++)
 		*p++ = (struct pollfd){.fd = l->from, .events = POLLIN};
+	return limit;
 }
 
 static void look(const struct pollfd *p)
@@ -383,10 +393,12 @@ static void look(const struct pollfd *p)
 			accept_input(l);
 }
 
-/* The shell's and the user's signals are for the emulator; when it ends, we do. */
+/* The shell's and the user's signals are for the emulator; when it ends, we do. Reading its terminal from the background fails
+ * (EIO) as SIGTTIN is ignored: stopping us would keep the emulator from ending. */
 static void ignore_signals(void)
 {
-	static const int others[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGWINCH, SIGUSR1, SIGUSR2, SIGALRM};
+	static const int others[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGWINCH, SIGUSR1, SIGUSR2, SIGALRM,
+	                             SIGTTIN, SIGTTOU};
 	static const int fatal[] = {SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS, SIGCONT, SIGTSTP};
 
 	for (unsigned i = 0; i < ARRAY_LEN(others); i++)
@@ -413,8 +425,8 @@ void broker_serve(int control)
 	for (int fd = 0; fd <= 2 && null >= 0; fd++)
 		dup2(null, fd);
 	for (;;) {
-		watch(fds);
-		if (poll(fds, ARRAY_LEN(fds), -1) < 0)
+		int limit = watch(fds);
+		if (poll(fds, ARRAY_LEN(fds), limit) < 0)
 			continue;
 		look(fds + 1);
 		if (fds[0].revents && !serve_request())

@@ -448,7 +448,7 @@ static bool unknown(const char *argument, const char *name, struct err *err)
 static bool finish(struct config *config, struct err *err)
 {
 	if (!model_parse(&config->model, config->cpu ? config->cpu : "max", err))
-		return err_prefix(err, "-cpu");
+		return false;
 	if (config->file && config->kernel)
 		return err_set(err, EXIT_USAGE, "%s: there is a -kernel already", config->file);
 	if (config->file && !drives_take_file(config, err))

@@ -408,18 +408,21 @@ bool drives_open(const struct drives_options *o, struct loop *loop, struct board
 	return true;
 }
 
-void drives_close(struct loop *loop)
+bool drives_close(struct loop *loop)
 {
+	bool good = true;
+
 	loop_lock(loop);
 	while (drives) {
 		struct drive *next = drives->next;
 
 		if (drives->disk)
-			disk_close(drives->disk);
+			good &= disk_close(drives->disk);
 		free(drives);
 		drives = next;
 	}
 	loop_unlock(loop);
+	return good;
 }
 
 struct drive *drives_first(void)

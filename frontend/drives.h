@@ -53,7 +53,7 @@ bool drives_open(const struct drives_options *o, struct loop *loop, struct board
 /* A line on stderr about a medium that can be used, but not all of it. */
 void drives_check_medium(const struct drive *drive);
 /* After the board has gone: everything is written and closed. */
-void drives_close(struct loop *loop);
+bool drives_close(struct loop *loop); /* false: something that the guest has written is lost, and a line has said so */
 struct drive *drives_first(void);
 struct drive *drives_find(const char *id);
 

@@ -135,7 +135,7 @@ static bool open_log(const struct config *config, struct board_config *board, st
 	return true;
 }
 
-/* -timeout is in host time, also while the machine stands still. */
+/* -timeout is in host time from the start on, also while the machine stands still or waits for a client. */
 struct timeout {
 	struct loop *loop;
 	double seconds;
@@ -205,6 +205,7 @@ static struct monitor *monitor_attach(struct board *board, struct chardev *chard
 /* In a signal's handler. */
 static void on_end_signal(void)
 {
+	terminal_ends();
 	session.signalled = loop_quit(session.loop, EXIT_OFF);
 }
 
@@ -263,7 +264,6 @@ static bool shut(const struct config *config, struct board *board, struct loop *
 	if (session.monitor_chardev && !chardev_guard(session.monitor_chardev, false, err))
 		return false;
 	loop_start_workers(loop);
-	start_timeout(config, loop);
 	return terminal_guard(err) && board_start(board, err) && sandbox_enter(config->sandbox, kvm, err);
 }
 
@@ -301,6 +301,7 @@ static bool set_up(struct config *config, struct err *err)
 	if (!loop)
 		return false;
 	err_on_end_signal(on_end_signal);
+	start_timeout(config, loop); /* before anything is waited for, such as a client of -serial unix:PATH,server */
 	if (!display_configure(config, &session.board, err) || !read_kernel(config, &session.board, loop, err) ||
 	    !open_log(config, &session.board, err) || (config->pidfile && !file_pid(config->pidfile, err)) ||
 	    !open_chardevs(config, &session.board, loop, err) || !drives_open(&config->drives, loop, &session.board, err))
@@ -320,15 +321,15 @@ static void close_chardev(struct chardev *chardev)
 }
 
 /* Every orderly end comes through here, whatever was set up until then: the images are closed first, what the outside may keep
- * waiting for comes behind them. */
-static void tear_down(const struct config *config)
+ * waiting for comes behind them. False: something that the guest has written is lost. */
+static bool tear_down(const struct config *config)
 {
 	if (!session.loop)
-		return;
+		return true;
 	display_stop(session.ui);
 	firmware_close();
 	board_free(session.made);
-	drives_close(session.loop);
+	bool good = drives_close(session.loop);
 	for (unsigned i = 0; i < BOARD_SERIALS; i++)
 		close_chardev(session.board.serial[i]);
 	close_chardev(session.board.parallel);
@@ -340,6 +341,7 @@ static void tear_down(const struct config *config)
 	monitor_free(session.monitor);
 	if (config->pidfile)
 		hostfile_remove(config->pidfile);
+	return good;
 }
 
 static int run(struct config *config, struct err *err)
@@ -350,12 +352,13 @@ static int run(struct config *config, struct err *err)
 	if (ok && *config->accel.note)
 		err_note("%s", config->accel.note);
 	int code = ok ? board_run(session.made) : (int)err->code;
-	tear_down(config);
-	if (!session.signalled || !err_end_signal(who, sizeof who))
-		return code;
-	err_note("the run was ended by %s", who);
-	err->text[0] = 0; /* what could not be set up any more does not matter */
-	return EXIT_OFF;
+	bool kept = tear_down(config);
+	if (session.signalled && err_end_signal(who, sizeof who)) {
+		err_note("the run was ended by %s", who);
+		err->text[0] = 0; /* what could not be set up any more does not matter */
+		code = EXIT_OFF;
+	}
+	return code == EXIT_OFF && !kept ? EXIT_HOST : code;
 }
 
 int main(int argc, char **argv)

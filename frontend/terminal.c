@@ -26,10 +26,28 @@ static struct {
 	volatile sig_atomic_t changed;
 } terminal;
 
+static void not_now(int signal)
+{
+	(void)signal;
+}
+
+/* The end of the run must not be stopped for being in the background. With a handler, and no SA_RESTART, what is done to the
+ * terminal from there fails (EINTR) instead: it has the settings of who is in the foreground now, and they are not ours to change.
+ * Async-signal-safe. */
+void terminal_ends(void)
+{
+	const struct sigaction action = {.sa_handler = not_now};
+
+	sigaction(SIGTTOU, &action, NULL);
+	sigaction(SIGTTIN, &action, NULL);
+}
+
 static void restore(void)
 {
-	if (terminal.changed)
-		tcsetattr(STDIN_FILENO, TCSANOW, &terminal.saved);
+	if (!terminal.changed)
+		return;
+	terminal_ends();
+	tcsetattr(STDIN_FILENO, TCSANOW, &terminal.saved);
 }
 
 /* After a stop by the shell's job control the terminal is ours again. */
@@ -55,7 +73,8 @@ static bool make_raw(bool signals)
 		terminal.raw.c_lflag |= ISIG;
 	err_at_exit(restore);
 	terminal.changed = 1;
-	tcsetattr(STDIN_FILENO, TCSANOW, &terminal.raw);
+	if (tcsetattr(STDIN_FILENO, TCSANOW, &terminal.raw)) /* the run has been ended while it was stopped in the background */
+		terminal.changed = 0;
 	sigaction(SIGCONT, &action, NULL);
 	return true;
 }

@@ -14,6 +14,9 @@ bool terminal_guard(struct err *err);
 /* Tell it the machine, once there is one. */
 void terminal_attach(struct board *board);
 void terminal_close(void);
+/* From now on the background job that we may be is not stopped for what it does to the terminal; that fails instead. Any time,
+ * async-signal-safe. */
+void terminal_ends(void);
 
 /* ---- keys behind Ctrl-A, as the terminal and the sandbox's broker both read them ---- */
 struct terminal_keys {

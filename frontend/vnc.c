@@ -64,6 +64,7 @@ struct vnc {
 	unsigned clients;
 	rfbScreenInfoPtr screen;
 	char *passwords[2];
+	bool made_password; /* by us: the user has to be told */
 	u32 *blank;
 	u64 shown;       /* generation of the picture that the library has */
 	bool has_picture;
@@ -584,10 +585,32 @@ static void vnc_run(struct ui *ui)
 
 /* ---- opening and closing ---- */
 
+/* One of letters and digits that are not taken for others. The caller frees it. */
+static char *make_password(void)
+{
+	static const char letters[] = "abcdefghijkmnpqrstuvwxyz23456789";
+	u8 secret[PASSWORD_MAX];
+	char *text = err_alloc(PASSWORD_MAX + 1);
+
+	loop_secret(secret, sizeof secret);
+	for (unsigned i = 0; i < PASSWORD_MAX; i++)
+		text[i] = letters[secret[i] % (sizeof letters - 1)];
+	return text;
+}
+
+/* "on" and "off" are no passwords: QEMU's password=on demands one that is set later, which is one made here, and printed. */
 static bool read_password(struct vnc *v, struct err *err)
 {
 	char line[64] = "";
 
+	if (v->password && !strcmp(v->password, "off")) {
+		free(v->password);
+		v->password = NULL;
+	} else if (v->password && !strcmp(v->password, "on") && !v->password_file) {
+		free(v->password);
+		v->password = make_password();
+		v->made_password = true;
+	}
 	if (v->password && v->password_file)
 		return err_set(err, EXIT_USAGE, "-display vnc: password or password-file, not both");
 	if (v->password_file) {
@@ -663,8 +686,11 @@ static bool vnc_open(struct ui *ui, struct err *err)
 
 	if (!v->address)
 		v->address = err_strdup(":0");
-	if (read_password(v, err) && start_listening(v, err) && make_screen(v, err))
+	if (read_password(v, err) && start_listening(v, err) && make_screen(v, err)) {
+		if (v->made_password)
+			err_note("VNC's password is %s", v->password);
 		return true;
+	}
 	vnc_close(ui);
 	return false;
 }
@@ -672,7 +698,7 @@ static bool vnc_open(struct ui *ui, struct err *err)
 static const struct option_key vnc_options[] = {
 	{"listen", OPTION_STRING, offsetof(struct vnc, address), 0, 0,
      "HOST:N or :N (this host only), port 5900 + N; unix:PATH (this user only)"},
-	{"password", OPTION_STRING, offsetof(struct vnc, password), 0, 0, "up to 8 characters"},
+	{"password", OPTION_STRING, offsetof(struct vnc, password), 0, 0, "up to 8 characters; on: made for this run, and printed"},
 	{"password-file", OPTION_STRING, offsetof(struct vnc, password_file), 0, 0, "file whose first line is the password"},
 	{"to", OPTION_NUMBER, offsetof(struct vnc, to), 0, DISPLAYS, "the first free display up to this one"},
 	{NULL},

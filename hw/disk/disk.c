@@ -28,6 +28,7 @@ struct disk {
 	struct image *image;
 	enum disk_cache cache;
 	bool no_discard;
+	bool lost;      /* something that was to be written was given up; under the machine lock */
 	struct loop *loop;
 	struct job *jobs, **last; /* all that is on its way; under the machine lock */
 	pthread_mutex_t mutex;
@@ -144,6 +145,8 @@ static void give_up(struct job *job)
 	struct disk *disk = job->disk;
 
 	job->error = carry_out_durably(disk, job->request);
+	if (job->error && job->request->op != DISK_READ)
+		disk->lost = true;
 	if (job->error)
 		err_note("%s: a %s of the guest was given up: %s", disk->image->file, op_names[job->request->op], strerror(job->error));
 	complete(job);
@@ -190,16 +193,17 @@ struct disk *disk_open(const struct disk_config *config, struct loop *loop, stru
 	return disk;
 }
 
-void disk_close(struct disk *disk)
+bool disk_close(struct disk *disk)
 {
 	if (!disk)
-		return;
+		return true;
 	disk_drain(disk);
-	image_flush(disk->image);
+	bool good = !image_flush(disk->image) && !disk->lost;
 	image_close(disk->image);
 	pthread_cond_destroy(&disk->progress);
 	pthread_mutex_destroy(&disk->mutex);
 	free(disk);
+	return good;
 }
 
 u64 disk_size(const struct disk *disk)

@@ -45,8 +45,9 @@ struct disk_config {
 
 /* Opens and locks the image. NULL: err has a line. */
 struct disk *disk_open(const struct disk_config *config, struct loop *loop, struct err *err);
-/* Finishes what is on its way, flushes, unlocks. Requests still in flight complete (done is called) before it returns. */
-void disk_close(struct disk *disk);
+/* Finishes what is on its way, flushes, unlocks. Requests still in flight complete (done is called) before it returns. False: of
+ * what was to be written, something held back was given up or the last flush failed, and a line has said so. NULL is fine. */
+bool disk_close(struct disk *disk);
 /* done is never called from within disk_submit. */
 void disk_submit(struct disk *disk, struct disk_request *request);
 /* Waits, with the lock held, until nothing is on its way (reset of a controller, saving the machine). */

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Bad input: each case must end with its exit code and exactly one line on stderr that holds the given words.
 usage: cli.py PAISANO KERNEL INITRD"""
-import os, subprocess, sys, tempfile
+import os, re, subprocess, sys, tempfile
 
 USAGE, FILE, ACCEL, TIMEOUT = 2, 4, 6, 10
 
@@ -45,7 +45,8 @@ def main():
         (['-m', '-5'] + good, USAGE, '-m'),
         (['-smp', '0'] + good, USAGE, '-smp'),
         (['-smp', '100000'] + good, USAGE, '-smp'),
-        (['-cpu', 'nonesuch'] + good, USAGE, '-cpu'),
+        (['-cpu', 'nonesuch'] + good, USAGE, "paisano: -cpu: no model 'nonesuch'"),
+        (['-sandbox', 'foo'] + good, USAGE, '-sandbox foo: on or off'),
         (['-cpu', 'max,+nonesuch'] + good, USAGE, 'nonesuch'),
         (['-cpu', 'max,flavour=mips'] + good, USAGE, 'flavour'),
         (['-accel', 'warp'] + good, USAGE, 'warp'),
@@ -104,11 +105,13 @@ def main():
     for arguments, code, words in cases:
         p = run(paisano, arguments)
         lines = p.stderr.decode(errors='replace').splitlines()
-        if p.returncode != code or len(lines) != 1 or words not in lines[0] or len(lines[0]) > 600:
+        twice = re.search(r'(\S+:) \1 ', p.stderr.decode(errors='replace'))
+        if p.returncode != code or len(lines) != 1 or words not in lines[0] or len(lines[0]) > 600 or twice:
             failed += 1
             print(f'FAILED {arguments[:6]}: exit {p.returncode} (not {code}), stderr {lines[:4]} (one line with {words!r})')
     lists = ((['-help'], 'exit codes'), (['--version'], 'paisano'), (['-device', 'help'], 'isa-debug-exit'),
-             (['-cpu', 'help'], 'max'), (['-trace', 'help'], '.'), (good + ['-print-config', '-m', '2G'], '2097152 KiB'),
+             (['-cpu', 'help'], 'max'), (['-sandbox', 'help'], 'off'),
+             (['-trace', 'help'], '.'), (good + ['-print-config', '-m', '2G'], '2097152 KiB'),
              (good + ['-print-config', '-cpu', f'max,flavour={other}'], 'accel    interp'))
     for arguments, words in lists:
         p = run(paisano, arguments)

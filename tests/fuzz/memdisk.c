@@ -23,7 +23,7 @@ void __wrap_disk_submit(struct disk *disk, struct disk_request *request);
 void __wrap_disk_drain(struct disk *disk);
 u64 __wrap_disk_size(const struct disk *disk);
 bool __wrap_disk_read_only(const struct disk *disk);
-void __wrap_disk_close(struct disk *disk);
+bool __wrap_disk_close(struct disk *disk);
 bool __wrap_clock_counts(const struct clock *clock);
 
 static u8 pristine(u32 at)
@@ -120,4 +120,8 @@ void __wrap_disk_drain(struct disk *disk)
 }
 u64 __wrap_disk_size(const struct disk *disk) { return disk->size; }
 bool __wrap_disk_read_only(const struct disk *disk) { return disk->read_only; }
-void __wrap_disk_close(struct disk *disk) { __wrap_disk_drain(disk); /* they belong to the machine */ }
+bool __wrap_disk_close(struct disk *disk) /* they belong to the machine */
+{
+	__wrap_disk_drain(disk);
+	return true;
+}

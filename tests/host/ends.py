@@ -2,7 +2,7 @@
 """However a run ends in order, what the guest has written is in its image, and nothing is left lying about: 40 MB written to new
 clusters of a qcow2 image and never flushed, then each of the ways.
 usage: ends.py PAISANO PAISANO-IMG GUEST.elf"""
-import fcntl, os, pty, signal, sys, tempfile, termios
+import fcntl, os, pty, signal, subprocess, sys, tempfile, termios
 
 from run import BLOCKS, Run, block, check, fail, until
 
@@ -77,6 +77,9 @@ def before_it_runs(tools):
     """While it waits for a connection."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, 'serial')
+        with Run(tools, 'h', '-serial', f'unix:{path},server', '-timeout', '1', serial=False) as run:
+            check(run.end() == 10 and 'time is up' in run.said, f'-timeout while it waits for a connection: {run.said!r}')
+            check(not os.path.exists(run.pidfile) and not os.path.exists(path), 'nothing is left')
         with Run(tools, 'h', '-serial', f'unix:{path},server', serial=False) as run:
             until(lambda: os.path.exists(path) and os.path.exists(run.pidfile), 'it waits')
             run.process.send_signal(signal.SIGTERM)
@@ -117,6 +120,50 @@ def on_terminal(tools):
                 os.close(master)
 
 
+def in_background(tools):
+    """A background job of a shell with job control, stopped because it uses the terminal: SIGTERM ends it once it may go on, and
+    leaves the terminal to who is in the foreground."""
+    for how in ('-nographic', '-serial stdio'):
+        def shell(slave):
+            os.setsid()
+            fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+
+        def job():
+            os.setpgid(0, 0)  # and not in the foreground
+
+        master, slave = pty.openpty()
+        with tempfile.TemporaryDirectory() as folder:
+            pid = os.path.join(folder, 'pid')
+            child = os.fork()
+            if not child:
+                try:
+                    shell(slave)
+                    before = termios.tcgetattr(slave)
+                    p = subprocess.Popen([tools[0], '-accel', 'interp', '-m', '16M', '-kernel', tools[2], '-append', 'do=h',
+                                          '-display', 'none', '-pidfile', pid, *how.split()], stdin=slave, stdout=slave,
+                                         stderr=subprocess.PIPE, preexec_fn=job)
+                    until(lambda: os.waitpid(p.pid, os.WUNTRACED | os.WNOHANG)[0], 'the job is stopped')
+                    p.send_signal(signal.SIGTERM)
+                    p.send_signal(signal.SIGCONT)
+                    _, status = os.waitpid(p.pid, os.WUNTRACED)
+                    if os.WIFSTOPPED(status):
+                        p.kill()
+                        fail(f'{how}: SIGTERM in the background: stopped again, by {os.WSTOPSIG(status)}')
+                    check(os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0, f'{how}: SIGTERM in the background: {status}')
+                    check(not os.path.exists(pid), f'{how}: nothing is left')
+                    check(termios.tcgetattr(slave) == before, f"{how}: the shell's terminal is as it was")
+                    sys.stdout.flush()
+                    os._exit(0)
+                except BaseException as e:  # of the child: the parent goes on
+                    print(e)
+                    sys.stdout.flush()
+                    os._exit(1)
+            _, status = os.waitpid(child, 0)
+            check(status == 0, f'{how}: a job in the background')
+        os.close(master)
+        os.close(slave)
+
+
 def reader_gone(tools):
     """A peer that closes its end is no signal."""
     read, write = os.pipe()
@@ -133,7 +180,7 @@ def reader_gone(tools):
 
 def main():
     tools = sys.argv[1:]
-    for part in (by_signal, by_itself, in_the_middle, before_it_runs, on_terminal, reader_gone):
+    for part in (by_signal, by_itself, in_the_middle, before_it_runs, on_terminal, in_background, reader_gone):
         part(tools)
 
 

@@ -230,6 +230,20 @@ def screen(tools):
                 check(types == b'\1\2', f'and asks for the password: {types}')
             p.terminate()
     check(len(passwords) == 2, 'the password is another one each time')
+    for words, types in (('password=on', 2), ('password', 2), ('password=off', 1), ('password=offon', 2)):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, 'vnc')
+            with Run(tools, 'h', '-display', f'vnc=unix:{path},{words}') as run:
+                until(lambda: os.path.exists(path), 'VNC')
+                with socket.socket(socket.AF_UNIX) as s:
+                    s.settimeout(LIMIT)
+                    until(lambda: not s.connect_ex(path), 'VNC answers')
+                    s.sendall(s.recv(12))
+                    check(s.recv(16) == bytes([1, types]), f'VNC, {words}')
+                run.process.send_signal(signal.SIGTERM)
+                run.end()
+                found = re.search(r'password is (\w{8})\n', run.said)
+                check(bool(found) == (words in ('password=on', 'password')), f'{words}: {run.said!r}')
 
 
 def private(tools):

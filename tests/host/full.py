@@ -8,6 +8,7 @@ import os, resource, signal, subprocess, sys, tempfile
 from run import BLOCKS, Run, block, check, fail, until
 
 MIB = 1 << 20
+HOST = 12  # the exit code
 WAITS = 'paused (io-error)'
 
 
@@ -53,7 +54,7 @@ def ends_without_room(tools, image):
     with Run(tools, 'h', image=image, preexec_fn=tight(20 * MIB)) as run:
         until_paused(run)
         run.process.send_signal(signal.SIGTERM)
-        check(run.end() == 0 and 'given up' in run.said, f'{image}: ended while paused: {run.said.splitlines()[-2:]}')
+        check(run.end() == HOST and 'given up' in run.said, f'{image}: ended while paused: {run.said.splitlines()[-2:]}')
         contents = run.contents()
         kept = [data == block(n) for n, data in enumerate(contents)]
         first = kept.index(False)
@@ -107,7 +108,7 @@ def inside(folder, *tools):
         with Run(tools, 'h', image=image) as run:
             until_paused(run)
             run.process.send_signal(signal.SIGTERM)
-            check(run.end() == 0, f'tmpfs, {image}: ended while paused: {run.said.splitlines()}')
+            check(run.end() == HOST, f'tmpfs, {image}: ended while paused: {run.said.splitlines()}')
             subprocess.run(['mount', '-o', 'remount,size=200m', folder], check=True)
             first = [data == block(n) for n, data in enumerate(run.contents())].index(False)
             check(first * 65536 > 6 * MIB, f'tmpfs, {image}: the {first} blocks that were written are kept')
