@@ -234,7 +234,7 @@ def screen(tools):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, 'vnc')
             with Run(tools, 'h', '-display', f'vnc=unix:{path},{words}') as run:
-                until(lambda: os.path.exists(path), 'VNC')
+                until(lambda: run.counter() == 1, 'it runs')
                 with socket.socket(socket.AF_UNIX) as s:
                     s.settimeout(LIMIT)
                     until(lambda: not s.connect_ex(path), 'VNC answers')
