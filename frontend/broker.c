@@ -196,3 +196,25 @@ bool broker_shut(struct err *err)
 	hostfile_ask(&after);
 	return true;
 }
+
+static void on_control(void *opaque, int fd, unsigned events)
+{
+	struct loop *loop = opaque;
+	u8 byte;
+	struct iovec part = {&byte, 1};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+
+	(void)events;
+	ssize_t n = recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT);
+	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
+		return; /* a reply, which another thread waits for */
+	loop_watch(loop, fd, 0, NULL, NULL);
+	err_note("the sandbox's broker has gone, and the monitor's input with it: the run is ended, pidfile and sockets stay");
+	loop_quit(loop, EXIT_HOST);
+}
+
+void broker_watch(struct loop *loop)
+{
+	if (control >= 0)
+		loop_watch(loop, control, LOOP_READ | LOOP_HANGUP, on_control, loop);
+}

@@ -11,6 +11,7 @@
 #include <limits.h>
 
 #include "base/err.h"
+#include "base/loop.h"
 
 enum broker_op {
 	/* only before BROKER_SHUT */
@@ -41,6 +42,8 @@ bool broker_start(struct err *err);
 bool broker_running(void);
 /* From here on hostfile_open() and its like ask the broker, and it trusts nothing. True if there is no broker. */
 bool broker_shut(struct err *err);
+/* Should the broker die before us, the run is ended in order, with a line: monitors' inputs have died with it. */
+void broker_watch(struct loop *loop);
 
 /* Give a monitor's input away; returns the descriptor to read it from instead, -1 with errno. far: -1, or what has to be closed in
  * this process because whatever is written there becomes input. */

@@ -13,6 +13,7 @@
 #include "base/thread.h"
 #include "base/trace.h"
 #include "bios/boot.h"
+#include "frontend/broker.h"
 #include "frontend/chardev.h"
 #include "frontend/config.h"
 #include "frontend/file.h"
@@ -264,6 +265,9 @@ static bool shut(const struct config *config, struct board *board, struct loop *
 	if (session.monitor_chardev && !chardev_guard(session.monitor_chardev, false, err))
 		return false;
 	loop_start_workers(loop);
+	loop_lock(loop);
+	broker_watch(loop);
+	loop_unlock(loop);
 	return terminal_guard(err) && board_start(board, err) && sandbox_enter(config->sandbox, kvm, err);
 }
 

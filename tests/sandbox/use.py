@@ -242,6 +242,17 @@ def leavings():
     guest.end()
     until(lambda: not os.path.exists(f"/proc/{broker}/task"), "the broker ends")
     check(os.path.exists("pid"), "somebody else's file of that name stays")
+    guest = Guest("-cdrom", "first.iso", monitor="unix:monitor,server,nowait", stdin=subprocess.DEVNULL)
+    guest.shut()
+    with open(f"/proc/{guest.pid}/task/{guest.pid}/children", encoding="ascii") as f:
+        os.kill(int(f.read()), signal.SIGKILL)
+    try:
+        _, err = guest.process.communicate(timeout=PATIENCE)
+        check(guest.process.returncode == 12 and err.count(b"\n") == 1 and b"broker has gone" in err,
+              "killed alone, the broker ends the run", err)
+    except subprocess.TimeoutExpired:
+        check(False, "killed alone, the broker ends the run", "it goes on")
+        guest.end()
 
 
 def main():
