@@ -33,7 +33,7 @@ int hostfile_open(const char *path, int flags, unsigned mode)
 
 	if (h && h->open)
 		return h->open(path, flags | O_CLOEXEC, mode);
-	return flags & O_CREAT ? path_open(path, flags, mode) : open(path, flags | O_CLOEXEC, mode);
+	return flags & O_CREAT ? path_open(path, flags, mode) : path_open_existing(path, flags);
 }
 
 int hostfile_remove(const char *path)

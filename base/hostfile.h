@@ -6,8 +6,8 @@
 
 #include <sys/stat.h>
 
-/* open(), or with O_CREAT path_open(); the descriptor is closed on exec. -1: errno says why, and path_error() what it means. Any
- * thread. */
+/* path_open_existing(), or with O_CREAT path_open(); the descriptor is closed on exec. -1: errno says why, and path_error() what it
+ * means. Any thread. */
 int hostfile_open(const char *path, int flags, unsigned mode);
 /* unlink() of what hostfile_remove_at_end() was told of, if it still is what it was then. 0, or -1 with errno. */
 int hostfile_remove(const char *path);

@@ -14,6 +14,9 @@
  * knows that as well. */
 #define PATH_FOREIGN ENOTUNIQ /* no file system has it */
 int path_open(const char *path, int flags, mode_t mode);
+/* The same for a file that has to be there, such as an image: links are judged alike, for reading too, but the file itself may be
+ * anybody's: the user has named it, and what it contains is not overwritten unseen. */
+int path_open_existing(const char *path, int flags);
 const char *path_error(int error);
 
 #endif

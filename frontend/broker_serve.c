@@ -217,7 +217,7 @@ static int open_plain(const char *path, int flags, mode_t mode)
 {
 	struct stat st;
 	const int all = flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-	int fd = flags & O_CREAT ? path_open(path, all, mode) : open(path, all, mode);
+	int fd = flags & O_CREAT ? path_open(path, all, mode) : path_open_existing(path, all);
 
 	if (fd < 0 || (!fstat(fd, &st) && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))))
 		return fd;

@@ -155,6 +155,27 @@ static bool look_at(const char *file, struct stat *st)
 
 static struct image *open_link(const char *file, const char *format, unsigned flags, const struct link *up, struct err *err);
 
+/* Whose name leads out of the overlay's folder: up, or from the root to elsewhere. Links count as lying where their names are. */
+static bool is_outside(const char *overlay, const char *backing)
+{
+	const char *slash = strrchr(overlay, '/');
+	const size_t folder = slash ? (size_t)(slash - overlay) + 1 : 0;
+	const char *below = backing;
+
+	if (*backing == '/' || folder) {
+		if (!folder || strncmp(backing, overlay, folder))
+			return true;
+		below += folder;
+	}
+	for (const char *name = below; *name; name += strspn(name, "/")) {
+		size_t len = strcspn(name, "/");
+		if (len == 2 && !memcmp(name, "..", 2))
+			return true;
+		name += len;
+	}
+	return false;
+}
+
 static bool open_backing(struct image *image, unsigned flags, const struct link *self, struct err *err)
 {
 	char *file;
@@ -163,6 +184,9 @@ static bool open_backing(struct image *image, unsigned flags, const struct link 
 		return true;
 	file = image_resolve(image->file, image->backing_file);
 	image->backing = open_link(file, image->backing_format, IMAGE_READ_ONLY | (flags & IMAGE_NO_LOCK), self, err);
+	/* a stranger's image may name any file of the user's, and its guest then reads that */
+	if (image->backing && is_outside(image->file, file))
+		err_note("NOTE: %s reads %s, its backing file", image->file, file);
 	free(file);
 	if (image->backing)
 		return true;

@@ -201,7 +201,7 @@ int image_file_open(const char *file, unsigned flags, bool *read_only, struct er
 	if (*read_only)
 		fd = hostfile_open(file, O_RDONLY | O_NONBLOCK, 0); /* a FIFO must not hold us up */
 	if (fd < 0) {
-		err_set(err, EXIT_FILE, "cannot open %s%s: %s", file, *read_only ? "" : " for writing", strerror(errno));
+		err_set(err, EXIT_FILE, "cannot open %s%s: %s", file, *read_only ? "" : " for writing", path_error(errno));
 		return -1;
 	}
 	if (hostfile_stat(fd, &st) < 0 || !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))) {

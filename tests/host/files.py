@@ -73,6 +73,57 @@ def planted(tools):
             check(place.untouched(), f'{what}, sticky {sticky}: the secret is untouched')
 
 
+    images(tools)
+
+
+def images(tools):
+    """An image that is there: no stranger's link leads to it, for reading or writing; a stranger's image is an image."""
+    for sticky in (False, True):
+        place = Place(sticky)
+        for who, ok in ((STRANGER, False), (os.geteuid(), True)):
+            place.clear()
+            os.symlink(place.secret, place.name)
+            os.lchown(place.name, who, who)
+            for command in ([tools[1], 'info', '-f', 'raw', place.name], [tools[1], 'resize', '-f', 'raw', place.name, '+0'],
+                            [tools[0], '-accel', 'interp', '-m', '16M', '-kernel', tools[2], '-append', 'do=d', '-device',
+                             'isa-debug-exit', '-display', 'none', '-drive', f'file={place.name},format=raw']):
+                p = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT, check=False)
+                refused = p.returncode not in (0, 33) and 'everybody may write' in p.stderr
+                check(refused != ok, f'{command[0]} {command[1]}, sticky {sticky}, link of {who}: {p.stderr.strip()!r}')
+        place.clear()
+        with open(place.name, 'wb') as f:
+            f.truncate(1 << 20)
+        os.chown(place.name, STRANGER, STRANGER)
+        p = subprocess.run([tools[1], 'resize', '-f', 'raw', place.name, '2M'], capture_output=True, text=True, check=False)
+        check(p.returncode == 0, f"somebody else's image, sticky {sticky}: {p.stderr.strip()!r}")
+
+
+def backing(tools):
+    """The backing file is the image's choice: one from elsewhere is said, a FIFO refused, one beside the image is nobody's news."""
+    with tempfile.TemporaryDirectory() as folder:
+        secret, inside = os.path.join(folder, 'secret'), os.path.join(folder, 'images')
+        os.makedirs(os.path.join(inside, 'below'))
+        for name in (secret, os.path.join(inside, 'base'), os.path.join(inside, 'below', 'base')):
+            with open(name, 'wb') as f:
+                f.truncate(1 << 20)
+        os.mkfifo(os.path.join(inside, 'fifo'))
+        top = os.path.join(inside, 'top.qcow2')
+        for name, said in ((secret, True), ('../secret', True),
+                           ('below/../../secret', True), ('base', False), ('below/base', False),
+                           (os.path.join(inside, 'base'), False), ('fifo', None), ('/dev/zero', None)):
+            subprocess.run([tools[1], 'create', '-q', '-f', 'qcow2', '-u', '-b', name, '-F', 'raw', top, '1M'], check=True)
+            for command in ([tools[1], 'convert', '-O', 'raw', top, os.path.join(folder, 'out')],
+                            [tools[0], '-accel', 'interp', '-m', '16M', '-kernel', tools[2], '-append', 'do=d', '-device',
+                             'isa-debug-exit', '-display', 'none', '-hda', top]):
+                p = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT, check=False)
+                if said is None:
+                    check(p.returncode not in (0, 33) and 'no plain file' in p.stderr,
+                          f'backing file {name}: {p.stderr.strip()!r}')
+                    continue
+                note = f'NOTE: {top} reads ' in p.stderr and 'its backing file' in p.stderr
+                check(p.returncode in (0, 33) and note == said, f'backing file {name}: {p.stderr.strip()!r}')
+
+
 def own_links(tools):
     """Links of the user's own are followed wherever they are, as are those to devices and to open files."""
     for sticky in (False, True):
@@ -271,7 +322,7 @@ def private(tools):
 
 def main():
     tools = sys.argv[1:]
-    for part in (planted, own_links, pidfile, sockets, ports, browser, screen, private):
+    for part in (planted, backing, own_links, pidfile, sockets, ports, browser, screen, private):
         part(tools)
 
 
