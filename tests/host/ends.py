@@ -145,10 +145,14 @@ def in_background(tools):
                     until(lambda: os.waitpid(p.pid, os.WUNTRACED | os.WNOHANG)[0], 'the job is stopped')
                     p.send_signal(signal.SIGTERM)
                     p.send_signal(signal.SIGCONT)
-                    _, status = os.waitpid(p.pid, os.WUNTRACED)
-                    if os.WIFSTOPPED(status):
-                        p.kill()
-                        fail(f'{how}: SIGTERM in the background: stopped again, by {os.WSTOPSIG(status)}')
+                    status = []
+                    try:
+                        until(lambda: status.extend(s for n, s in [os.waitpid(p.pid, os.WUNTRACED | os.WNOHANG)] if n) or status,
+                              f'{how}: SIGTERM in the background ends it')
+                    finally:  # also when it does not: with its broker, which may be stopped
+                        if not status or os.WIFSTOPPED(status[0]):
+                            os.killpg(p.pid, signal.SIGKILL)
+                    status = status[0]
                     check(os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0, f'{how}: SIGTERM in the background: {status}')
                     check(not os.path.exists(pid), f'{how}: nothing is left')
                     check(termios.tcgetattr(slave) == before, f"{how}: the shell's terminal is as it was")
