@@ -129,6 +129,8 @@ void ui_stop(struct ui *ui)
 	__atomic_store_n(&ui->quit, true, __ATOMIC_RELEASE);
 	if (write(ui->event, &one, sizeof one) < 0 && errno != EAGAIN)
 		bug("an eventfd refuses to be written");
+	if (ui->class->hurry)
+		ui->class->hurry(ui);
 	pthread_join(ui->thread, NULL);
 	free_ui(ui);
 }

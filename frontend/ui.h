@@ -23,6 +23,8 @@ struct ui_class {
 	bool (*open)(struct ui *ui, struct err *err);
 	void (*run)(struct ui *ui);
 	void (*close)(struct ui *ui);
+	/* On another thread, after quit was set: end what run() may be waiting for besides ui_wait(). NULL: nothing. */
+	void (*hurry)(struct ui *ui);
 	const struct ui_class *next;
 };
 

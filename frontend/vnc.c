@@ -6,7 +6,8 @@
  * pages to serve (ExpectOrigin).
  *
  * libvncserver waits where a client is slow, so it has a thread of its own; it never runs with the machine lock held. Everything
- * of a struct vnc belongs to that thread. Invariant: the library's frame buffer is ui.picture.pixels, or `blank` while there is no
+ * of a struct vnc belongs to that thread, but for the list of connections, which another one hangs up when the end has come.
+ * Invariant: the library's frame buffer is ui.picture.pixels, or `blank` while there is no
  * picture, and is replaced in both places before the library is called again. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -48,6 +49,8 @@ enum { ENCODING_EXTENDED_KEY = -258, MESSAGE_QEMU = 255 };
 
 /* The size that a client was met with; it may be another one by the time the client says that it can follow. */
 struct met {
+	int fd;       /* the connection: a descriptor of our own, so that its number is nobody else's while it is in the list */
+	struct met *next;
 	int width, height;
 	bool told;
 	u64 since;    /* host ns: when it came, or when it was last let in or without a message begun */
@@ -63,6 +66,8 @@ struct vnc {
 	unsigned listeners;
 	unsigned clients;
 	rfbScreenInfoPtr screen;
+	pthread_mutex_t mutex;
+	struct met *connections; /* under the mutex */
 	char *passwords[2];
 	bool made_password; /* by us: the user has to be told */
 	u32 *blank;
@@ -235,11 +240,47 @@ static void free_extension(rfbClientPtr client)
 	free(found);
 }
 
+/* What is sent to a slow client waits for it. Once the end has come, nobody is waited for. */
+static void hang_up(struct ui *ui)
+{
+	struct vnc *v = (struct vnc *)ui;
+
+	pthread_mutex_lock(&v->mutex);
+	for (const struct met *m = v->connections; m; m = m->next)
+		shutdown(m->fd, SHUT_RDWR);
+	pthread_mutex_unlock(&v->mutex);
+}
+
+static void connect_met(struct vnc *v, struct met *met, int fd)
+{
+	pthread_mutex_lock(&v->mutex);
+	met->fd = fd;
+	met->next = v->connections;
+	v->connections = met;
+	pthread_mutex_unlock(&v->mutex);
+	if (ui_quitting(&v->ui)) /* it was not in the list yet */
+		hang_up(&v->ui);
+}
+
+static void disconnect_met(struct vnc *v, const struct met *met)
+{
+	pthread_mutex_lock(&v->mutex);
+	struct met **at = &v->connections;
+	while (*at && *at != met)
+		at = &(*at)->next;
+	if (*at) {
+		*at = met->next;
+		close(met->fd);
+	}
+	pthread_mutex_unlock(&v->mutex);
+}
+
 static void on_gone(rfbClientPtr client)
 {
 	struct vnc *v = vnc_of(client);
 
 	v->clients--;
+	disconnect_met(v, client->clientData);
 	free(client->clientData);
 	client->clientData = NULL;
 	free_extension(client);
@@ -434,12 +475,15 @@ static void accept_client(struct vnc *v, int listener)
 		client = rfbNewClient(v->screen, pair[0]);
 	else
 		close(pair[0]);
-	if (client && !put_in_place(fd, pair))
-		rfbCloseClient(client);
-	else if (client)
+	if (client && put_in_place(fd, pair)) {
 		FD_CLR(client->sock, &v->screen->allFds); /* read by take_messages() alone */
+		connect_met(v, client->clientData, fd);
+	} else {
+		if (client)
+			rfbCloseClient(client);
+		close(fd);
+	}
 	close(pair[1]);
-	close(fd);
 }
 
 /* The library waits for the rest of a message that has begun, and everybody with it, for as long as bytes trickle in. So it is
@@ -678,12 +722,14 @@ static void vnc_close(struct ui *ui)
 		rfbUnregisterProtocolExtension(&extended_keys);
 	}
 	free(v->blank);
+	pthread_mutex_destroy(&v->mutex);
 }
 
 static bool vnc_open(struct ui *ui, struct err *err)
 {
 	struct vnc *v = (struct vnc *)ui;
 
+	pthread_mutex_init(&v->mutex, NULL);
 	if (!v->address)
 		v->address = err_strdup(":0");
 	if (read_password(v, err) && start_listening(v, err) && make_screen(v, err)) {
@@ -714,4 +760,5 @@ UI(vnc) = {
 	.open = vnc_open,
 	.run = vnc_run,
 	.close = vnc_close,
+	.hurry = hang_up,
 };
