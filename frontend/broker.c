@@ -3,13 +3,19 @@
 #define _GNU_SOURCE
 #include "frontend/broker.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/hostfile.h"
+#include "frontend/drives.h"
+#include "hw/disk/disk.h"
 
 #define FDS_MAX 2
 
@@ -185,13 +191,44 @@ bool broker_start(struct err *err)
 	return true;
 }
 
+/* What is open for writing already, so that nobody believes later what is in it. */
+static bool tell_written(void)
+{
+	const struct broker_request request = {.op = BROKER_WRITTEN};
+	DIR *all = opendir("/proc/self/fd");
+	const struct dirent *entry;
+	struct stat st;
+	bool good = all;
+
+	while (good && (entry = readdir(all))) {
+		const int fd = atoi(entry->d_name), flags = fcntl(fd, F_GETFL);
+
+		if (*entry->d_name != '.' && flags >= 0 && !(flags & O_PATH) && (flags & O_ACCMODE) != O_RDONLY && !fstat(fd, &st) &&
+		    S_ISREG(st.st_mode))
+			good = ask(&request, &fd, 1, false) >= 0;
+	}
+	if (all)
+		closedir(all);
+	return good;
+}
+
+static bool tell_drives(void)
+{
+	struct broker_request request = {.op = BROKER_WRITES};
+
+	for (const struct drive *d = drives_first(); d; d = d->next)
+		if (d->media == DRIVE_FLOPPY && (!set_path(&request, d->id) || ask(&request, NULL, 0, false) < 0))
+			return false;
+	return true;
+}
+
 bool broker_shut(struct err *err)
 {
 	const struct broker_request request = {.op = BROKER_SHUT};
 
 	if (control < 0)
 		return true;
-	if (ask(&request, NULL, 0, false) < 0)
+	if (!tell_written() || !tell_drives() || ask(&request, NULL, 0, false) < 0)
 		return err_set(err, EXIT_HOST, "the sandbox's broker: %s", strerror(errno));
 	hostfile_ask(&after);
 	return true;

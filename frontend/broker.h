@@ -18,6 +18,8 @@ enum broker_op {
 	BROKER_REMOVE_AT_END, /* path: it is ours; removed when the emulator is gone, if it is still the same file */
 	BROKER_INPUT,         /* with the monitor's descriptor, and a pseudo-terminal's far end; reply: where input comes from now */
 	BROKER_LISTEN,        /* with a listening socket; reply: a socket that brings two descriptors for each connection */
+	BROKER_WRITTEN,       /* with a file that the emulator has open for writing */
+	BROKER_WRITES,        /* path: the id of a drive whose media the guest may write; others' are opened for reading only */
 	BROKER_SHUT,
 	/* always */
 	BROKER_OPEN,          /* path, flags, mode; reply: the file. Once shut: only what the user has named, EACCES else */

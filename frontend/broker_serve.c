@@ -5,6 +5,9 @@
  * whose command is about a file (the table of commands in monitor.c says which word). The lines are read here, by the monitor's
  * own functions, before they go on to the emulator.
  *
+ * An image names the files that it stands on, and they are granted with it. But who can write an image can have it name any file:
+ * so what it stands on is what it named when it was seen first, and that is nothing if the emulator could write it before.
+ *
  * Invariants: once `shut`, nothing that comes over `control` adds a grant, a path to remove or an input. Only plain files and block
  * devices are ever handed out. */
 #define _GNU_SOURCE
@@ -29,6 +32,9 @@
 #define INPUTS 16
 #define GRANTS 32
 #define OWNED 16
+#define FLOPPIES 8
+#define DRIVE_ID 64
+#define SEEN 1024
 #define CHUNK 512
 #define AWAY_MS 250 /* until a terminal is looked at again that is another job's now */
 #define ROOM 4096 /* of a monitor's input that the emulator has not taken yet: what stays unread is left to the next reader */
@@ -51,7 +57,15 @@ struct listener {
 
 struct grant {
 	char path[PATH_MAX]; /* empty: free */
-	bool write, create;
+	char drive[DRIVE_ID]; /* what it is a medium for; empty: none */
+	bool create;
+};
+
+/* A file that was looked into, or that the emulator has had open for writing: whichever came first. */
+struct seen {
+	dev_t dev;
+	ino_t ino;
+	char *below; /* what it stands on; NULL: nothing */
 };
 
 struct owned {
@@ -66,45 +80,85 @@ static struct {
 	struct listener listener[INPUTS];
 	struct grant grant[GRANTS];
 	unsigned next_grant;
+	struct seen seen[SEEN];
+	unsigned seen_count;
+	char floppy[FLOPPIES][DRIVE_ID]; /* ids of drives */
+	unsigned floppy_count;
 	struct owned owned[OWNED];
 } broker;
 
 /* ---- what the user names ---- */
 
-static void grant(const char *path, bool write, bool create)
+static void grant(const char *path, const char *drive, bool create)
 {
 	struct grant *g = &broker.grant[broker.next_grant++ % GRANTS];
 
 	if (strlen(path) >= sizeof g->path)
 		return;
 	strcpy(g->path, path);
-	g->write = write;
+	snprintf(g->drive, sizeof g->drive, "%s", drive);
 	g->create = create;
 }
 
-/* An image, and what it stands on: read-only, as image.c opens those. */
-static void grant_image(const char *path)
+/* Returns NULL if it is new and there is no room for more. look: it can be trusted now, so look into it if it is new. */
+static const struct seen *see(const struct stat *st, const char *look)
 {
-	char *file = err_strdup(path), *below;
+	struct seen *s = broker.seen;
 
-	grant(file, true, false);
-	for (unsigned depth = 0; depth < GRANTS / 2 && (below = image_backing_of(file)); depth++) {
-		free(file);
-		file = below;
-		grant(file, false, false);
+	while (s < broker.seen + broker.seen_count && (s->dev != st->st_dev || s->ino != st->st_ino))
+		s++;
+	if (s == broker.seen + SEEN)
+		return NULL;
+	if (s == broker.seen + broker.seen_count) {
+		broker.seen_count++;
+		*s = (struct seen){st->st_dev, st->st_ino, look ? image_backing_of(look) : NULL};
 	}
-	free(file);
+	return s;
+}
+
+/* Of plain files only: a device may be part of another one that the guest writes. */
+static const char *below(const char *path)
+{
+	const struct seen *s;
+	struct stat st;
+
+	if (stat(path, &st) || !S_ISREG(st.st_mode))
+		return NULL;
+	s = see(&st, path);
+	return s ? s->below : NULL;
+}
+
+/* The guest writes floppies only. Asked when a file is opened: a line may come before the drives are known. */
+static bool is_written(const char *drive)
+{
+	for (unsigned i = 0; i < broker.floppy_count; i++)
+		if (!strcmp(broker.floppy[i], drive))
+			return true;
+	return false;
+}
+
+/* An image, and what it stands on: read-only, as image.c opens those. */
+static void grant_image(const struct monitor_file *named)
+{
+	const char *file = named->file;
+
+	grant(file, named->drive ? named->drive : "", false);
+	if (named->format && !strcmp(named->format, image_raw.name))
+		return; /* whatever it looks like */
+	for (unsigned depth = 0; depth < GRANTS / 2 && (file = below(file)); depth++)
+		grant(file, "", false);
 }
 
 static void line_typed(struct input *in)
 {
-	bool creates;
-	const char *file = monitor_file(in->line.text, &creates);
+	struct monitor_file named;
 
-	if (file && creates)
-		grant(file, true, true);
-	else if (file)
-		grant_image(file);
+	if (!monitor_file(in->line.text, &named))
+		return;
+	if (named.creates)
+		grant(named.file, "", true);
+	else
+		grant_image(&named);
 }
 
 /* As chardev.c, terminal.c and monitor.c take it apart when it arrives there. */
@@ -218,8 +272,11 @@ static int open_plain(const char *path, int flags, mode_t mode)
 	struct stat st;
 	const int all = flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 	int fd = flags & O_CREAT ? path_open(path, all, mode) : path_open_existing(path, all);
+	const bool writes = !(flags & O_PATH) && (flags & O_ACCMODE) != O_RDONLY;
 
-	if (fd < 0 || (!fstat(fd, &st) && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode))))
+	if (fd < 0)
+		return fd;
+	if (!fstat(fd, &st) && (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)) && (!writes || see(&st, NULL)))
 		return fd;
 	close(fd);
 	errno = EACCES;
@@ -239,7 +296,7 @@ static int open_granted(const struct broker_request *r)
 			*g->path = 0; /* once: each needs its line */
 			return open_plain(r->path, flags, 0666);
 		}
-		if (!g->create && (flags == O_RDONLY || (g->write && flags == O_RDWR)))
+		if (!g->create && (flags == O_RDONLY || (flags == O_RDWR && is_written(g->drive))))
 			return open_plain(r->path, r->flags & (O_ACCMODE | O_PATH), 0);
 	}
 	errno = EACCES;
@@ -283,6 +340,21 @@ static bool remove_owned(const char *path)
 
 /* ---- requests ---- */
 
+static bool was_written(int fd)
+{
+	struct stat st;
+
+	return fd >= 0 && !fstat(fd, &st) && see(&st, NULL);
+}
+
+static bool writes(const char *drive)
+{
+	if (broker.floppy_count == FLOPPIES || strlen(drive) >= sizeof broker.floppy[0])
+		return false;
+	strcpy(broker.floppy[broker.floppy_count++], drive);
+	return true;
+}
+
 static bool shut(void)
 {
 	struct err err;
@@ -317,6 +389,12 @@ static int carry_out(const struct broker_request *r, int fds[2], bool *ours)
 	case BROKER_LISTEN:
 		fd = add_listener(fds[0], (unsigned)r->flags);
 		*ours = fd < 0;
+		break;
+	case BROKER_WRITTEN:
+		errno = was_written(fds[0]) ? 0 : ENOSPC;
+		break;
+	case BROKER_WRITES:
+		errno = writes(r->path) ? 0 : ENOSPC;
 		break;
 	case BROKER_SHUT:
 		errno = shut() ? 0 : errno;

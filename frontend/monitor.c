@@ -216,15 +216,19 @@ static void execute(struct monitor *m)
 		unknown(m, name);
 }
 
-const char *monitor_file(char *line, bool *creates)
+bool monitor_file(char *line, struct monitor_file *named)
 {
-	char *args, name[32], *word = NULL;
+	char *args, name[32];
 	const struct command *c = parse(line, &args, name);
 
-	for (unsigned i = 0; c && i < c->file; i++)
-		word = monitor_word(&args);
-	*creates = c && c->creates;
-	return word;
+	*named = (struct monitor_file){.creates = c && c->creates};
+	for (unsigned i = 0; c && i < c->file; i++) {
+		named->drive = named->file;
+		named->file = monitor_word(&args);
+	}
+	if (named->file)
+		named->format = monitor_word(&args);
+	return named->file;
 }
 
 enum monitor_typed monitor_type(struct monitor_line *line, u8 c, unsigned *erased)

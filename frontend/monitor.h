@@ -27,8 +27,12 @@ enum monitor_typed {
 	MONITOR_EDITED,    /* *erased characters less, or nothing */
 };
 enum monitor_typed monitor_type(struct monitor_line *line, u8 c, unsigned *erased);
-/* The file of the host that a line's command is about, inside the line, which is cut up; NULL: none. creates: it is made anew,
- * else it is there and is opened. */
-const char *monitor_file(char *line, bool *creates);
+/* The file of the host that a line's command is about: words inside the line, which is cut up. False: none. */
+struct monitor_file {
+	const char *file;
+	const char *drive, *format; /* of a medium, the words around it; NULL: not there */
+	bool creates;               /* it is made anew, else it is there and is opened */
+};
+bool monitor_file(char *line, struct monitor_file *named);
 
 #endif

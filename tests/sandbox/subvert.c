@@ -280,6 +280,7 @@ static bool broker_no_path(void) { return ask(BROKER_REMOVE, "", 0, NULL, 0); }
 static bool broker_reads_us(void) { int fds[] = {known.to_broker}; return ask(BROKER_INPUT, "", 0, fds, 1); }
 static bool broker_listens(void) { int fds[] = {known.to_broker}; return ask(BROKER_LISTEN, "", 0, fds, 1); }
 static bool broker_shuts_again(void) { return ask(BROKER_SHUT, "", 0, NULL, 0); }
+static bool broker_writes_all(void) { return ask(BROKER_WRITES, "ide1-cd0", 0, NULL, 0); }
 static bool broker_unknown(void) { return ask(12345, "", 0, NULL, 0); }
 static bool broker_bogus(void)
 {
@@ -320,7 +321,7 @@ static const struct attack {
 #endif
 	BROKER(broker_opens), BROKER(broker_writes), BROKER(broker_creates), BROKER(broker_looks), BROKER(broker_removes),
 	BROKER(broker_will_remove), BROKER(broker_no_path), BROKER(broker_reads_us), BROKER(broker_listens),
-	BROKER(broker_shuts_again), BROKER(broker_unknown), BROKER(broker_bogus),
+	BROKER(broker_shuts_again), BROKER(broker_writes_all), BROKER(broker_unknown), BROKER(broker_bogus),
 #undef A
 #undef BROKER
 };

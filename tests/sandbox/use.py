@@ -160,6 +160,43 @@ def files():
         check(magic is False, name)
 
 
+def believed():
+    """What an image stands on is what it said before the emulator could write it, and not what it says now."""
+    with open("secret", "wb") as f:
+        f.write(b"secret" * 1024)
+    # what a subverted emulator would write through its descriptor is written here
+    subprocess.run([IMG, "create", "-q", "-f", "qcow2", "-b", os.path.abspath("secret"), "-F", "raw", "evil"], check=True,
+                   timeout=PATIENCE)
+    with open("evil", "rb") as f:
+        evil = f.read()
+
+    def floppy(name):
+        with open(name, "wb") as f:
+            f.truncate(1474560)
+
+    def attack(what, *options, first=(), name="victim"):
+        floppy("victim")
+        guest = Guest(*options)
+        m = Stream(guest.process.stdout.fileno(), guest.process.stdin.fileno())
+        guest.shut()
+        m.say("\n".join((*first, "info block", "")))
+        m.expect("floppy0: victim (raw)")
+        with open("victim", "r+b") as f:
+            f.write(evil)
+        out, err = guest.say("change floppy0 dull", f"change floppy0 {name}", "info block")
+        out = m.text.decode() + out
+        check("dull (raw" in out and "Permission denied" in out and "(qcow2" not in out, what, out + err)
+    floppy("dull")
+    attack("a floppy that was written after it was changed", "-fda", "dull", first=["change floppy0 victim"])
+    attack("a floppy that was there from the start", "-fda", "victim")
+    os.link("victim", "alias")
+    attack("a floppy under another name", "-fda", "victim", name="alias")
+    # the user's own chain stays what it was
+    subprocess.run([IMG, "create", "-q", "-f", "qcow2", "-b", "dull", "-F", "raw", "chain"], check=True, timeout=PATIENCE)
+    out, err = Guest("-fda", "floppy").say("change floppy0 chain", "change floppy0 other", "change floppy0 chain", "info block")
+    check("floppy0: chain (qcow2)" in out, "a floppy on another, twice", out + err)
+
+
 def engines():
     listed = subprocess.run([PAISANO, "-accel", "help"], capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
     if not re.search(r"^jit\b", listed, re.M):
@@ -279,6 +316,7 @@ def main():
         return 77
     options()
     files()
+    believed()
     engines()
     rights()
     monitors()
