@@ -37,7 +37,7 @@
 	P(jumps, "jmp 1f; nop; 1: xor %eax, %eax; jz 2f; nop; 2: jnz 3f; nop; 3: call 4f; jmp 5f; 4: ret; 5: nop")         \
 	P(loops, "mov $3, %ecx; 1: loop 1b; jrcxz 2f; nop; 2: nop")                                                        \
 	P(stores, "lea -256(%rsp), %rdi; mov $3, %ecx; mov %rdi, %rsi; rep stosb; mov $2, %ecx; rep movsq; rep stosb; nop") \
-	P(scans, "lea -256(%rsp), %rdi; movl $0x01010100, (%rdi); mov $1, %eax; mov $4, %ecx; repne scasb; lodsb (%rsp); nop") \
+	P(scans, "lea -256(%rsp), %rdi; mov %rdi, %rsi; movl $0x01010100, (%rdi); mov $1, %eax; mov $4, %ecx; repne scasb; lodsb") \
 	P(stack_segment, "mov %ss, %eax; mov %eax, %ss; nop; mov %eax, %ss; mov %eax, %ss; nop; nop")                       \
 	P(flags_again, "pushfq; popfq; nop; pushfq; pop %rax; nop")                                                        \
 	P(far_return, "mov %rsp, %rdx; mov %ss, %eax; push %rax; push %rdx; pushfq; mov %cs, %eax; push %rax; lea 1f(%rip), %rax; " \
