@@ -112,10 +112,26 @@ bool apicbus_broadcast(struct machine *machine, const struct apic_message *m, co
 	return taken;
 }
 
+bool apicbus_waits(struct machine *machine, const struct apic_message *m)
+{
+	if (m->mode != APIC_FIXED && m->mode != APIC_LOWEST)
+		return false;
+	for (struct apic_member *p = bus_of(machine)->members; p; p = p->next)
+		if (lapic_matches(p->lapic, m->dest, m->logical) && lapic_requested(p->lapic, m->vector))
+			return true;
+	return false;
+}
+
 void apicbus_eoi(struct machine *machine, u8 vector)
 {
 	for (struct apic_listener *l = bus_of(machine)->listeners; l; l = l->next)
 		l->eoi(l->opaque, vector);
+}
+
+void apicbus_taken(struct machine *machine, u8 vector)
+{
+	for (struct apic_listener *l = bus_of(machine)->listeners; l; l = l->next)
+		l->taken(l->opaque, vector);
 }
 
 bool apicbus_msi(struct machine *machine, u64 address, u32 data)

@@ -23,9 +23,10 @@ struct apic_member {
 	struct device *lapic;
 	struct apic_member *next;
 };
-/* Who hears of an end of interrupt (level-triggered vectors only). */
+/* Who hears of an end of interrupt (level-triggered vectors only), and of its beginning (all). */
 struct apic_listener {
 	void (*eoi)(void *opaque, u8 vector);
+	void (*taken)(void *opaque, u8 vector);
 	void *opaque;
 	struct apic_listener *next;
 };
@@ -39,7 +40,10 @@ void apicbus_unlisten(struct machine *machine, struct apic_listener *listener);
 bool apicbus_send(struct machine *machine, const struct apic_message *message);
 /* To all local APICs but one (NULL: to all), whatever message->dest says. */
 bool apicbus_broadcast(struct machine *machine, const struct apic_message *message, const struct device *except);
+/* Does one like it wait for its acknowledge in an APIC that it is meant for? Always false of modes that carry no vector. */
+bool apicbus_waits(struct machine *machine, const struct apic_message *message);
 void apicbus_eoi(struct machine *machine, u8 vector);
+void apicbus_taken(struct machine *machine, u8 vector);
 /* A device's write to 0xfeexxxxx. */
 bool apicbus_msi(struct machine *machine, u64 address, u32 data);
 

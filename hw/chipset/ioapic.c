@@ -3,11 +3,15 @@
  * (290566-001); the EOI register is that of the ICHs.
  * Not implemented: polarity (pins carry "asserted", whatever the voltage; the bit is storage), the arbitration id.
  *
+ * The timer's edges are counted, as in pic.c: one that finds the message of the edge before it still waiting in a local APIC is
+ * owed, and sent when that one is taken. Masking the pin forgets what is owed.
+ *
  * Input pins 0-23. Invariant: `lines` mirrors the pins, through resets too. An edge on a masked pin is lost, as the datasheet
  * says; a level request waits in the pin itself. */
 #include "hw/chipset/apicbus.h"
 
 #define PINS 24
+#define TIMER 2 /* the pin of ISA interrupt 0 in a PC */
 #define IOAPIC_BASE 0xfec00000u
 #define IOAPIC_VERSION (0x20u | (PINS - 1) << 16)
 
@@ -23,7 +27,8 @@ struct ioapic_state {
 	u64 rte[PINS];
 	u32 lines;
 	u8 index, id;
-	u8 pad[2];
+	u8 owed; /* edges of the timer to be sent yet */
+	u8 pad;
 };
 
 struct ioapic {
@@ -37,18 +42,25 @@ TRACE_EVENT(ev_write, "ioapic.write");
 TRACE_EVENT(ev_masked, "ioapic.masked");
 
 /* ---- pins ---- */
-static void service(struct ioapic *io, unsigned n)
+static struct apic_message message(u64 rte)
 {
-	u64 *rte = &io->state.rte[n];
 	struct apic_message m = {
-		.dest = *rte >> 56,
-		.logical = *rte & RTE_LOGICAL,
-		.mode = *rte >> 8 & 7,
-		.vector = *rte,
+		.dest = rte >> 56,
+		.logical = rte & RTE_LOGICAL,
+		.mode = rte >> 8 & 7,
+		.vector = rte,
 	};
 
 	/* only these two have an end; the other modes are edges whatever the entry says */
-	m.level = *rte & RTE_LEVEL && (m.mode == APIC_FIXED || m.mode == APIC_LOWEST);
+	m.level = rte & RTE_LEVEL && (m.mode == APIC_FIXED || m.mode == APIC_LOWEST);
+	return m;
+}
+
+static void service(struct ioapic *io, unsigned n)
+{
+	u64 *rte = &io->state.rte[n];
+	struct apic_message m = message(*rte);
+
 	if (apicbus_send(io->device.machine, &m) && m.level)
 		*rte |= RTE_REMOTE_IRR;
 }
@@ -62,6 +74,31 @@ static void check_level(struct ioapic *io, unsigned n)
 		service(io, n);
 }
 
+/* An edge of the timer that would be lost in one that nobody has taken yet. */
+static bool count_tick(struct ioapic *io)
+{
+	struct apic_message m = message(io->state.rte[TIMER]);
+
+	if (!apicbus_waits(io->device.machine, &m))
+		return false;
+	if (io->state.owed < 255)
+		io->state.owed++;
+	return true;
+}
+
+/* A CPU has begun to serve a vector. */
+static void taken(void *opaque, u8 vector)
+{
+	struct ioapic *io = opaque;
+	u64 rte = io->state.rte[TIMER];
+	struct apic_message m = message(rte);
+
+	if (!io->state.owed || m.vector != vector || rte & RTE_LEVEL || apicbus_waits(io->device.machine, &m))
+		return;
+	io->state.owed--;
+	service(io, TIMER);
+}
+
 static void ioapic_input(struct device *device, unsigned n, bool level)
 {
 	struct ioapic *io = (struct ioapic *)device;
@@ -73,10 +110,10 @@ static void ioapic_input(struct device *device, unsigned n, bool level)
 	io->state.lines = level ? io->state.lines | BIT(n) : io->state.lines & ~BIT(n);
 	if (io->state.rte[n] & RTE_LEVEL)
 		check_level(io, n);
-	else if (rises && !(io->state.rte[n] & RTE_MASKED))
-		service(io, n);
-	else if (rises)
+	else if (rises && io->state.rte[n] & RTE_MASKED)
 		TRACE(ev_masked, "pin %u", n);
+	else if (rises && !(n == TIMER && count_tick(io)))
+		service(io, n);
 }
 
 static void end_of_interrupt(void *opaque, u8 vector)
@@ -105,6 +142,8 @@ static void write_rte(struct ioapic *io, unsigned n, bool high, u32 value)
 		/* an edge has nothing to end; guests switch to edge and back to get rid of the bit */
 		if (!(*rte & RTE_LEVEL))
 			*rte &= ~(u64)RTE_REMOTE_IRR;
+		if (n == TIMER && *rte & RTE_MASKED)
+			io->state.owed = 0;
 	}
 	check_level(io, n);
 }
@@ -170,7 +209,7 @@ static bool ioapic_init(struct device *device, struct err *err)
 	struct ioapic *io = (struct ioapic *)device;
 
 	(void)err;
-	io->listener = (struct apic_listener){.eoi = end_of_interrupt, .opaque = io};
+	io->listener = (struct apic_listener){.eoi = end_of_interrupt, .taken = taken, .opaque = io};
 	apicbus_listen(device->machine, &io->listener);
 	io->region = (struct region){.name = "ioapic", .size = 0x1000, .ops = &ioapic_ops, .opaque = io};
 	bus_map(device->machine->bus, &io->region, IOAPIC_BASE, MAP_DEVICE);
@@ -208,7 +247,8 @@ static const struct field ioapic_fields[] = {
 	FIELD(struct ioapic_state, lines, "input pins"),
 	FIELD(struct ioapic_state, index, "register select"),
 	FIELD(struct ioapic_state, id, "APIC id"),
-	FIELD_ARRAY(struct ioapic_state, pad, ""),
+	FIELD(struct ioapic_state, owed, "timer edges to be sent yet"),
+	FIELD(struct ioapic_state, pad, ""),
 	FIELD_END,
 };
 

@@ -180,6 +180,8 @@ int lapic_acknowledge(struct device *device)
 		assign_bit(l->state.isr, vector, true);
 	}
 	update(l);
+	if (vector >= 0 && vector != LAPIC_EXTINT)
+		apicbus_taken(l->device.machine, vector);
 	return vector;
 }
 
@@ -209,6 +211,11 @@ static void error(struct lapic *l, u32 bit)
 
 /* ---- taking messages ---- */
 static void power_up(struct lapic *l, bool init);
+
+bool lapic_requested(struct device *device, u8 vector)
+{
+	return self(device)->state.irr[vector / 32] & BIT(vector % 32);
+}
 
 bool lapic_enabled(struct device *device)
 {

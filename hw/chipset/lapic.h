@@ -40,6 +40,8 @@ u8 lapic_sipi_vector(struct device *lapic);
 bool lapic_deliver(struct device *lapic, u8 vector, unsigned mode, bool level);
 bool lapic_matches(struct device *lapic, u32 dest, bool logical);
 bool lapic_enabled(struct device *lapic);
+/* Does the vector wait in the IRR? */
+bool lapic_requested(struct device *lapic, u8 vector);
 /* Is a less fit than b to take a lowest-priority message? */
 bool lapic_busier(struct device *a, struct device *b);
 

@@ -5,7 +5,8 @@
  * Not implemented: parity and channel check bits of port 61h (they read back what was written).
  *
  * Output pin "irq0": OUT of channel 0. Only its rising edges are placed in time, because nothing in a PC sees more: a low phase
- * may be as short as the pulse that announces the edge.
+ * may be as short as the pulse that announces the edge. Of the edges for which the host had no time, each is made up for at the
+ * next one (lost_rises()); the interrupt controllers keep count of those that the CPU did not take in time either.
  * Invariants: count and next are 1..65536; load_at means something while null_count is set and the counter runs in mode 2 or 3. */
 #include "hw/device.h"
 #include "hw/sound/speaker.h"
@@ -13,6 +14,7 @@
 #define PIT_HZ 1193182u
 #define REFRESH_NS 15085u   /* toggle period of the refresh bit */
 #define MIN_PULSE_NS 2000u  /* a guest that asks for more interrupts than this gets one in this time */
+#define MAX_LOST 255u       /* edges made up for at a time; as many as the controllers count */
 
 enum phase { IDLE, WAITING, RUNNING }; /* no count since the control word; waiting for a trigger; counting */
 enum access { ACCESS_LOW = 1, ACCESS_HIGH = 2, ACCESS_WORD = 3 };
@@ -46,6 +48,7 @@ struct pit {
 	struct pit_state state;
 	struct region counters, port61;
 	struct timer timer;
+	u64 due; /* input period at which the timer fires, or CLOCK_NEVER */
 };
 
 TRACE_EVENT(ev_mode, "pit.mode");
@@ -227,6 +230,7 @@ static void schedule(struct pit *pit, u64 t)
 {
 	u64 rise = next_rise(&pit->state.channel[0], t);
 
+	pit->due = rise;
 	timer_arm(&pit->timer, rise == CLOCK_NEVER ? CLOCK_NEVER : tick_ns(rise));
 }
 
@@ -240,15 +244,29 @@ static void update(struct pit *pit, u64 t)
 	schedule(pit, t);
 }
 
+/* How many edges of a periodic mode came after the one that is due, and before now: the host ran something else for longer
+ * than a period. Guests count them as time. */
+static u64 lost_rises(const struct pit *pit, u64 t)
+{
+	const struct channel *c = &pit->state.channel[0];
+
+	if (c->phase != RUNNING || (c->mode != 2 && c->mode != 3) || c->null_count || (i64)(t - pit->due) < 0 ||
+	    tick_ns(c->count) < MIN_PULSE_NS)
+		return 0;
+	return MIN((t - pit->due) / c->count, MAX_LOST);
+}
+
 static void rose(void *opaque)
 {
 	struct pit *pit = opaque;
-	u64 t = now_ticks(pit), soonest = clock_now(pit->timer.clock) + MIN_PULSE_NS;
+	u64 t = now_ticks(pit), soonest = clock_now(pit->timer.clock) + MIN_PULSE_NS, edges = 1 + lost_rises(pit, t);
 
 	settle(&pit->state.channel[0], t);
-	if (pit->state.out)
-		drive(pit, false);
-	drive(pit, true);
+	while (edges--) {
+		if (pit->state.out)
+			drive(pit, false);
+		drive(pit, true);
+	}
 	schedule(pit, t);
 	if (pit->timer.deadline < soonest)
 		timer_arm(&pit->timer, soonest);

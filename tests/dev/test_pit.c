@@ -402,6 +402,34 @@ static void saved_and_loaded(void **state)
 	bench_free(b);
 }
 
+/* The host ran something else for many periods: what was due meanwhile comes at once, one edge for each period. */
+static void late_edges(void **state)
+{
+	u64 t0;
+
+	(void)state;
+	start();
+	program(0x34, 4773); /* 4 ms */
+	t0 = tick() + 1;
+	irq0.rises = 0;
+	b->now = (t0 + 4773 * 15 + 100) * NS_PER_S / HZ + 1;
+	clock_run(b->clock);
+	assert_int_equal(irq0.rises, 15);
+	to_tick(t0 + 4773 * 16);
+	assert_int_equal(irq0.rises, 16);
+	/* bounded, however long it was */
+	b->now += 3600 * NS_PER_S;
+	clock_run(b->clock);
+	assert_true(irq0.rises > 16 + 200 && irq0.rises <= 16 + 256);
+	/* a count that ends once is late, too, but once */
+	program(0x30, 4773);
+	irq0.rises = 0;
+	b->now += NS_PER_S;
+	clock_run(b->clock);
+	assert_int_equal(irq0.rises, 1);
+	bench_free(b);
+}
+
 /* ---- the speaker ---- */
 static struct speaker_wave heard;
 static unsigned waves;
@@ -451,7 +479,7 @@ int main(void)
 		cmocka_unit_test(terminal_count), cmocka_unit_test(terminal_count_gated), cmocka_unit_test(one_shot_by_gate),
 		cmocka_unit_test(strobes), cmocka_unit_test(bcd_and_access), cmocka_unit_test(latches),
 		cmocka_unit_test(linux_calibration), cmocka_unit_test(refresh_toggles), cmocka_unit_test(absurd_counts),
-		cmocka_unit_test(saved_and_loaded), cmocka_unit_test(speaker),
+		cmocka_unit_test(late_edges), cmocka_unit_test(saved_and_loaded), cmocka_unit_test(speaker),
 	};
 
 	return cmocka_run_group_tests_name("dev.pit", tests, NULL, NULL);
