@@ -23,6 +23,7 @@
 #define LISTENERS 4
 #define SPINS 1000
 #define FIRE_MAX 1000 /* callbacks in one clock_run beyond one for each armed timer */
+#define OVERDUE_NS 1000000u /* a thread that has host time fires its timers much sooner */
 
 struct entry {
 	u64 deadline, order;
@@ -328,6 +329,13 @@ void timer_cancel(struct timer *timer)
 u64 clock_deadline(struct clock *clock)
 {
 	return __atomic_load_n(&clock->earliest, __ATOMIC_SEQ_CST);
+}
+
+bool clock_overdue(struct clock *clock, u64 now)
+{
+	u64 deadline = clock_deadline(clock);
+
+	return unlikely(now > deadline && now - deadline > OVERDUE_NS) && !clock_counts(clock) && clock_running(clock);
 }
 
 bool clock_run(struct clock *clock)

@@ -64,6 +64,9 @@ void timer_arm(struct timer *timer, u64 deadline);
 void timer_cancel(struct timer *timer);
 /* Earliest deadline or CLOCK_NEVER. */
 u64 clock_deadline(struct clock *clock);
+/* At that time of this clock: has a timer been due for so long that the thread which should fire it evidently gets no host time?
+ * Never in deterministic mode. Any thread. */
+bool clock_overdue(struct clock *clock, u64 now);
 /* Fire everything due, in order of deadline (ties: order of arming); returns true if anything fired. A great many at
  * once are left for the next call, so that a timer which re-arms itself into the past cannot hold the caller up. */
 bool clock_run(struct clock *clock);

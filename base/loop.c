@@ -100,6 +100,12 @@ void loop_unlock(struct loop *loop)
 	fairlock_unlock(&loop->lock);
 }
 
+void loop_catch_up(struct loop *loop)
+{
+	if (loop->running && clock_overdue(loop->clock, clock_now(loop->clock)))
+		clock_run(loop->clock);
+}
+
 bool loop_wanted(const struct loop *loop)
 {
 	return fairlock_wanted(&loop->lock);

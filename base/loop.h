@@ -22,6 +22,9 @@ const struct clock *loop_clock(const struct loop *loop);
 /* The machine lock. Not recursive. */
 void loop_lock(struct loop *loop);
 void loop_unlock(struct loop *loop);
+/* For a thread that has just taken the lock to do what a guest asks for: fire the timers that are long overdue, because the loop's
+ * thread gets no host time while this one does. So a guest never sees a time at which its timer must have come, and has not. */
+void loop_catch_up(struct loop *loop);
 /* Does somebody sleep for want of it? Whoever holds it for many small steps gives it up then. */
 bool loop_wanted(const struct loop *loop);
 /* Does this thread hold it? For assertions, and for device code that may be called either way. */

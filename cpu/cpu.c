@@ -306,6 +306,22 @@ u64 cpu_tsc(struct cpu *cpu)
 	return clock_ticks(clock_now(cpu->clock), cpu->tsc_hz) + cpu->tsc_offset;
 }
 
+u64 cpu_read_tsc(struct cpu *cpu)
+{
+	u64 ahead = cpu->cur ? cpu->cur->left : 0; /* the whole block is counted already */
+
+	cpu->instructions -= ahead;
+	u64 now = clock_now(cpu->clock);
+	if (clock_overdue(cpu->clock, now) && cpu->bus->loop && !loop_locked(cpu->bus->loop)) {
+		bool inside = quiet_lock(cpu);
+		loop_catch_up(cpu->bus->loop);
+		quiet_unlock(cpu, inside);
+		now = clock_now(cpu->clock);
+	}
+	cpu->instructions += ahead;
+	return clock_ticks(now, cpu->tsc_hz) + cpu->tsc_offset;
+}
+
 /* ---- for people ---- */
 
 void cpu_print(const struct cpu *cpu, FILE *to)

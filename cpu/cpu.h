@@ -364,5 +364,8 @@ static inline void cpu_unrequest(struct cpu *cpu, u32 bits)
 }
 /* Guest TSC now. */
 u64 cpu_tsc(struct cpu *cpu);
+/* The same as the instruction that is being executed reads it (cpu->cur, or NULL between instructions). Timers that are overdue
+ * fire first. */
+u64 cpu_read_tsc(struct cpu *cpu);
 
 #endif

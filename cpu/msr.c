@@ -40,21 +40,10 @@ struct msr {
 
 /* ---- time ---- */
 
-/* The instruction's time is not that of the end of its block, which is counted already. */
-static u64 tsc_now(struct cpu *cpu)
-{
-	u64 ahead = cpu->cur ? cpu->cur->left : 0;
-
-	cpu->instructions -= ahead;
-	u64 tsc = cpu_tsc(cpu);
-	cpu->instructions += ahead;
-	return tsc;
-}
-
 static bool get_tsc(struct cpu *cpu, u32 index, u64 *value)
 {
 	(void)index;
-	*value = tsc_now(cpu);
+	*value = cpu_read_tsc(cpu);
 	return true;
 }
 
@@ -100,7 +89,7 @@ static void move_tsc(struct cpu *cpu, u64 delta)
 static bool set_tsc(struct cpu *cpu, u32 index, u64 value)
 {
 	(void)index;
-	move_tsc(cpu, value - tsc_now(cpu));
+	move_tsc(cpu, value - cpu_read_tsc(cpu));
 	return true;
 }
 

@@ -57,21 +57,16 @@ OP_END(mwait)
 
 /* ---- time ---- */
 
-static u64 time_stamp(struct cpu *cpu, const struct insn *in)
+static u64 time_stamp(struct cpu *cpu)
 {
-	u64 ahead = in->left; /* the whole block is counted already */
-
 	if ((cpu->cr4 & CR4_TSD) && cpu->cpl)
 		exception_gp(cpu, 0);
-	cpu->instructions -= ahead;
-	u64 tsc = cpu_tsc(cpu);
-	cpu->instructions += ahead;
-	return tsc;
+	return cpu_read_tsc(cpu);
 }
 
 OP(rdtsc)
 {
-	u64 tsc = time_stamp(cpu, in);
+	u64 tsc = time_stamp(cpu);
 
 	set_reg32(cpu, RAX, tsc);
 	set_reg32(cpu, RDX, tsc >> 32);
@@ -79,7 +74,7 @@ OP(rdtsc)
 
 OP(rdtscp)
 {
-	u64 tsc = time_stamp(cpu, in);
+	u64 tsc = time_stamp(cpu);
 
 	set_reg32(cpu, RAX, tsc);
 	set_reg32(cpu, RDX, tsc >> 32);

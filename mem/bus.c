@@ -207,6 +207,7 @@ static bool lock_machine(struct bus *bus)
 	if (!bus->loop || loop_locked(bus->loop))
 		return false;
 	loop_lock(bus->loop);
+	loop_catch_up(bus->loop);
 	return true;
 }
 
