@@ -6,6 +6,7 @@
 #include "base/types.h"
 #include "cpu/cpu.h"
 #include "cpu/engine.h"
+#include "tests/chance.h"
 
 /* ---- the machine's memory: 1 MiB, the same in every mode; handlers.S knows these numbers too ---- */
 #define RAM_SIZE 0x100000u
@@ -53,26 +54,6 @@ enum {
 	SEL_DOWN = 0x9b, SEL_BASED_CODE = 0xa0, SEL_BASED_DATA = 0xa8, SEL_BASED_USER = 0xb3, SEL_BASED_USER_DATA = 0xbb,
 	SEL_COUNT = 24,
 };
-
-/* ---- chance ---- */
-struct chance {
-	u64 state;
-};
-static inline u64 chance_next(struct chance *c) /* splitmix64 */
-{
-	u64 z = c->state += 0x9e3779b97f4a7c15;
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-	z = (z ^ z >> 27) * 0x94d049bb133111eb;
-	return z ^ z >> 31;
-}
-static inline u32 chance_below(struct chance *c, u32 n)
-{
-	return (chance_next(c) >> 32) * n >> 32;
-}
-static inline bool chance_percent(struct chance *c, unsigned p)
-{
-	return chance_below(c, 100) < p;
-}
 
 /* ---- programs ---- */
 #define UNIT 256u /* bytes; a fault goes on at the next unit */

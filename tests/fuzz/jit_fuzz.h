@@ -6,6 +6,7 @@
 #include "base/types.h"
 #include "cpu/cpu.h"
 #include "cpu/engine.h"
+#include "tests/chance.h"
 
 /* An input: this, then code. Registers, tables and data follow from it. */
 struct jit_input {
@@ -44,26 +45,6 @@ static inline unsigned jit_mode_bits(unsigned mode)
 {
 	static const u8 bits[JIT_MODES] = {16, 16, 16, 32, 32, 32, 16, 32, 64};
 	return bits[mode];
-}
-
-/* splitmix64 */
-struct chance {
-	u64 state;
-};
-static inline u64 chance_next(struct chance *c)
-{
-	u64 z = c->state += 0x9e3779b97f4a7c15;
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-	z = (z ^ z >> 27) * 0x94d049bb133111eb;
-	return z ^ z >> 31;
-}
-static inline u32 chance_below(struct chance *c, u32 n)
-{
-	return (chance_next(c) >> 32) * n >> 32;
-}
-static inline bool chance_percent(struct chance *c, unsigned p)
-{
-	return chance_below(c, 100) < p;
 }
 
 /* ---- jit_code.c: an input is made or changed; returns its size ---- */

@@ -4,24 +4,22 @@
  * which follow from the seed. What ends the process is kept as crash-SEED-NUMBER.
  *
  *   TARGET [-max_total_time=SECONDS] [-runs=N] [-seed=N] [FOLDER or FILE...]       (0 and 0: the files only)  */
-#include <dirent.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/err.h"
+#include "tests/fuzz/inputs.h"
 
 #define SIZE_MAX_INPUT 4096
 #define INPUTS_MAX 4096
 #define HANG_SECONDS 120 /* for one input */
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 size_t LLVMFuzzerCustomMutator(u8 *data, size_t size, size_t max, unsigned seed);
 
 static struct input {
@@ -59,46 +57,18 @@ static void on_signal(int sig)
 
 static void run(const u8 *data, size_t size)
 {
-	u8 *exact = err_alloc(size); /* of its own size: reading past it is seen by a sanitizer */
-
-	memcpy(exact, data, size);
 	alarm(HANG_SECONDS);
-	LLVMFuzzerTestOneInput(exact, size);
-	free(exact);
+	inputs_run_one(data, size);
 }
 
-static void run_file(const char *path)
+static void run_file(const char *path, const u8 *data, size_t size)
 {
-	FILE *file = fopen(path, "rb");
-
-	if (!file) {
-		perror(path);
-		exit(EXIT_FILE);
-	}
-	current_size = fread(current, 1, sizeof current, file);
-	fclose(file);
 	fprintf(stderr, "%s\n", path);
-	run(current, current_size);
-	if (count < INPUTS_MAX && current_size) {
-		kept[count] = (struct input){err_alloc(current_size), current_size};
-		memcpy(kept[count++].data, current, current_size);
+	run(data, size);
+	if (count < INPUTS_MAX && size) {
+		kept[count] = (struct input){err_alloc(size), size};
+		memcpy(kept[count++].data, data, size);
 	}
-}
-
-static void run_folder(const char *path)
-{
-	struct dirent **names;
-	int n = scandir(path, &names, NULL, alphasort);
-
-	for (int i = 0; i < n; i++) {
-		char full[4096];
-		snprintf(full, sizeof full, "%s/%s", path, names[i]->d_name);
-		if (names[i]->d_name[0] != '.')
-			run_file(full);
-		free(names[i]);
-	}
-	if (n >= 0)
-		free(names);
 }
 
 static u64 seconds(void)
@@ -135,7 +105,6 @@ int main(int argc, char **argv)
 {
 	static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGALRM, SIGTRAP};
 	u64 time_limit = 0, runs = 0;
-	struct stat st;
 
 	for (unsigned i = 0; i < ARRAY_LEN(signals); i++)
 		signal(signals[i], on_signal);
@@ -145,18 +114,7 @@ int main(int argc, char **argv)
 		sscanf(argv[i], "-runs=%" SCNu64, &runs);
 		sscanf(argv[i], "-seed=%" SCNu64, &seed);
 	}
-	for (int i = 1; i < argc; i++) {
-		if (argv[i][0] == '-')
-			continue;
-		if (stat(argv[i], &st)) {
-			perror(argv[i]);
-			return EXIT_FILE;
-		}
-		if (S_ISDIR(st.st_mode))
-			run_folder(argv[i]);
-		else
-			run_file(argv[i]);
-	}
+	inputs_run(argc, argv, sizeof current, run_file);
 	if (time_limit || runs)
 		go_on(time_limit, runs);
 	else
