@@ -4,6 +4,8 @@
  * differ between the families, and all of them must tell the same. */
 #include "cpu/model.h"
 
+#include <pthread.h>
+
 const char *const flavour_names[] = {[FLAVOUR_INTEL] = "intel", [FLAVOUR_AMD] = "amd", NULL};
 
 #ifdef __x86_64__
@@ -21,7 +23,7 @@ const char *const flavour_names[] = {[FLAVOUR_INTEL] = "intel", [FLAVOUR_AMD] = 
 		flags_ & FLAGS_ARITH;                                                                                          \
 	})
 
-enum cpu_flavour flavour_host(void)
+static enum cpu_flavour probe(void)
 {
 	u64 shl = FLAGS_BEHIND("shl $1, %%eax"), mul = FLAGS_BEHIND("mul %%ecx"), div = FLAGS_BEHIND("div %%ecx");
 
@@ -30,8 +32,23 @@ enum cpu_flavour flavour_host(void)
 	return amd ? FLAVOUR_AMD : FLAVOUR_INTEL;
 }
 #else
-enum cpu_flavour flavour_host(void)
+static enum cpu_flavour probe(void)
 {
 	return FLAVOUR_INTEL;
 }
 #endif
+
+static enum cpu_flavour host;
+
+static void probe_host(void)
+{
+	host = probe();
+}
+
+enum cpu_flavour flavour_host(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, probe_host);
+	return host;
+}

@@ -313,28 +313,12 @@ static always_inline u32 approximate(double v)
 
 	return exp <= 0 ? 0 : (u32)exp << 23 | (u32)(a >> (52 - 12) & 0xfff) << (23 - 12);
 }
-static u32 rcp_intel(u32 b)
+static u32 rcp_of_intel(u32 b)
 {
-	const u32 sign = b & BIT(31), exp = b >> 23 & 0xff;
-
-	if (exp == 0xff)
-		return b & 0x7fffff ? b | BIT(22) : sign;
-	if (exp == 0)
-		return sign | 0x7f800000;
-	return sign | approximate(1.0 / (double)hostfloat_value32(b ^ sign));
+	return approximate(1.0 / (double)hostfloat_value32(b));
 }
-static u32 rsqrt_intel(u32 b)
+static u32 rsqrt_of_intel(u32 b)
 {
-	const u32 sign = b & BIT(31), exp = b >> 23 & 0xff;
-
-	if (exp == 0xff && (b & 0x7fffff))
-		return b | BIT(22);
-	if (exp == 0)
-		return sign | 0x7f800000;
-	if (sign)
-		return 0xffc00000;
-	if (exp == 0xff)
-		return 0;
 	return approximate(1.0 / __builtin_sqrt((double)hostfloat_value32(b)));
 }
 /* AMD's: by tables. */
@@ -344,17 +328,29 @@ static always_inline u32 bipartite(const struct sse_bipartite *t, u32 b)
 
 	return ((u32)t->coarse[i >> 4] - t->fine[i >> 8 << 4 | (i & 15)]) << 11 & 0x7fffff;
 }
-static u32 rcp_amd(u32 b)
+static u32 rcp_of_amd(u32 b)
+{
+	const u32 exp = b >> 23;
+
+	return exp >= 253 ? 0 : (253 - exp) << 23 | bipartite(&sse_rcp, b);
+}
+static u32 rsqrt_of_amd(u32 b)
+{
+	const u32 exp = b >> 23;
+
+	return exp & 1 ? (126 + 63 - (exp >> 1)) << 23 | bipartite(&sse_rsqrt_1_2, b)
+	               : (126 + 64 - (exp >> 1)) << 23 | bipartite(&sse_rsqrt_2_4, b);
+}
+/* What is no positive normal number is the same in both. of: the approximation of one. */
+static always_inline u32 reciprocal(u32 b, u32 (*of)(u32))
 {
 	const u32 sign = b & BIT(31), exp = b >> 23 & 0xff;
 
 	if (exp == 0xff)
 		return b & 0x7fffff ? b | BIT(22) : sign;
-	if (exp == 0)
-		return sign | 0x7f800000;
-	return exp >= 253 ? sign : sign | (253 - exp) << 23 | bipartite(&sse_rcp, b);
+	return sign | (exp ? of(b ^ sign) : 0x7f800000);
 }
-static u32 rsqrt_amd(u32 b)
+static always_inline u32 reciprocal_root(u32 b, u32 (*of)(u32))
 {
 	const u32 sign = b & BIT(31), exp = b >> 23 & 0xff;
 
@@ -364,11 +360,12 @@ static u32 rsqrt_amd(u32 b)
 		return sign | 0x7f800000;
 	if (sign)
 		return 0xffc00000;
-	if (exp == 0xff)
-		return 0;
-	return exp & 1 ? (126 + 63 - (exp >> 1)) << 23 | bipartite(&sse_rsqrt_1_2, b)
-	               : (126 + 64 - (exp >> 1)) << 23 | bipartite(&sse_rsqrt_2_4, b);
+	return exp == 0xff ? 0 : of(b);
 }
+static u32 rcp_intel(u32 b) { return reciprocal(b, rcp_of_intel); }
+static u32 rcp_amd(u32 b) { return reciprocal(b, rcp_of_amd); }
+static u32 rsqrt_intel(u32 b) { return reciprocal_root(b, rsqrt_of_intel); }
+static u32 rsqrt_amd(u32 b) { return reciprocal_root(b, rsqrt_of_amd); }
 /* f: of which flavour. */
 #define APPROXIMATE(name, f)                                                                                           \
 	SSE_REG(name##ss##f##_x) { FP_LOW32(cpu, in->r[0]) = name##f(FP_LOW32(cpu, in->r[1])); }                           \
