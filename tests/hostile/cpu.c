@@ -5,7 +5,8 @@
 #include "tests/smp/lib.h"
 
 #define PAGE __attribute__((aligned(4096)))
-PAGE u8 code[4096 + 64], data[8192], image[4096]; /* the code runs into a second page */
+#define PAIRS 5 /* of instructions; each has two places of its own, the second runs into another page */
+PAGE u8 code[PAIRS][8192], data[8192], image[4096];
 static PAGE u64 table[512]; /* of pages, for 2 MiB at WINDOW */
 static u64 gdt_here[16];
 u64 pair[2] __attribute__((aligned(16)));
@@ -65,25 +66,30 @@ static u64 any(u64 *state)
 	return *state;
 }
 
-/* Two at one place, which differ in kind and length. Whatever is made of the first bytes of the one and the last of the other does
- * no harm. */
-static const u8 instructions[][2][9] = {
-	/* XOP, POP */
-	{{0x8f, 0xe8, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0xc3}, {0x8f, 0xc0, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0xc3}},
-	/* NOP, VEX */
-	{{0x66, 0x0f, 0x1f, 0x84, 0x00, 0, 0, 0, 0}, {0xc5, 0xf8, 0x28, 0xc1, 0x90, 0x90, 0x90, 0x90, 0xc3}},
-	/* EVEX, MOV */
+/* Two at one place, which differ in kind and length; RETs follow. Whatever is made of some bytes of the one and the rest of the
+ * other stores nothing and leaves the stack as it was, or is an exception: otherwise it is this program that goes wrong. */
+static const u8 instructions[PAIRS][2][9] = {
+	/* XOP, POP and PUSH */
+	{{0x8f, 0xe8, 0x50, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90}, {0x8f, 0xc0, 0x50, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90}},
+	/* NOP, VEX (or ADC) */
+	{{0x66, 0x0f, 0x1f, 0x84, 0x90, 0x90, 0x90, 0x90, 0x90}, {0xc5, 0xf8, 0x12, 0xc1, 0x90, 0x90, 0x90, 0x90, 0x90}},
+	/* EVEX, MOV (or INT1) */
 	{{0x62, 0xf1, 0x7c, 0x48, 0x28, 0xc1, 0x90, 0x90, 0xc3}, {0x48, 0xb8, 1, 2, 3, 4, 5, 6, 7}},
-	/* VEX, MOVBE */
+	/* VEX, MOVBE (or PSRAD, ADD) */
 	{{0xc4, 0xe2, 0x79, 0x18, 0x03, 0x90, 0x90, 0x90, 0xc3}, {0x0f, 0x38, 0xf0, 0x03, 0x90, 0x90, 0x90, 0x90, 0xc3}},
-	/* prefixes */
-	{{0xf3, 0x0f, 0x1e, 0xfa, 0x0f, 0xc8, 0x90, 0x90, 0xc3}, {0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x90}},
+	/* ENDBR, prefixes (or CLI) */
+	{{0xf3, 0x0f, 0x1e, 0xfa, 0x90, 0x90, 0x90, 0x90, 0x90}, {0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x90}},
 };
 
-static void write_code(u64 v, u32 which)
+static u8 *place(u32 pair, u32 which)
 {
-	const u8 *from = instructions[which % (sizeof instructions / sizeof instructions[0])][v >> 8 & 1];
-	u8 *to = v & 1 ? code : code + 4096 - 5; /* and one that runs into another page */
+	return code[pair] + (which ? 4096 - 5 : 0);
+}
+
+static void write_code(u64 v, u32 pair)
+{
+	const u8 *from = instructions[pair][v >> 8 & 1];
+	u8 *to = place(pair, v & 1);
 
 	for (u32 i = 0; i < 9; i++)
 		if (load(to + i) != from[i])
@@ -139,15 +145,16 @@ static void prepare(void)
 		idt[i][0] = (at & 0xffff) | 0x18ul << 16 | 0x8e00ul << 32 | (at >> 16 & 0xffff) << 48;
 		idt[i][1] = at >> 32;
 	}
-	for (u32 i = 0; i < sizeof code; i++)
-		code[i] = 0xc3;
+	for (u32 i = 0; i < PAIRS; i++)
+		for (u32 k = 0; k < sizeof code[0]; k++)
+			code[i][k] = 0xc3;
 	store(&data[0], 0);
 }
 
 static void victim(void)
 {
-	static const void *const attempts[] = {code, code + 4096 - 5, do_fldcw, do_mxcsr, do_fxrstor, do_frstor, do_fldenv, do_segment,
-	                                       do_gate, do_pages, do_pair};
+	static const void *const attempts[] = {do_fldcw,  do_mxcsr,   do_fxrstor, do_frstor, do_fldenv,
+	                                       do_gate,   do_segment, do_pages,   do_pair};
 	struct {
 		u16 limit;
 		u64 base;
@@ -157,12 +164,15 @@ static void victim(void)
 	__asm__("sidt %0; sgdt %1" : "=m"(old_idt), "=m"(old_gdt));
 	prepare();
 	load_tables(gdt_here, idt, sizeof idt - 1);
-	for (u64 i = 0; i < scale; i++)
+	for (u64 i = 0; i < scale; i++) {
+		for (u32 k = 0; k < PAIRS * 2; k++)
+			through += attempt(place(k / 2, k % 2));
 		for (u32 k = 0; k < sizeof attempts / sizeof attempts[0]; k++)
 			through += attempt(attempts[k]);
+	}
 	__asm__ volatile("lgdt %0; lidt %1" ::"m"(old_gdt), "m"(old_idt));
 	store(&done, 1);
-	if (through + faults != scale * (sizeof attempts / sizeof attempts[0]))
+	if (through + faults != scale * (PAIRS * 2 + sizeof attempts / sizeof attempts[0]))
 		fail("attempts that ended", through + faults, scale);
 	say_number(through);
 	say(" came through, ");
@@ -186,7 +196,7 @@ static void what_is_read_changes(u32 cpu)
 			if (kind < 8)
 				write_other(v, kind);
 			else
-				write_code(v, how >> 8 & 0xff);
+				write_code(v, (how >> 8 & 0xff) % PAIRS);
 		}
 	}
 }
