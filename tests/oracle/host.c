@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -127,6 +128,7 @@ __asm__(".text\n"
 
 static u8 *code_alias, *arena_alias;
 static volatile bool active;
+static volatile u64 runs, watched_run;
 static volatile struct {
 	u8 vector;
 	u32 err;
@@ -208,6 +210,12 @@ void host_signalled(int sig, siginfo_t *info, void *context)
 	                             REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
 
 	(void)info;
+	if (sig == SIGPROF) { /* each second of work: still the same instruction? */
+		bool stuck = active && watched_run == runs;
+		watched_run = runs;
+		if (!stuck)
+			return;
+	}
 	if (!active) { /* a bug of our own: die of it */
 		signal(sig, SIG_DFL);
 		return;
@@ -224,7 +232,7 @@ void host_signalled(int sig, siginfo_t *info, void *context)
 	                 : "=m"(host_out.sel[S_ES]), "=m"(host_out.sel[S_DS]), "=m"(host_out.sel[S_GS]));
 	host_out.gs_base = get_gs_base();
 	__builtin_memcpy(&host_out.fp, uc->uc_mcontext.fpregs, sizeof host_out.fp);
-	fault.vector = g[REG_TRAPNO];
+	fault.vector = sig == SIGPROF ? HOST_STUCK : g[REG_TRAPNO];
 	fault.err = g[REG_ERR];
 	fault.cr2 = g[REG_CR2];
 	g[REG_RIP] = (u64)host_recover;
@@ -244,6 +252,10 @@ static void catch_signals(void)
 	sigfillset(&action.sa_mask);
 	for (unsigned i = 0; i < ARRAY_LEN(signals); i++)
 		sigaction(signals[i], &action, NULL);
+	/* Some kernel or hypervisor may take a fault for its own affair, and try for ever. */
+	action.sa_flags |= SA_RESTART;
+	sigaction(SIGPROF, &action, NULL);
+	setitimer(ITIMER_PROF, &(struct itimerval){{1, 0}, {1, 0}}, NULL);
 }
 
 /* ---- running ---- */
@@ -297,6 +309,7 @@ void host_run(const struct test *t, struct outcome *out)
 	fault.vector = NO_FAULT;
 	fault.err = 0;
 	fault.cr2 = 0;
+	runs++;
 	active = true;
 	host_enter();
 	set_gs_base(own_gs_base);

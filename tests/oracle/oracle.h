@@ -93,6 +93,7 @@ _Static_assert(sizeof(struct fx) == 512, "the layout of FXSAVE");
 _Static_assert(offsetof(struct state, fp) == 176 && sizeof(struct state) == 688, "host.c counts on these offsets");
 
 #define NO_FAULT 0xff
+#define HOST_STUCK 0xfe /* the host came to no end with it */
 struct outcome {
 	u8 vector; /* NO_FAULT, or the exception raised */
 	u32 err;
@@ -207,6 +208,9 @@ void build_finish(struct instance *in);
 bool build_locks(const struct instance *in);
 /* A place where a branch may land. */
 u64 build_landing(struct rng *rng);
+/* May this code do a far transfer to SEL_CODE64? A CALL of 16-bit code pushes on the stack pointer's upper half, too, and that is
+ * the kernel's after each interrupt (its way back to 16-bit stack segments): the push goes anywhere. */
+bool build_calls_to_64(enum mode mode, unsigned mnemonic);
 
 /* gen.c: the state the instance starts in. plain: registers it does not name keep their background values.
  * False if no state was found that is safe on the host. */

@@ -303,10 +303,6 @@ static void parts(const struct test *t, const struct outcome *ref, enum vendor v
 			tol->alike = MEMORY_FAULTS;
 		break;
 	case M(CALL): /* the return address may have been stored, in part, when it faults; a far one is pushed in the new mode */
-		if (t->in.mode == M16 && far_call && (ref->vector == 14 || (ref->vector == NO_FAULT && ref->s.sel[S_CS] == SEL_CODE64))) {
-			tol->skip = true;
-			tol->why = "processors differ in the stack a far call into 64-bit code pushes on: the old or the new";
-		}
 		if (ref->vector != NO_FAULT) {
 			ignore_memory(tol, sp - 16, 16);
 			ignore_memory(tol, t->s.gpr[R_SP] - 16, 16);
