@@ -4,9 +4,9 @@
  * Not implemented: MCS-80/85 mode (ICW4 bit 0 is taken as set), buffered mode (no effect in a PC), ICW1.LTIM (the PIIX
  * ignores it too: ELCR says which pins are level-triggered).
  *
- * The timer's edges are counted: one that comes while the edge before it waits for its acknowledge is owed, and latched when
- * that one is taken. A CPU that is real has taken it long before; one that is emulated may have had no host time, and guests
- * count these edges as time (KVM calls it "reinjection"). The mask and ICW1 forget what is owed.
+ * Edges that come while one is latched are merged with it, also the timer's: what has the highest priority here is not to be made
+ * more of than it is (ioapic.c does, for systems that keep their interrupts enabled), or a guest that opens its interrupts for
+ * moments, as boot loaders do that call the BIOS, never gets to its keyboard's.
  *
  * An edge stays latched when the pin falls again before the acknowledge, as in the PIIX and every emulation of it; a level
  * request goes away with its pin, and an acknowledge that comes too late gets the spurious vector.
@@ -15,7 +15,6 @@
  * Invariants: `lines` mirrors the input pins, through resets too; bit 2 of the master's is the slave's output. */
 #include "hw/chipset/pic.h"
 
-#define TIMER 0
 #define CASCADE 2
 
 enum icw_step { ICW_DONE, ICW2, ICW3, ICW4 };
@@ -39,7 +38,6 @@ struct chip {
 	u8 base;   /* vector of pin 0 */
 	u8 step;   /* enum icw_step: which word comes next on the odd port */
 	u8 flags;  /* enum chip_flags */
-	u8 owed;   /* edges of the timer to be latched yet; the slave's is 0 */
 };
 
 struct pic_state {
@@ -101,10 +99,6 @@ static int pending(const struct pic_state *s, const struct chip *c)
 static void take(struct chip *c, unsigned pin)
 {
 	c->irr &= ~BIT(pin);
-	if (pin == TIMER && c->owed) {
-		c->owed--;
-		c->irr |= BIT(pin);
-	}
 	if (!(c->flags & AUTO_EOI))
 		c->isr |= BIT(pin);
 	else if (c->flags & ROTATE_AEOI)
@@ -145,13 +139,6 @@ int pic_acknowledge(struct device *device)
 	return vector & 0xff;
 }
 
-/* A rising edge of the timer's pin. */
-static void count_tick(struct chip *c)
-{
-	if (c->irr & BIT(TIMER) && !(c->imr & BIT(TIMER)) && c->owed < 255)
-		c->owed++;
-}
-
 static void pic_input(struct device *device, unsigned n, bool level)
 {
 	struct pic *pic = (struct pic *)device;
@@ -160,11 +147,8 @@ static void pic_input(struct device *device, unsigned n, bool level)
 
 	if (n == CASCADE || n > 15)
 		return;
-	if (level && !(c->lines & bit) && !(c->elcr & bit)) {
-		if (n == TIMER)
-			count_tick(c);
+	if (level && !(c->lines & bit) && !(c->elcr & bit))
 		c->irr |= bit;
-	}
 	c->lines = level ? c->lines | bit : c->lines & ~bit;
 	update(pic);
 }
@@ -174,7 +158,6 @@ static void icw1(struct chip *c, u8 value)
 {
 	/* the edge latches are cleared: a pin must rise again to be heard */
 	c->irr = 0;
-	c->owed = 0;
 	c->imr = 0;
 	c->isr = 0;
 	c->lowest = 7;
@@ -225,8 +208,6 @@ static void write_odd(struct chip *c, u8 value)
 	switch (c->step) {
 	case ICW_DONE:
 		c->imr = value;
-		if (value & BIT(TIMER))
-			c->owed = 0;
 		break;
 	case ICW2:
 		c->base = value & 0xf8;
@@ -358,7 +339,6 @@ static void pic_loaded(struct device *device)
 		c->elcr &= elcr_writable[i];
 		c->step &= 3;
 	}
-	pic->state.chip[1].owed = 0;
 	update(pic);
 }
 
@@ -381,7 +361,6 @@ static const struct field chip_fields[] = {
 	FIELD(struct chip, base, "vector of pin 0"),
 	FIELD(struct chip, step, "initialisation word expected"),
 	FIELD(struct chip, flags, "modes"),
-	FIELD(struct chip, owed, "timer edges to be latched yet"),
 	FIELD_END,
 };
 static const struct field pic_fields[] = {

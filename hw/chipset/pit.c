@@ -6,7 +6,7 @@
  *
  * Output pin "irq0": OUT of channel 0. Only its rising edges are placed in time, because nothing in a PC sees more: a low phase
  * may be as short as the pulse that announces the edge. Of the edges for which the host had no time, each is made up for at the
- * next one (lost_rises()); the interrupt controllers keep count of those that the CPU did not take in time either.
+ * next one (lost_rises()); the IOAPIC keeps count of those that the CPU did not take in time either.
  * Invariants: count and next are 1..65536; load_at means something while null_count is set and the counter runs in mode 2 or 3. */
 #include "hw/device.h"
 #include "hw/sound/speaker.h"
@@ -14,7 +14,7 @@
 #define PIT_HZ 1193182u
 #define REFRESH_NS 15085u   /* toggle period of the refresh bit */
 #define MIN_PULSE_NS 2000u  /* a guest that asks for more interrupts than this gets one in this time */
-#define MAX_LOST 255u       /* edges made up for at a time; as many as the controllers count */
+#define MAX_LOST 32u        /* edges made up for at a time; as many as the IOAPIC counts */
 
 enum phase { IDLE, WAITING, RUNNING }; /* no count since the control word; waiting for a trigger; counting */
 enum access { ACCESS_LOW = 1, ACCESS_HIGH = 2, ACCESS_WORD = 3 };
