@@ -5,12 +5,14 @@
  * A timer fires when the counter reaches its comparator. One value gets more than the letter of the specification: a comparator
  * that the counter has passed by the time it is written fires at once, because a guest that was held up by its host in between
  * would else wait for the counter to come round. For the same reason a periodic timer that fired between the writes of its start
- * and of its period goes on by the period, not by the start, which stood for it.
+ * and of its period goes on by the period, not by the start, which stood for it. Edges of periods for which the host had no time
+ * come at the next one (ticks.h).
  *
  * Input pins: 0 the PIT's output, 1 the RTC's. Output pins "irq0".."irq23" by INT_ROUTE, for IOAPIC pins; "legacy0" and "legacy8"
  * are ISA interrupts 0 and 8: timers 0 and 1 in legacy replacement mode, the input pins passed through otherwise.
  * Invariants: target is in terms of the whole 64-bit counter, in 32-bit mode too; a host timer is armed while its timer is and
  * the counter runs. */
+#include "hw/chipset/ticks.h"
 #include "hw/device.h"
 
 #define HPET_BASE 0xfed00000u
@@ -173,7 +175,7 @@ static void fire(struct hpet *h, unsigned n)
 static void expired(struct hpet *h, unsigned n)
 {
 	struct hpet_timer *t = &h->state.timer[n];
-	u64 soonest = clock_now(h->timer[n].clock) + MIN_PERIOD_NS, period = width(t, t->period);
+	u64 soonest = clock_now(h->timer[n].clock) + MIN_PERIOD_NS, period = width(t, t->period), times = 1;
 
 	if (t->begun)
 		t->begun = BEGUN_FIRED;
@@ -182,6 +184,8 @@ static void expired(struct hpet *h, unsigned n)
 
 		t->comparator = width(t, t->comparator + steps * period);
 		t->target += steps * period;
+		if (!t->begun && !(t->config & TN_LEVEL) && period * TICK_NS >= MIN_PERIOD_NS)
+			times = MIN(steps, TICKS_OWED_MAX);
 	} else {
 		u64 now = counter(h), ahead = width(t, t->comparator - now);
 
@@ -189,7 +193,8 @@ static void expired(struct hpet *h, unsigned n)
 		t->armed = t->config & TN_32BIT ? 1 : 0;
 		t->target = now + (ahead ? ahead : BIT(32));
 	}
-	fire(h, n);
+	while (times--)
+		fire(h, n);
 	schedule(h, n);
 	if (h->timer[n].deadline < soonest)
 		timer_arm(&h->timer[n], soonest);

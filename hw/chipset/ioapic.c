@@ -5,16 +5,16 @@
  *
  * The timer's edges are counted: one that finds the message of the edge before it still waiting in a local APIC is owed, and sent
  * when that one is taken. A real CPU has taken it long before; one that is emulated may have had no host time, and guests count
- * these edges as time (KVM calls it "reinjection"). No more than MAX_OWED: a guest that keeps its interrupts disabled for long has
- * lost the others, as on hardware. Masking the pin forgets what is owed.
+ * these edges as time (KVM calls it "reinjection"). No more than TICKS_OWED_MAX: a guest that keeps its interrupts disabled for
+ * long has lost the others, as on hardware. Masking the pin forgets what is owed.
  *
  * Input pins 0-23. Invariant: `lines` mirrors the pins, through resets too. An edge on a masked pin is lost, as the datasheet
  * says; a level request waits in the pin itself. */
 #include "hw/chipset/apicbus.h"
+#include "hw/chipset/ticks.h"
 
 #define PINS 24
 #define TIMER 2 /* the pin of ISA interrupt 0 in a PC */
-#define MAX_OWED 32
 #define IOAPIC_BASE 0xfec00000u
 #define IOAPIC_VERSION (0x20u | (PINS - 1) << 16)
 
@@ -84,7 +84,7 @@ static bool count_tick(struct ioapic *io)
 
 	if (!apicbus_waits(io->device.machine, &m))
 		return false;
-	if (io->state.owed < MAX_OWED)
+	if (io->state.owed < TICKS_OWED_MAX)
 		io->state.owed++;
 	return true;
 }
@@ -235,7 +235,7 @@ static void ioapic_loaded(struct device *device)
 	for (unsigned n = 0; n < PINS; n++)
 		io->state.rte[n] &= 0xff00000000000000 | RTE_WRITABLE | RTE_REMOTE_IRR;
 	io->state.id &= 0xf;
-	io->state.owed = MIN(io->state.owed, MAX_OWED);
+	io->state.owed = MIN(io->state.owed, TICKS_OWED_MAX);
 }
 
 static void ioapic_destroy(struct device *device)

@@ -8,13 +8,13 @@
  * may be as short as the pulse that announces the edge. Of the edges for which the host had no time, each is made up for at the
  * next one (lost_rises()); the IOAPIC keeps count of those that the CPU did not take in time either.
  * Invariants: count and next are 1..65536; load_at means something while null_count is set and the counter runs in mode 2 or 3. */
+#include "hw/chipset/ticks.h"
 #include "hw/device.h"
 #include "hw/sound/speaker.h"
 
 #define PIT_HZ 1193182u
 #define REFRESH_NS 15085u   /* toggle period of the refresh bit */
 #define MIN_PULSE_NS 2000u  /* a guest that asks for more interrupts than this gets one in this time */
-#define MAX_LOST 32u        /* edges made up for at a time; as many as the IOAPIC counts */
 
 enum phase { IDLE, WAITING, RUNNING }; /* no count since the control word; waiting for a trigger; counting */
 enum access { ACCESS_LOW = 1, ACCESS_HIGH = 2, ACCESS_WORD = 3 };
@@ -253,7 +253,7 @@ static u64 lost_rises(const struct pit *pit, u64 t)
 	if (c->phase != RUNNING || (c->mode != 2 && c->mode != 3) || c->null_count || (i64)(t - pit->due) < 0 ||
 	    tick_ns(c->count) < MIN_PULSE_NS)
 		return 0;
-	return MIN((t - pit->due) / c->count, MAX_LOST);
+	return MIN((t - pit->due) / c->count, TICKS_OWED_MAX);
 }
 
 static void rose(void *opaque)

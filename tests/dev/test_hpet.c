@@ -101,6 +101,32 @@ static void linux_clock_event(void **state)
 	bench_free(b);
 }
 
+/* The host ran something else for some periods: an edge for each comes at once, up to a bound; of a level there is one. */
+static void late_edges(void **state)
+{
+	(void)state;
+	start(NULL);
+	wr(b, BASE + 0x10, 3, 4);
+	wr(b, BASE + 0x100, 0x14c, 4);
+	wr(b, BASE + 0x108, 400000, 4);
+	wr(b, BASE + 0x108, 400000, 4);
+	legacy0.rises = 0;
+	b->now += 60 * MS + 1 * US;
+	clock_run(b->clock);
+	assert_int_equal(legacy0.rises, 15);
+	bench_advance(b, 4 * MS);
+	assert_int_equal(legacy0.rises, 16);
+	b->now += 3600 * NS_PER_S;
+	clock_run(b->clock);
+	assert_int_equal(legacy0.rises, 16 + 32);
+	wr(b, BASE + 0x100, 0x10e, 4);
+	legacy0.rises = 0;
+	b->now += 60 * MS;
+	clock_run(b->clock);
+	assert_int_equal(legacy0.rises, 1);
+	bench_free(b);
+}
+
 /* The guest was held up by its host between its writes, so long that the start had passed: it ticks by its period all the same. */
 static void held_up(void **state)
 {
@@ -227,7 +253,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(capabilities_and_counter), cmocka_unit_test(linux_clock_event), cmocka_unit_test(wraps_at_32_bits),
-		cmocka_unit_test(held_up),
+		cmocka_unit_test(late_edges), cmocka_unit_test(held_up),
 		cmocka_unit_test(level_interrupt), cmocka_unit_test(timers_1_and_8), cmocka_unit_test(absurd_periods),
 		cmocka_unit_test(saved_and_loaded),
 	};

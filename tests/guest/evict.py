@@ -10,9 +10,8 @@ def main():
     paisano, kernel, initrd = sys.argv[1:]
     with tempfile.TemporaryDirectory() as tmp:
         path = os.path.join(tmp, 'monitor')
-        # no_timer_check: as in switch.py
         console = Console([paisano, '-accel', 'jit', '-jit', 'cache=1M', '-m', '512M', '-nographic', '-kernel', kernel, '-initrd',
-                           initrd, '-append', 'console=ttyS0 no_timer_check', '-monitor', f'unix:{path},server,nowait'])
+                           initrd, '-append', 'console=ttyS0', '-monitor', f'unix:{path},server,nowait'])
         monitor = Peer(path)
         monitor.expect(b'(paisano) ')
         console.expect('GUEST-READY')

@@ -25,7 +25,7 @@ def main():
     paisano, kernel, initrd, *rest = sys.argv[1:]
     rounds, options = int(rest[0]) if rest else 5, rest[1:]
     console = Console([paisano, '-m', '512M', '-nographic', '-kernel', kernel, '-initrd', initrd, '-smp', '2', '-append',
-                       'console=ttyS0 no_timer_check', *options])
+                       'console=ttyS0', *options])
     console.expect('GUEST-READY')
     console.expect('guest:.*# ')
 
