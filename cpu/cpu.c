@@ -136,9 +136,9 @@ static void remapped(void *opaque)
 	cpu_request(opaque, CPU_REQ_FLUSH);
 }
 
-static void protect(void *opaque, u8 *hva_page)
+static void protect(void *opaque, u8 *hva, u64 len)
 {
-	tlb_protect(opaque, hva_page);
+	tlb_protect(opaque, hva, len);
 }
 
 static void written(void *opaque, u8 *hva, unsigned len)

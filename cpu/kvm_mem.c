@@ -39,13 +39,21 @@ static bool is_logged(const struct kvm_vm *vm, const struct ram *ram)
 	return false;
 }
 
-/* A page came under watch: if it is for a log, its block is logged from now on. */
-static void protect(void *opaque, u8 *hva_page)
+static bool any_logged(const struct ram *ram, u64 page, u64 pages)
+{
+	for (u64 i = 0; i < pages; i++)
+		if (__atomic_load_n(&ram->watch[page + i], __ATOMIC_RELAXED) & RAM_WATCH_LOG)
+			return true;
+	return false;
+}
+
+/* Pages came under watch: if it is for a log, their block is logged from now on. */
+static void protect(void *opaque, u8 *hva, u64 len)
 {
 	struct kvm_vm *vm = opaque;
-	struct ram *ram = ram_find(hva_page);
+	struct ram *ram = ram_find(hva);
 
-	if (!ram || !(ram->watch[(hva_page - ram->hva) >> PAGE_SHIFT] & RAM_WATCH_LOG))
+	if (!ram || !any_logged(ram, (u64)(hva - ram->hva) >> PAGE_SHIFT, len >> PAGE_SHIFT))
 		return;
 	pthread_mutex_lock(&vm->lock);
 	if (!is_logged(vm, ram))

@@ -284,7 +284,7 @@ void tlb_use(struct cpu *cpu, struct tlb *tlb)
 }
 
 /* All that another thread does to an entry is to forbid writes, which is harmless should the entry have become another one. */
-void tlb_protect(struct cpu *cpu, u8 *hva_page)
+void tlb_protect(struct cpu *cpu, u8 *hva, u64 len)
 {
 	struct tlb_state *state = tlb_state(cpu);
 	bool found = false, mine = quiet_mine(cpu);
@@ -294,7 +294,7 @@ void tlb_protect(struct cpu *cpu, u8 *hva_page)
 	for (unsigned t = 0; t < TLB_FILLED; t++)
 		for (unsigned i = 0; i < TLB_SIZE; i++) {
 			struct tlb_entry *e = &state->tlb[t].entry[i];
-			if (likely((u8 *)tlb_load(&e->host) != hva_page) || tlb_load(&e->write) == tlb_never((u64)i << PAGE_SHIFT))
+			if (likely((u64)tlb_load(&e->host) - (u64)hva >= len) || tlb_load(&e->write) == tlb_never((u64)i << PAGE_SHIFT))
 				continue;
 			tlb_store(&e->write, tlb_never((u64)i << PAGE_SHIFT));
 			found = true;
@@ -303,7 +303,7 @@ void tlb_protect(struct cpu *cpu, u8 *hva_page)
 		fence_heavy();
 	for (unsigned i = 0; i < ARRAY_LEN(cpu->jit.window); i++) {
 		struct jit_window *w = &cpu->jit.window[i];
-		if (tlb_load(&w->none[1]) || (u8 *)(tlb_load(&w->tag) + tlb_load(&w->delta)) != hva_page)
+		if (tlb_load(&w->none[1]) || tlb_load(&w->tag) + tlb_load(&w->delta) - (u64)hva >= len)
 			continue;
 		tlb_store(&w->none[1], ~0ull);
 		found = true;

@@ -73,8 +73,8 @@ struct tlb *tlb_new(void);
 void tlb_free(struct tlb *tlbs);
 /* Another privilege: its TLB is in use from now on. */
 void tlb_use(struct cpu *cpu, struct tlb *tlb);
-/* A host page came under watch: no write entry may lead to it any more. Any thread. */
-void tlb_protect(struct cpu *cpu, u8 *hva_page);
+/* Host pages came under watch: no write entry may lead to them any more. len: bytes, of whole pages. Any thread. */
+void tlb_protect(struct cpu *cpu, u8 *hva, u64 len);
 
 /* What a walk has found, in the larger TLB; false: a walk is needed. Not in the empty TLB's terms. */
 bool tlb_recall(struct cpu *cpu, u64 linear, enum access_kind kind, enum tlb_index as, struct paging_page *found);

@@ -722,7 +722,7 @@ static void vnc_close(struct ui *ui)
 		rfbUnregisterProtocolExtension(&extended_keys);
 	}
 	free(v->blank);
-	pthread_mutex_destroy(&v->mutex);
+	/* the mutex stays: hang_up() may come from another thread, for want of knowing that we have come to an end by ourselves */
 }
 
 static bool vnc_open(struct ui *ui, struct err *err)

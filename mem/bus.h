@@ -13,9 +13,9 @@
 struct bus_listener {
 	/* The memory map changed: cached translations of guest-physical addresses are void. */
 	void (*remapped)(void *opaque);
-	/* A page came under watch: fast write paths to this host page must be dropped, and stores by them that are under way on
-	 * other threads be over, before returning. */
-	void (*protect)(void *opaque, u8 *hva_page);
+	/* Pages among these came under watch: fast write paths to them must be dropped, and stores by them that are under way on other
+	 * threads be over, before returning. */
+	void (*protect)(void *opaque, u8 *hva, u64 len);
 	/* Bytes of a page under RAM_WATCH_CODE were written, or are about to be, and then there will be a second call; all in one
 	 * page. Any thread. */
 	void (*code_written)(void *opaque, u8 *hva, unsigned len);

@@ -14,15 +14,14 @@ void dirty_unwatch(u8 *watch, enum ram_watch why);
 void dirty_hold_code(struct bus *bus, u8 *hva_page, u8 *watch);
 void dirty_release_code(struct bus *bus, u8 *hva_page, u8 *watch);
 /* A write of len bytes (within one page) to a page whose watch byte is not 0, after the store: tells the code listeners, marks
- * logs. A logged page is then free for fast writes until dirty_log_test() has seen it. */
+ * logs. A logged page is then free for fast writes until dirty_log_take() has seen it. */
 void dirty_write(struct bus *bus, u8 *hva, u8 *watch, unsigned len);
 
 /* A dirty log over part of a RAM block (screen memory, migration). start and len are page aligned; one log a page. */
 void dirty_log_start(struct bus *bus, struct ram *ram, u64 start, u64 len);
 void dirty_log_stop(struct bus *bus, struct ram *ram, u64 start, u64 len);
-/* Before a round of dirty_log_test(): what writes memory behind our back (another engine) says where. */
-void dirty_log_sync(struct bus *bus, struct ram *ram);
-/* Was the page written since the last call? Clears and re-arms it. */
-bool dirty_log_test(struct bus *bus, struct ram *ram, u64 offset);
+/* Which pages were written since the last call? Bit n of `written`, which has one for each page of the range: the page n after the
+ * first. They are cleared and armed again. Waits for the CPUs, but once. */
+void dirty_log_take(struct bus *bus, struct ram *ram, u64 start, u64 len, u64 *written);
 
 #endif

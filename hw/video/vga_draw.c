@@ -287,12 +287,15 @@ static void draw_line(const struct vga *v, const struct frame *f, unsigned y, u3
 /* What the guest wrote through the linear window since the last look. */
 static void collect(struct vga *v, u32 first, u32 len)
 {
-	u32 page = first >> PAGE_SHIFT, last = MIN((first + (u64)len) >> PAGE_SHIFT, (u64)VGA_PAGES - 1);
+	u32 page = first >> PAGE_SHIFT, end = MIN(((first + (u64)len) >> PAGE_SHIFT) + 1, (u64)VGA_PAGES);
+	u64 written[VGA_PAGES / 64];
 
-	dirty_log_sync(v->device.machine->bus, v->ram);
-	for (; page <= last && page < VGA_PAGES; page++)
-		if (dirty_log_test(v->device.machine->bus, v->ram, (u64)page << PAGE_SHIFT))
-			v->page_version[page] = ++v->version;
+	if (page >= end)
+		return;
+	dirty_log_take(v->device.machine->bus, v->ram, (u64)page << PAGE_SHIFT, (u64)(end - page) << PAGE_SHIFT, written);
+	for (u32 i = 0; i < end - page; i++)
+		if (written[i / 64] >> i % 64 & 1)
+			v->page_version[page + i] = ++v->version;
 }
 
 static bool changed_since(const struct vga *v, u64 seen, u64 first, u64 len)

@@ -158,15 +158,13 @@ struct fuzz_machine *machine_get(const struct fuzz_target *target)
 /* ---- back to the snapshot ---- */
 static void restore_memory(struct fuzz_machine *m)
 {
+	static u64 written[MACHINE_RAM / PAGE_SIZE / 64];
 	struct ram *ram = m->board->ram;
 
-	for (u64 i = 0; i < MACHINE_RAM >> PAGE_SHIFT; i += 64)
-		for (u64 bits = ram->dirty[i / 64]; bits; bits &= bits - 1) {
-			u64 at = (i + (unsigned)__builtin_ctzll(bits)) << PAGE_SHIFT;
-
-			dirty_log_test(m->bus, ram, at); /* armed anew; what it was is known */
-			memset(ram->hva + at, 0, PAGE_SIZE);
-		}
+	dirty_log_take(m->bus, ram, 0, MACHINE_RAM, written);
+	for (u64 i = 0; i < ARRAY_LEN(written); i++)
+		for (u64 bits = written[i]; bits; bits &= bits - 1)
+			memset(ram->hva + ((i * 64 + (unsigned)__builtin_ctzll(bits)) << PAGE_SHIFT), 0, PAGE_SIZE);
 	/* the screen's has a log already, which is the adapter's; most inputs leave it alone, and then this costs nothing */
 	madvise(screen->hva, screen->size, MADV_DONTNEED);
 	for (unsigned i = 0; i < 2; i++)

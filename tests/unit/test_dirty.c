@@ -14,17 +14,19 @@ struct fixture {
 	struct bus_listener listener;
 	unsigned protects, writes;
 	u8 *last_page, *last_hva;
+	u64 last_pages; /* bytes from there */
 	unsigned last_len;
 	u8 seen; /* the byte at last_hva when we were told */
 	bool release;
 };
 
-static void on_protect(void *opaque, u8 *page)
+static void on_protect(void *opaque, u8 *page, u64 len)
 {
 	struct fixture *f = opaque;
 
 	f->protects++;
 	f->last_page = page;
+	f->last_pages = len;
 }
 
 static void on_code(void *opaque, u8 *hva, unsigned len)
@@ -110,42 +112,62 @@ static void test_code(void **state)
 	assert_int_equal(*watch, RAM_WATCH_CODE);
 }
 
+static bool was_written(struct fixture *f, u64 at)
+{
+	u64 written[1] = {0};
+
+	dirty_log_take(&f->bus, f->ram, at, 1, written);
+	return written[0];
+}
+
 static void test_log(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_false(dirty_log_test(&f->bus, f->ram, 0x5000));
+	assert_false(was_written(f, 0x5000));
 	dirty_log_start(&f->bus, f->ram, 0x4000, 0x4000);
-	assert_int_equal(f->protects, 4);
+	assert_int_equal(f->protects, 1);
+	assert_int_equal(f->last_pages, 0x4000);
 	for (unsigned at = 0; at < 0x10000; at += 0x1000)
-		assert_false(dirty_log_test(&f->bus, f->ram, at));
+		assert_false(was_written(f, at));
 	bus_write(&f->bus, 0x103fff, 0xffff, 2); /* pages 3 (no log) and 4 */
 	bus_write(&f->bus, 0x105123, 1, 1);
 	bus_write(&f->bus, 0x105124, 1, 1);
 	assert_int_equal(f->ram->watch[5], 0); /* free for fast writes now */
 	assert_int_equal(f->ram->watch[6], RAM_WATCH_LOG);
-	assert_false(dirty_log_test(&f->bus, f->ram, 0x3000));
-	assert_true(dirty_log_test(&f->bus, f->ram, 0x4000));
-	assert_true(dirty_log_test(&f->bus, f->ram, 0x5000));
-	assert_false(dirty_log_test(&f->bus, f->ram, 0x5000));
-	assert_int_equal(f->protects, 6);
+	assert_false(was_written(f, 0x3000));
+	assert_true(was_written(f, 0x4000));
+	assert_true(was_written(f, 0x5000));
+	assert_false(was_written(f, 0x5000));
+	assert_int_equal(f->protects, 3);
 	assert_true(bus_dma_write(&f->bus, 0x105ffe, "abcd", 4));
-	assert_true(dirty_log_test(&f->bus, f->ram, 0x5000));
-	assert_true(dirty_log_test(&f->bus, f->ram, 0x6fff));
+	assert_true(was_written(f, 0x5000));
+	assert_true(was_written(f, 0x6fff));
+	/* many at once, and the CPUs are asked but once */
+	bus_write(&f->bus, 0x104000, 1, 1);
+	bus_write(&f->bus, 0x107000, 1, 1);
+	u64 written[1] = {~0ull};
+	unsigned before = f->protects;
+	dirty_log_take(&f->bus, f->ram, 0x3000, 0x6000, written);
+	assert_int_equal(written[0], 1 << 1 | 1 << 4);
+	assert_int_equal(f->protects, before + 1);
+	dirty_log_take(&f->bus, f->ram, 0x3000, 0x6000, written);
+	assert_int_equal(written[0], 0);
+	assert_int_equal(f->protects, before + 1);
 	/* beside code on the same page */
 	dirty_watch(&f->bus, f->ram->hva + 0x7000, f->ram->watch + 7, RAM_WATCH_CODE);
 	f->release = false;
 	bus_write(&f->bus, 0x107000, 1, 1);
 	assert_int_equal(f->ram->watch[7], RAM_WATCH_CODE);
-	assert_true(dirty_log_test(&f->bus, f->ram, 0x7000));
+	assert_true(was_written(f, 0x7000));
 	assert_int_equal(f->ram->watch[7], RAM_WATCH_CODE | RAM_WATCH_LOG);
 	bus_write(&f->bus, 0x104000, 1, 1);
 	dirty_log_stop(&f->bus, f->ram, 0x4000, 0x4000);
 	assert_int_equal(f->ram->watch[7], RAM_WATCH_CODE);
 	assert_int_equal(f->ram->watch[5], 0);
-	assert_false(dirty_log_test(&f->bus, f->ram, 0x4000));
+	assert_false(was_written(f, 0x4000));
 	bus_write(&f->bus, 0x104000, 1, 1);
-	assert_false(dirty_log_test(&f->bus, f->ram, 0x4000));
+	assert_false(was_written(f, 0x4000));
 }
 
 static void test_log_bounds(void **state)
@@ -155,12 +177,12 @@ static void test_log_bounds(void **state)
 	dirty_log_start(&f->bus, f->ram, (1 << 20) - 0x1000, ~0ull);
 	assert_int_equal(f->protects, 1);
 	bus_write(&f->bus, 0x1ff000, 1, 1);
-	assert_true(dirty_log_test(&f->bus, f->ram, (1 << 20) - 1));
-	assert_false(dirty_log_test(&f->bus, f->ram, 1 << 20));
-	assert_false(dirty_log_test(&f->bus, f->ram, ~0ull));
+	assert_true(was_written(f, (1 << 20) - 1));
+	assert_false(was_written(f, 1 << 20));
+	assert_false(was_written(f, ~0ull));
 	dirty_log_start(&f->bus, f->ram, ~0ull, ~0ull);
 	dirty_log_stop(&f->bus, f->ram, 0, ~0ull);
-	assert_false(dirty_log_test(&f->bus, f->ram, (1 << 20) - 1));
+	assert_false(was_written(f, (1 << 20) - 1));
 }
 
 /* ---- a log is never behind what is in memory ---- */
@@ -191,7 +213,7 @@ static void test_log_race(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, count_up, &race), 0);
 	do {
 		done = __atomic_load_n(&race.done, __ATOMIC_ACQUIRE);
-		if (dirty_log_test(&f->bus, f->ram, 0x8000))
+		if (was_written(f, 0x8000))
 			shadow = __atomic_load_n((u32 *)(f->ram->hva + 0x8000), __ATOMIC_RELAXED);
 	} while (!done);
 	pthread_join(thread, NULL);
