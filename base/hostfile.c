@@ -22,6 +22,18 @@ static struct made {
 	ino_t inode;
 } *made;
 
+bool hostfile_keep_standard(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 void hostfile_ask(const struct hostfile_helper *who)
 {
 	helper = who;

@@ -4,8 +4,12 @@
 #ifndef BASE_HOSTFILE_H
 #define BASE_HOSTFILE_H
 
+#include <stdbool.h>
 #include <sys/stat.h>
 
+/* First of all: descriptors 0 to 2 that the caller left closed lead to /dev/null. Else what is opened next would be taken for the
+ * terminal, and get what is meant for it. False: they cannot; errno says why. */
+bool hostfile_keep_standard(void);
 /* path_open_existing(), or with O_CREAT path_open(); the descriptor is closed on exec. -1: errno says why, and path_error() what it
  * means. Any thread. */
 int hostfile_open(const char *path, int flags, unsigned mode);

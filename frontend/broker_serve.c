@@ -454,6 +454,24 @@ static int watch(struct pollfd *p)
 	return limit;
 }
 
+/* poll(), which a limit on open files makes refuse entries that wait for nothing: those that do are put together. */
+static int wait_for(struct pollfd *all, unsigned count, int limit)
+{
+	struct pollfd some[1 + 3 * INPUTS];
+	unsigned n = 0, left = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		all[i].revents = 0;
+		if (all[i].fd >= 0)
+			some[n++] = all[i];
+	}
+	int ready = poll(some, n, limit);
+	for (unsigned i = 0; i < count && ready > 0; i++)
+		if (all[i].fd >= 0)
+			all[i].revents = some[left++].revents;
+	return ready;
+}
+
 static void look(const struct pollfd *p)
 {
 	for (struct input *in = broker.input; in < broker.input + INPUTS; in++, p += 2) {
@@ -504,8 +522,11 @@ void broker_serve(int control)
 		dup2(null, fd);
 	for (;;) {
 		int limit = watch(fds);
-		if (poll(fds, ARRAY_LEN(fds), limit) < 0)
-			continue;
+		if (wait_for(fds, ARRAY_LEN(fds), limit) < 0) {
+			if (errno == EINTR || errno == EAGAIN || errno == ENOMEM)
+				continue;
+			break; /* the emulator finds us gone, and says so */
+		}
 		look(fds + 1);
 		if (fds[0].revents && !serve_request())
 			break;

@@ -373,6 +373,8 @@ int main(int argc, char **argv)
 	int code = EXIT_OFF;
 
 	thread_is(THREAD_MAIN);
+	if (!hostfile_keep_standard())
+		return EXIT_HOST;
 	err_install_handlers();
 	if (argc == 2 && !strcmp(argv[1], "doctor"))
 		return accel_doctor(stdout);

@@ -2,7 +2,7 @@
 """Files and doors that other users of the host could get at: names that they have planted something under, sockets, ports, and
 what a web page in the user's browser can reach.
 usage: files.py PAISANO PAISANO-IMG GUEST.elf"""
-import os, re, signal, socket, stat, subprocess, sys, tempfile
+import os, re, resource, signal, socket, stat, subprocess, sys, tempfile
 
 from run import LIMIT, Run, check, fail, until
 
@@ -320,9 +320,28 @@ def private(tools):
         os.unlink(name)
 
 
+def closed(tools):
+    """The caller has closed descriptors that everybody has, or allows few: what is opened next is not taken for the terminal."""
+    for which in ((0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)):
+        for options in ((), ('-sandbox', 'off')):
+            with Run(tools, 'h', '-serial', 'stdio', *options, image=None, serial=False,
+                     preexec_fn=lambda which=which: [os.close(fd) for fd in which]) as run:
+                said = run.ask('info status')
+                leads = {fd: os.readlink(f'/proc/{run.process.pid}/fd/{fd}') for fd in which}
+                run.process.send_signal(signal.SIGTERM)
+                check('running' in said and set(leads.values()) == {'/dev/null'} and run.end() == 0,
+                      f'without descriptors {which} {options}: {leads}')
+    for limit in (24, 32, 48, 64):
+        with Run(tools, 'h', '-sandbox', 'on', image=None,
+                 preexec_fn=lambda limit=limit: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))) as run:
+            said = run.ask('info status')
+            run.process.send_signal(signal.SIGTERM)
+            check('running' in said and run.end() == 0, f'with {limit} files at most')
+
+
 def main():
     tools = sys.argv[1:]
-    for part in (planted, backing, own_links, pidfile, sockets, ports, browser, screen, private):
+    for part in (planted, backing, own_links, pidfile, sockets, ports, browser, screen, private, closed):
         part(tools)
 
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/hostfile.h"
 #include "tools/img/img.h"
 
 static const struct command {
@@ -133,6 +134,8 @@ fail:
 
 int main(int argc, char **argv)
 {
+	if (!hostfile_keep_standard())
+		return IMG_ERROR;
 	signal(SIGXFSZ, SIG_IGN); /* a file over its limit fails like one on a full disk */
 	if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0))
 		return usage(stdout);
