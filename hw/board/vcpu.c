@@ -22,8 +22,25 @@ void vcpu_init(struct vcpu *vcpu, struct cpu *cpu, const struct engine *engine, 
 	pthread_cond_init(&vcpu->parked_cond, NULL);
 }
 
+static _Thread_local struct cpu *running;
+
+/* Deterministic mode: a timer comes sooner than the CPU that runs was told to go (budget()), mostly by what it has just done to a
+ * device. It is told anew. By the host's doing it may also come while all are idle. */
+static void deadline_nearer(void *opaque)
+{
+	struct vcpu *first = opaque;
+
+	if (!clock_counts(first->clock))
+		return;
+	if (running)
+		cpu_request(running, CPU_REQ_STOP);
+	else if (first->started && !pthread_equal(pthread_self(), first->thread))
+		vcpu_request(&first[first->turn], CPU_REQ_STOP);
+}
+
 void vcpu_share(struct vcpu *first, unsigned count)
 {
+	clock_on_nearer(first->clock, deadline_nearer, first);
 	for (unsigned i = 0; i < count; i++)
 		first[i].runner = first;
 	first->members = count;
@@ -42,8 +59,6 @@ static u64 budget(struct vcpu *vcpu)
 	/* input from the host is polled by the loop's thread, so no upper limit is needed but that of the counter */
 	return instructions;
 }
-
-static _Thread_local struct cpu *running;
 
 struct cpu *vcpu_running(void)
 {
