@@ -263,21 +263,53 @@ static int take(struct qcow2 *q, u64 cluster, u64 n)
 	return error;
 }
 
-/* The first run of `least`..`most` free clusters. */
+/* Is no count among the 64 bits 0? Each count's bits are folded into its lowest. */
+static bool all_used(u64 word, unsigned order)
+{
+	static const u64 lowest[] = {~0ull, 0x5555555555555555, 0x1111111111111111, 0x0101010101010101, 0x0001000100010001,
+	                             0x0000000100000001, 1};
+
+	for (unsigned bit = 0; bit < order; bit++)
+		word |= word >> BIT(bit);
+	return (word & lowest[order]) == lowest[order];
+}
+
+/* From *cluster on to the next that may be free, or to the end of its block: an image may claim that all of a great many are used,
+ * and then they are to be passed quickly. */
+static int pass_used(struct qcow2 *q, u64 *cluster)
+{
+	const u64 end = BIT(q->block_bits), step = 64 >> q->refcount_order;
+	struct qcow2_table *block;
+	u64 index, begin;
+	int error = find_block(q, *cluster, &block, &index);
+
+	if (error || !block || index % step)
+		return error;
+	for (begin = index; index + step <= end && all_used(load64(block->data + (index << q->refcount_order) / 8), q->refcount_order);)
+		index += step;
+	*cluster += index - begin;
+	return 0;
+}
+
+/* The first run of `least`..`most` free clusters. Below the hint is none. */
 static int find_run(struct qcow2 *q, u64 least, u64 most, u64 *cluster, u64 *got)
 {
 	bool hint_holds = true;
-	u64 run = 0;
+	u64 run = 0, c = q->hint;
 
-	for (u64 c = q->hint;; c++) {
-		u64 count = 1;
+	for (;;) {
+		u64 count = 1, next = c;
 		int error = c >> (QCOW2_OFFSET_BITS - q->cluster_bits) ? EFBIG : ensure_block(q, c);
-		if (!error)
+		if (!error && !run)
+			error = pass_used(q, &next);
+		if (!error && next == c)
 			error = image_qcow2_refcount(q, c, &count);
 		if (error)
 			return error;
-		if (!count && ++run < most)
+		if (!count && ++run < most) {
+			c++;
 			continue;
+		}
 		if (run >= least && run) {
 			*cluster = count ? c - run : c + 1 - run;
 			*got = run;
@@ -288,6 +320,9 @@ static int find_run(struct qcow2 *q, u64 least, u64 most, u64 *cluster, u64 *got
 		if (run)
 			hint_holds = false;
 		run = 0;
+		c = next == c ? c + 1 : next;
+		if (hint_holds)
+			q->hint = c;
 	}
 }
 
