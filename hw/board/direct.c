@@ -9,7 +9,8 @@
 #include "hw/board/private.h"
 #include "hw/board/tables.h"
 
-enum { GDT = 0x6000, ACPI_TABLES = 0xe0000, EBDA = 0x9fc00, PM_BASE = 0x600, ELCR2 = 0x4d1 };
+enum { GDT = 0x6000, ACPI_TABLES = 0xe0000, EBDA = 0x9fc00, PM_BASE = 0x600 };
+enum { ELCR2 = 0x4d1, DMA2_MASK_ONE = 0xd4, DMA2_MODE = 0xd6 };
 static const u8 pirq_route[4] = {10, 10, 11, 11};
 
 static void pci_write(struct board *board, unsigned devfn, unsigned reg, u32 value, unsigned size)
@@ -31,6 +32,9 @@ static void set_up_chipset(struct board *board)
 	for (unsigned i = 0; i < 4; i++)
 		pci_write(board, 1 << 3, 0x60 + i, pirq_route[i], 1);
 	bus_out(&board->bus, ELCR2, 1 << (9 - 8) | 1 << (10 - 8) | 1 << (11 - 8), 1);
+	/* 8237: channel 4 of the second controller is the cascade of the first, and open (8237A datasheet; 82371SB 3.1) */
+	bus_out(&board->bus, DMA2_MODE, 0xc0, 1);
+	bus_out(&board->bus, DMA2_MASK_ONE, 0, 1);
 	/* IDETIM: both IDE channels decoded (2.3.9) */
 	pci_write(board, 1 << 3 | 1, 0x40, 0x80008000, 4);
 	/* PIIX4 PM: base address, then enable (82371AB datasheet 7.1.15, 7.1.29) */
