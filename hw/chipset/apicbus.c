@@ -114,12 +114,20 @@ bool apicbus_broadcast(struct machine *machine, const struct apic_message *m, co
 
 bool apicbus_waits(struct machine *machine, const struct apic_message *m)
 {
-	if (m->mode != APIC_FIXED && m->mode != APIC_LOWEST)
-		return false;
+	unsigned meant = 0, waiting = 0;
+
 	for (struct apic_member *p = bus_of(machine)->members; p; p = p->next)
-		if (lapic_matches(p->lapic, m->dest, m->logical) && lapic_requested(p->lapic, m->vector))
-			return true;
-	return false;
+		if (lapic_matches(p->lapic, m->dest, m->logical)) {
+			meant++;
+			waiting += lapic_requested(p->lapic, m->vector);
+		}
+	return (m->mode == APIC_FIXED || m->mode == APIC_LOWEST) && meant == 1 && waiting == 1;
+}
+
+void apicbus_forget_ticks(struct machine *machine)
+{
+	for (struct apic_listener *l = machine->apic ? machine->apic->listeners : NULL; l; l = l->next)
+		l->forget_ticks(l->opaque);
 }
 
 void apicbus_eoi(struct machine *machine, u8 vector)

@@ -27,6 +27,7 @@ struct apic_member {
 struct apic_listener {
 	void (*eoi)(void *opaque, u8 vector);
 	void (*taken)(void *opaque, u8 vector);
+	void (*forget_ticks)(void *opaque);
 	void *opaque;
 	struct apic_listener *next;
 };
@@ -40,8 +41,11 @@ void apicbus_unlisten(struct machine *machine, struct apic_listener *listener);
 bool apicbus_send(struct machine *machine, const struct apic_message *message);
 /* To all local APICs but one (NULL: to all), whatever message->dest says. */
 bool apicbus_broadcast(struct machine *machine, const struct apic_message *message, const struct device *except);
-/* Does one like it wait for its acknowledge in an APIC that it is meant for? Always false of modes that carry no vector. */
+/* Would nobody notice it, because one like it waits for its acknowledge in the one APIC that it is meant for? Never so of what is
+ * meant for several, or carries no vector. */
 bool apicbus_waits(struct machine *machine, const struct apic_message *message);
+/* A timer that counts in periods was programmed anew: edges of its past are not to be made up for any more. */
+void apicbus_forget_ticks(struct machine *machine);
 void apicbus_eoi(struct machine *machine, u8 vector);
 void apicbus_taken(struct machine *machine, u8 vector);
 /* A device's write to 0xfeexxxxx. */

@@ -12,6 +12,7 @@
  * are ISA interrupts 0 and 8: timers 0 and 1 in legacy replacement mode, the input pins passed through otherwise.
  * Invariants: target is in terms of the whole 64-bit counter, in 32-bit mode too; a host timer is armed while its timer is and
  * the counter runs. */
+#include "hw/chipset/apicbus.h"
 #include "hw/chipset/ticks.h"
 #include "hw/device.h"
 
@@ -269,6 +270,7 @@ static void write_timer_config(struct hpet *h, unsigned n, u32 value)
 	struct hpet_timer *t = &h->state.timer[n];
 	u32 old = t->config;
 
+	apicbus_forget_ticks(h->device.machine);
 	t->config = value & TN_WRITABLE;
 	if (!(t->config & TN_PERIODIC))
 		t->config &= ~TN_SET;

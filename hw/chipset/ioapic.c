@@ -6,7 +6,7 @@
  * The timer's edges are counted: one that finds the message of the edge before it still waiting in a local APIC is owed, and sent
  * when that one is taken. A real CPU has taken it long before; one that is emulated may have had no host time, and guests count
  * these edges as time (KVM calls it "reinjection"). No more than TICKS_OWED_MAX: a guest that keeps its interrupts disabled for
- * long has lost the others, as on hardware. Masking the pin forgets what is owed.
+ * long has lost the others, as on hardware. Masking the pin, and programming the timer anew, forgets what is owed.
  *
  * Input pins 0-23. Invariant: `lines` mirrors the pins, through resets too. An edge on a masked pin is lost, as the datasheet
  * says; a level request waits in the pin itself. */
@@ -100,6 +100,11 @@ static void taken(void *opaque, u8 vector)
 		return;
 	io->state.owed--;
 	service(io, TIMER);
+}
+
+static void forget_ticks(void *opaque)
+{
+	((struct ioapic *)opaque)->state.owed = 0;
 }
 
 static void ioapic_input(struct device *device, unsigned n, bool level)
@@ -212,7 +217,7 @@ static bool ioapic_init(struct device *device, struct err *err)
 	struct ioapic *io = (struct ioapic *)device;
 
 	(void)err;
-	io->listener = (struct apic_listener){.eoi = end_of_interrupt, .taken = taken, .opaque = io};
+	io->listener = (struct apic_listener){.eoi = end_of_interrupt, .taken = taken, .forget_ticks = forget_ticks, .opaque = io};
 	apicbus_listen(device->machine, &io->listener);
 	io->region = (struct region){.name = "ioapic", .size = 0x1000, .ops = &ioapic_ops, .opaque = io};
 	bus_map(device->machine->bus, &io->region, IOAPIC_BASE, MAP_DEVICE);

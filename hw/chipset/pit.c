@@ -8,6 +8,7 @@
  * may be as short as the pulse that announces the edge. Of the edges for which the host had no time, each is made up for at the
  * next one (lost_rises()); the IOAPIC keeps count of those that the CPU did not take in time either.
  * Invariants: count and next are 1..65536; load_at means something while null_count is set and the counter runs in mode 2 or 3. */
+#include "hw/chipset/apicbus.h"
 #include "hw/chipset/ticks.h"
 #include "hw/device.h"
 #include "hw/sound/speaker.h"
@@ -358,8 +359,10 @@ static void write_control(struct pit *pit, u8 control, u64 t)
 	c->access = control >> 4 & 3;
 	c->null_count = 1;
 	c->write_second = c->read_second = c->latched = c->status_latched = 0;
-	if (n == 0)
+	if (n == 0) {
+		apicbus_forget_ticks(pit->device.machine);
 		update(pit, t);
+	}
 }
 
 static void write_counter(struct pit *pit, unsigned n, u8 byte, u64 t)

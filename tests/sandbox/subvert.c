@@ -373,8 +373,8 @@ static void on_time(void *opaque)
 {
 	struct subvert *s = opaque;
 
-	if (!strcmp(s->thread, "main"))
-		attack(s);
+	if (!strcmp(s->thread, "main")) /* timers that are late may fire elsewhere */
+		loop_post(s->device.machine->loop, attack, s);
 	else if (!strcmp(s->thread, "worker"))
 		loop_work(s->device.machine->loop, attack, nothing, s);
 	else if (write(s->go[1], "", 1) != 1)
