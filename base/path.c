@@ -10,10 +10,13 @@
 #include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "base/err.h"
+#include "base/magic.h"
 #include "base/types.h"
 
 #define LINKS 40 /* as the kernel */
@@ -36,7 +39,13 @@ static bool fail(int error)
 
 const char *path_error(int error)
 {
-	return error == PATH_FOREIGN ? "somebody else's link or file is there, in a folder that everybody may write" : strerror(error);
+	switch (error) {
+	case PATH_FOREIGN:
+		return "somebody else's link or file is there, in a folder that everybody may write";
+	case PATH_PRECIOUS:
+		return "a disk image, a kernel or a file in use is there, and is not overwritten";
+	}
+	return strerror(error);
 }
 
 static bool is_trusted(const struct stat *st)
@@ -149,6 +158,24 @@ static bool may_write(struct walk *w, struct stat *st)
 	return true;
 }
 
+/* What is started from, or has a lock: disks that are in use do. */
+static bool is_precious(const char *name)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	struct magic_file *contents = err_alloc(sizeof *contents);
+	int fd = open(name, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	bool precious = fd >= 0 && !fcntl(fd, F_OFD_GETLK, &lock) && lock.l_type != F_UNLCK;
+
+	if (fd >= 0 && !precious && !magic_read(fd, contents)) {
+		enum magic_kind kind = magic_of(contents)->kind;
+		precious = kind != MAGIC_UNKNOWN && kind != MAGIC_PACKED;
+	}
+	if (fd >= 0)
+		close(fd);
+	free(contents);
+	return precious;
+}
+
 static int open_found(struct walk *w, int flags)
 {
 	char name[40];
@@ -162,6 +189,10 @@ static int open_found(struct walk *w, int flags)
 	if (w->any_owner ? fstat(w->found, &st) : !may_write(w, &st))
 		return -1;
 	snprintf(name, sizeof name, "/proc/self/fd/%d", w->found);
+	if (flags & O_TRUNC && S_ISREG(st.st_mode) && is_precious(name)) {
+		errno = PATH_PRECIOUS;
+		return -1;
+	}
 	fd = open(name, (flags & ~(O_CREAT | O_TRUNC | O_NOFOLLOW)) | O_CLOEXEC | O_NOCTTY);
 	if (fd >= 0 && flags & O_TRUNC && S_ISREG(st.st_mode) && ftruncate(fd, 0)) {
 		int error = errno;

@@ -10,6 +10,7 @@
 #define _GNU_SOURCE
 #include "frontend/chardev.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -467,6 +468,13 @@ static bool is_loopback(const struct sockaddr *addr)
 	                                  : addr->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&six->sin6_addr);
 }
 
+/* A number that can be one, or a name for who knows names. */
+static bool is_port(const char *text)
+{
+	return isalpha((u8)*text) || (strspn(text, "0123456789") == strlen(text) && strlen(text) <= 5 && atoi(text) >= 1 &&
+	                              atoi(text) <= 65535);
+}
+
 static struct chardev *open_tcp(char *address, const char *what, const char *spec, struct loop *loop, struct err *err)
 {
 	char *comma = strchr(address, ',');
@@ -483,6 +491,10 @@ static struct chardev *open_tcp(char *address, const char *what, const char *spe
 		return NULL;
 	}
 	*colon = 0;
+	if (!is_port(colon + 1)) {
+		err_set(err, EXIT_USAGE, "%s %s: a port is 1 to 65535", what, spec);
+		return NULL;
+	}
 	/* Without an address it is this host only, also for a server: what listens here may be a door to the user's files (the
 	 * monitor). Whoever wants all addresses says so: 0.0.0.0 or [::]. */
 	if (*address == '[' && address[strlen(address) - 1] == ']') {

@@ -5,7 +5,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -90,6 +92,18 @@ FILE *file_output_stream(const char *path, const char *what, struct err *err)
 
 /* ---- the process id ---- */
 
+/* Nothing, or a number: what a run leaves that was killed. */
+static bool is_pid(int fd)
+{
+	char text[64];
+	ssize_t n = pread(fd, text, sizeof text, 0);
+
+	for (ssize_t i = 0; i < n; i++)
+		if (!strchr("0123456789 \n", text[i]) || !text[i])
+			return false;
+	return n >= 0 && n < (ssize_t)sizeof text;
+}
+
 /* Locked as long as it is open; -1: err has a line. */
 static int open_pid(const char *path, struct stat *st, struct err *err)
 {
@@ -101,6 +115,8 @@ static int open_pid(const char *path, struct stat *st, struct err *err)
 		why = path_error(errno);
 	else if (hostfile_stat(fd, st) || !S_ISREG(st->st_mode))
 		why = "it is no regular file";
+	else if (!is_pid(fd))
+		why = "there is a file with something else in it";
 	else if (fcntl(fd, F_SETLK, &lock))
 		why = "another process that runs has it";
 	if (!why)

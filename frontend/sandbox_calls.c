@@ -86,7 +86,7 @@ static const struct sandbox_call table[] = {
 	{CALL(fcntl), ALL, .argument = IS(1, F_SETFD)},
 	{CALL(fcntl), DEVICES, .argument = IS(1, F_DUPFD_CLOEXEC)},
 	{CALL(fcntl), DEVICES, .argument = IS(1, F_OFD_SETLK)},
-	{CALL(fcntl), DEVICES, .argument = IS(1, F_OFD_GETLK)},
+	{CALL(fcntl), DEVICES | BROKER, .argument = IS(1, F_OFD_GETLK)},
 	{CALL(epoll_ctl), ALL},
 	{CALL(epoll_wait), MAIN | WINDOW},
 	{CALL(epoll_pwait), MAIN | WINDOW},

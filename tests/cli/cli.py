@@ -46,7 +46,7 @@ def main():
         (['-smp', '0'] + good, USAGE, '-smp'),
         (['-smp', '100000'] + good, USAGE, '-smp'),
         (['-cpu', 'nonesuch'] + good, USAGE, "paisano: -cpu: no model 'nonesuch'"),
-        (['-sandbox', 'foo'] + good, USAGE, '-sandbox foo: on or off'),
+        (['-sandbox', 'foo'] + good, USAGE, '-sandbox foo: on, off or auto'),
         (['-cpu', 'max,+nonesuch'] + good, USAGE, 'nonesuch'),
         (['-cpu', 'max,flavour=mips'] + good, USAGE, 'flavour'),
         (['-accel', 'warp'] + good, USAGE, 'warp'),

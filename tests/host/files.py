@@ -320,6 +320,41 @@ def private(tools):
         os.unlink(name)
 
 
+def precious(tools):
+    """Output files that are disks: named by mistake, they are not overwritten, nor removed as a pidfile."""
+    paisano, img, elf = tools
+    with tempfile.TemporaryDirectory(prefix='paisano-files-') as folder:
+        disk = os.path.join(folder, 'disk')
+        for kind, options in (('qcow2', ['-f', 'qcow2', disk, '4M']), ('raw', None)):
+            if options:
+                subprocess.run([img, 'create', '-q', *options], check=True)
+            else:
+                with open(disk, 'wb') as f:
+                    f.write(bytes(range(256)) * 4096)
+            with open(disk, 'rb') as f:
+                before = f.read()
+            base = [paisano, '-accel', 'interp', '-m', '16M', '-kernel', elf, '-append', 'do=d', '-device', 'isa-debug-exit',
+                    '-display', 'none']
+            for what in (['-serial', 'file:' + disk], ['-D', disk, '-d', 'int'], ['-pidfile', disk]):
+                if kind == 'raw' and what[0] != '-pidfile':
+                    continue # nothing tells what it is, until somebody has it open
+                p = subprocess.run([*base, *what], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT,
+                                   check=False)
+                with open(disk, 'rb') as f:
+                    check(p.returncode == FILE and f.read() == before, f'{what[0]} on a {kind} disk: {p.stderr.strip()}')
+            with Run(tools, 'h', '-drive', f'file={disk},format={kind},if=ide,index=1', image=None) as run:
+                said = run.ask('screendump ' + disk)
+                p = subprocess.run([*base, '-serial', 'file:' + disk], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                   timeout=LIMIT, check=False)
+                with open(disk, 'rb') as f:
+                    check('not overwritten' in said and p.returncode == FILE and f.read(4096) == before[:4096],
+                          f'{kind} disk in use: {said}; {p.stderr.strip()}')
+        for port in ('0', '65536', '22222222', '', '-1'):
+            p = subprocess.run([*base, '-serial', f'tcp:127.0.0.1:{port},server,nowait'], stdin=subprocess.DEVNULL,
+                               capture_output=True, text=True, timeout=LIMIT, check=False)
+            check(p.returncode == 2, f'port {port!r}: {p.stderr.strip()}')
+
+
 def closed(tools):
     """The caller has closed descriptors that everybody has, or allows few: what is opened next is not taken for the terminal."""
     for which in ((0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)):
@@ -341,7 +376,7 @@ def closed(tools):
 
 def main():
     tools = sys.argv[1:]
-    for part in (planted, backing, own_links, pidfile, sockets, ports, browser, screen, private, closed):
+    for part in (planted, backing, own_links, pidfile, sockets, ports, browser, screen, private, precious, closed):
         part(tools)
 
 

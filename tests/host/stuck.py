@@ -120,9 +120,8 @@ def timeout(tools):
 def monitor(tools):
     """One who gives commands and never reads the answers."""
     with Run(tools, 'p', '-serial', 'stdio', image=None, serial=False, stdout=subprocess.PIPE) as run:
-        until(lambda: os.path.exists(run.socket), 'a monitor')
         with socket.socket(socket.AF_UNIX) as s:
-            s.connect(run.socket)
+            until(lambda: not s.connect_ex(run.socket), 'a monitor')
             s.settimeout(1)
             sent = 0
             try:
