@@ -111,6 +111,21 @@ def mistakes():
         expect(read("old") == before, "a file converted into itself is gone")
 
 
+def own_backing():
+    """An image that would stand on itself, at once or by others, is left as it is; so is one that would stand too high."""
+    os.mkdir("self")
+    run("create", "-f", "qcow2", "self/a", "1M")
+    run("create", "-f", "qcow2", "-b", "a", "-F", "qcow2", "self/b")
+    for name, backing in (("self/a", "a"), ("self/../self/a", "../self/a"), ("self/a", "b")):
+        before = read("self/a")
+        run("create", "-f", "qcow2", "-b", backing, "-F", "qcow2", name, code=1, words="its own backing file")
+        expect(read("self/a") == before, f"{name} on {backing}: changed")
+    for n in range(63):
+        run("create", "-f", "qcow2", "-b", f"c{n - 1}" if n else "a", "-F", "qcow2", f"self/c{n}")
+    run("check", "self/c62")
+    run("create", "-f", "qcow2", "-b", "c62", "-F", "qcow2", "self/c63", code=1, words="on top of each other")
+
+
 def add_bitmap(path):
     """A header extension that tells of a bitmap, and the bit that says that it is up to date."""
     poke(path, 112, struct.pack(">IIIIQQ", 0x23852875, 24, 1, 0, 32, 0x50000) + bytes(8))
@@ -200,7 +215,7 @@ def snapshots():
 def main():
     with tempfile.TemporaryDirectory(prefix="paisano-img-") as tmp:
         os.chdir(tmp)
-        for test in (cut_source, no_room, signals, mistakes, bitmaps, committed, foreign, snapshots):
+        for test in (cut_source, no_room, signals, mistakes, own_backing, bitmaps, committed, foreign, snapshots):
             had = len(failures)
             test()
             print("ok" if len(failures) == had else "FAILED", test.__name__)

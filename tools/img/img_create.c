@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "tools/img/img.h"
 
@@ -153,6 +154,19 @@ void img_formatting(const struct image_create *c)
 	putchar('\n');
 }
 
+/* Would the new image stand on itself, or higher than can be opened? */
+static bool fits_on(const struct image *below, const char *file, struct err *err)
+{
+	struct stat st, there;
+	unsigned depth = 1;
+	bool exists = !stat(file, &there);
+
+	for (const struct image *i = below; i; i = i->backing, depth++)
+		if (exists && !fstat(i->fd, &st) && st.st_dev == there.st_dev && st.st_ino == there.st_ino)
+			return err_set(err, EXIT_USAGE, "%s would be its own backing file", file);
+	return depth <= IMAGE_DEPTH || err_set(err, EXIT_USAGE, "more than %d images on top of each other", IMAGE_DEPTH);
+}
+
 /* The backing file must be there; its format is looked at now, and never again once a guest could have written it. */
 static bool look_at_backing(struct image_create *c, bool need_size, struct err *err)
 {
@@ -166,8 +180,9 @@ static bool look_at_backing(struct image_create *c, bool need_size, struct err *
 		c->backing_format = below->driver->name;
 	if (need_size)
 		c->size = below->size;
+	bool good = fits_on(below, c->file, err);
 	image_close(below);
-	return true;
+	return good;
 }
 
 int img_create(const struct img_args *args, struct err *err)
