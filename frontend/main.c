@@ -362,7 +362,7 @@ static int run(struct config *config, struct err *err)
 		err->text[0] = 0; /* what could not be set up any more does not matter */
 		code = EXIT_OFF;
 	}
-	return code == EXIT_OFF && !kept ? EXIT_HOST : code;
+	return (code == EXIT_OFF || code == EXIT_TIMEOUT) && !kept ? EXIT_HOST : code;
 }
 
 int main(int argc, char **argv)

@@ -87,14 +87,19 @@ bool sandbox_set(struct config *config, const char *value, struct err *err)
 		const char *word;
 		bool children;
 	} words[] = {{"allow", false}, {"deny", false}, {"children", true}};
+	if (!strcmp(value, "auto")) {
+		config->sandbox = SANDBOX_AUTO;
+		return true;
+	}
 	if (!strcmp(value, "help")) {
 		printf("on       all of it, or the run does not begin\noff      none of it\n"
-		       "auto     as much as this host and this build can, unless the option is given\n");
+		       "auto     as much as this host and this build can: what it is without the option\n"
+		       "on,...   obsolete=, elevateprivileges=, spawn=, resourcecontrol=: QEMU's; what they would allow stays denied\n");
 		exit(EXIT_OFF);
 	}
 	const size_t first = strcspn(value, ",");
 	if (!memchr(value, '=', first) && !(first == 2 && !memcmp(value, "on", 2)) && !(first == 3 && !memcmp(value, "off", 3)))
-		return err_set(err, EXIT_USAGE, "-sandbox %.40s: on or off (-sandbox help explains them)", value);
+		return err_set(err, EXIT_USAGE, "-sandbox %.40s: on, off or auto (-sandbox help explains them)", value);
 	bool ok = options_parse(value, "enable", keys, &got, "-sandbox", err);
 	char *const given[] = {got.obsolete, got.elevate, got.spawn, got.resources};
 
