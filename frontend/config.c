@@ -287,7 +287,7 @@ static bool set_rtc(struct config *config, const char *value, struct err *err)
 	} got = {0};
 	static const struct option_key keys[] = {
 		{"base", OPTION_STRING, offsetof(typeof(got), base), 0, 0, "utc, localtime or YYYY-MM-DD[THH:MM:SS]"},
-		{"clock", OPTION_STRING, offsetof(typeof(got), clock), 0, 0, "vm"},
+		{"clock", OPTION_STRING, offsetof(typeof(got), clock), 0, 0, "vm, host or rt: one clock here"},
 		{0},
 	};
 	if (!options_parse(value, "base", keys, &got, "-rtc", err))
@@ -301,6 +301,8 @@ static bool set_rtc(struct config *config, const char *value, struct err *err)
 	} else if (got.base && strcmp(got.base, "utc") && !parse_date(got.base, &config->calendar)) {
 		ok = err_set(err, EXIT_USAGE, "-rtc base=%s: utc, localtime or a date as 2026-01-31 or 2026-01-31T12:00:00", got.base);
 	}
+	if (ok && got.clock && strcmp(got.clock, "vm") && strcmp(got.clock, "host") && strcmp(got.clock, "rt"))
+		ok = err_set(err, EXIT_USAGE, "-rtc clock=%s: vm, host or rt", got.clock);
 	free(got.base);
 	free(got.clock);
 	return ok;

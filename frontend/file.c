@@ -21,7 +21,7 @@
 static int read_open(const char *path, const char *what, struct board_file *file, struct err *err)
 {
 	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* a FIFO is to be refused, not waited for */
 
 	if (fd < 0) {
 		err_set(err, EXIT_FILE, "%s %s: %s", what, path, strerror(errno));

@@ -79,7 +79,7 @@ static const struct sandbox_call table[] = {
 	{CALL(poll), BOTH},
 	{CALL(ppoll), ALL},
 	{CALL(fstat), BOTH},
-	{CALL(lseek), ALL},
+	{CALL(lseek), BOTH},
 	{CALL(fcntl), ALL, .argument = IS(1, F_GETFL)},
 	{CALL(fcntl), ALL, .argument = IS(1, F_SETFL)},
 	{CALL(fcntl), ALL, .argument = IS(1, F_GETFD)},

@@ -46,6 +46,7 @@ def main():
         (['-smp', '0'] + good, USAGE, '-smp'),
         (['-smp', '100000'] + good, USAGE, '-smp'),
         (['-cpu', 'nonesuch'] + good, USAGE, "paisano: -cpu: no model 'nonesuch'"),
+        (['-rtc', 'clock=banana'] + good, USAGE, '-rtc clock=banana: vm, host or rt'),
         (['-sandbox', 'foo'] + good, USAGE, '-sandbox foo: on, off or auto'),
         (['-cpu', 'max,+nonesuch'] + good, USAGE, 'nonesuch'),
         (['-cpu', 'max,flavour=mips'] + good, USAGE, 'flavour'),

@@ -349,6 +349,11 @@ def precious(tools):
                 with open(disk, 'rb') as f:
                     check('not overwritten' in said and p.returncode == FILE and f.read(4096) == before[:4096],
                           f'{kind} disk in use: {said}; {p.stderr.strip()}')
+        picture = os.path.join(folder, 'picture.ppm')
+        with Run(tools, 'h', image=None) as run:
+            for _ in range(3): # what was written before is no disk
+                said = run.ask('screendump ' + picture)
+                check(said.count('\n') <= 2 and os.path.getsize(picture) > 1000, f'a picture over a picture: {said!r}')
         for port in ('0', '65536', '22222222', '', '-1'):
             p = subprocess.run([*base, '-serial', f'tcp:127.0.0.1:{port},server,nowait'], stdin=subprocess.DEVNULL,
                                capture_output=True, text=True, timeout=LIMIT, check=False)
