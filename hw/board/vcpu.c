@@ -35,7 +35,8 @@ static void deadline_nearer(void *opaque)
 	if (running)
 		cpu_request(running, CPU_REQ_STOP);
 	else if (first->started && !pthread_equal(pthread_self(), first->thread))
-		vcpu_request(&first[first->turn], CPU_REQ_STOP);
+		for (unsigned i = 0; i < first->members; i++) /* whoever's turn it is */
+			vcpu_request(&first[i], CPU_REQ_STOP);
 }
 
 void vcpu_share(struct vcpu *first, unsigned count)
