@@ -14,6 +14,7 @@
 #define MS 1000000ull
 
 struct fixture {
+	pthread_t thread;
 	struct clock *clock;
 	struct loop *loop;
 	struct timer limit;
@@ -380,6 +381,54 @@ static void test_timer_armed_by_another_thread(void **state)
 	pthread_join(thread, NULL);
 }
 
+static pthread_t fired_on;
+
+static void note_thread(void *opaque)
+{
+	struct fixture *f = opaque;
+
+	fired_on = pthread_self();
+	f->events++;
+}
+
+/* The loop's thread cannot run, as on a host that is busy: here because we have the lock. */
+static void *overtake(void *opaque)
+{
+	struct fixture *f = opaque;
+	struct timer timer;
+
+	loop_lock(f->loop);
+	timer_init(&timer, f->clock, note_thread, f);
+	timer_arm(&timer, clock_now(f->clock) + 1);
+	while (!clock_overdue(f->clock, clock_now(f->clock)))
+		;
+	loop_catch_up(f->loop);
+	assert_int_equal(f->events, 1);
+	assert_true(pthread_equal(fired_on, pthread_self()));
+	loop_catch_up(f->loop);
+	assert_int_equal(f->events, 1);
+	loop_unlock(f->loop);
+	loop_quit(f->loop, 5);
+	return NULL;
+}
+
+static void overtake_now(void *opaque)
+{
+	struct fixture *f = opaque;
+
+	assert_int_equal(pthread_create(&f->thread, NULL, overtake, f), 0);
+}
+
+static void test_overdue_timers(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_false(clock_overdue(f->clock, 0));
+	loop_post(f->loop, overtake_now, f);
+	assert_int_equal(loop_run(f->loop), 5);
+	pthread_join(f->thread, NULL);
+}
+
 static void *start_soon(void *opaque)
 {
 	struct fixture *f = opaque;
@@ -525,7 +574,7 @@ int main(void)
 		TEST(test_direct),
 		TEST(test_drain),
 		TEST(test_timer_armed_by_another_thread),
-		TEST(test_timers_wait_for_a_stopped_clock),
+		TEST(test_overdue_timers), TEST(test_timers_wait_for_a_stopped_clock),
 		TEST(test_counting_leaves_timers_alone),
 		TEST(test_lock_hogs_do_not_starve_timers),
 		TEST(test_entropy),
