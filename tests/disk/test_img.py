@@ -126,6 +126,22 @@ def own_backing():
     run("create", "-f", "qcow2", "-b", "c62", "-F", "qcow2", "self/c63", code=1, words="on top of each other")
 
 
+def all_used():
+    """Refcounts that claim every cluster there could be: a write finds no room, and finds it out without looking at each."""
+    run("create", "-f", "qcow2", "-o", "cluster_size=2M,refcount_bits=1", "full", "64M")
+    write("new", b"new".ljust(MIB, b"!"))
+    with open("full", "r+b") as f:
+        f.seek(48)
+        table = int.from_bytes(f.read(8), "big")
+        f.seek(table)
+        block = f.read(8)
+        f.seek(table)
+        f.write(block * (2 * MIB // 8))
+        f.seek(int.from_bytes(block, "big"))
+        f.write(b"\xff" * (2 * MIB))
+    run("convert", "-n", "-f", "raw", "-O", "qcow2", "new", "full", code=1)
+
+
 def add_bitmap(path):
     """A header extension that tells of a bitmap, and the bit that says that it is up to date."""
     poke(path, 112, struct.pack(">IIIIQQ", 0x23852875, 24, 1, 0, 32, 0x50000) + bytes(8))
@@ -215,7 +231,7 @@ def snapshots():
 def main():
     with tempfile.TemporaryDirectory(prefix="paisano-img-") as tmp:
         os.chdir(tmp)
-        for test in (cut_source, no_room, signals, mistakes, own_backing, bitmaps, committed, foreign, snapshots):
+        for test in (cut_source, no_room, signals, mistakes, own_backing, all_used, bitmaps, committed, foreign, snapshots):
             had = len(failures)
             test()
             print("ok" if len(failures) == had else "FAILED", test.__name__)
