@@ -127,19 +127,18 @@ def own_backing():
 
 
 def all_used():
-    """Refcounts that claim every cluster there could be: a write finds no room, and finds it out without looking at each."""
-    run("create", "-f", "qcow2", "-o", "cluster_size=2M,refcount_bits=1", "full", "64M")
-    write("new", b"new".ljust(MIB, b"!"))
-    with open("full", "r+b") as f:
-        f.seek(48)
-        table = int.from_bytes(f.read(8), "big")
-        f.seek(table)
-        block = f.read(8)
-        f.seek(table)
-        f.write(block * (2 * MIB // 8))
-        f.seek(int.from_bytes(block, "big"))
-        f.write(b"\xff" * (2 * MIB))
-    run("convert", "-n", "-f", "raw", "-O", "qcow2", "new", "full", code=1)
+    """Refcounts that claim a whole block of clusters: a write passes them, whatever their width, and finds room behind."""
+    write("new", some_data(MIB))
+    for bits in (1, 2, 4, 8, 16, 32, 64):
+        run("create", "-f", "qcow2", "-o", f"cluster_size=512,refcount_bits={bits}", "full", "1M")
+        with open("full", "r+b") as f:
+            f.seek(48)
+            f.seek(int.from_bytes(f.read(8), "big"))
+            f.seek(int.from_bytes(f.read(8), "big"))
+            f.write(b"\xff" * 512)
+        run("convert", "-n", "-f", "raw", "-O", "qcow2", "new", "full")
+        run("compare", "-f", "raw", "-F", "qcow2", "new", "full")
+        expect(os.path.getsize("full") > 512 * 8 // bits * 512 + MIB, f"{bits} bits: used clusters are used again")
 
 
 def add_bitmap(path):
