@@ -372,11 +372,16 @@ def closed(tools):
                 check('running' in said and set(leads.values()) == {'/dev/null'} and run.end() == 0,
                       f'without descriptors {which} {options}: {leads}')
     for limit in (24, 32, 48, 64):
-        with Run(tools, 'h', '-sandbox', 'on', image=None,
+        with Run(tools, 'h', image=None,
                  preexec_fn=lambda limit=limit: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))) as run:
-            said = run.ask('info status')
+            try:
+                said = run.ask('info status')
+            except OSError: # too few for this build
+                said = ''
             run.process.send_signal(signal.SIGTERM)
-            check('running' in said and run.end() == 0, f'with {limit} files at most')
+            code = run.end()
+            check('running' in said and code == 0 or limit < 48 and code and run.said,
+                  f'with {limit} files at most: {code} {run.said}')
 
 
 def main():
