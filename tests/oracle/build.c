@@ -43,9 +43,9 @@ u64 build_target(struct rng *rng, unsigned bytes, bool aligned, bool near_faults
 	return at & ~(u64)(align - 1);
 }
 
-bool build_calls_to_64(enum mode mode, unsigned mnemonic)
+u16 build_far_selector(enum mode mode, unsigned mnemonic, u16 selector)
 {
-	return mode != M16 || mnemonic != ZYDIS_MNEMONIC_CALL;
+	return mode == M16 && mnemonic == ZYDIS_MNEMONIC_CALL && (selector | 3) == SEL_CODE64 ? SEL_CODE32 : selector;
 }
 
 u64 build_landing(struct rng *rng)
@@ -262,9 +262,7 @@ static bool encode(struct rng *rng, const struct iform *f, struct instance *in)
 		if (f->op[i].type == ZYDIS_OPERAND_TYPE_POINTER) {
 			static const u16 code[] = {SEL_CODE32, SEL_CODE32, SEL_CODE64, SEL_LDT_CODE16, SEL_DATA, 0, 0x10, SEL_LDT_ABSENT};
 			unsigned off = f->op[i].size == 32 ? 2 : 4;
-			u16 sel = code[rng_below(rng, ARRAY_LEN(code))];
-			if (sel == SEL_CODE64 && !build_calls_to_64(mode, f->z.mnemonic))
-				sel = SEL_CODE32;
+			u16 sel = build_far_selector(mode, f->z.mnemonic, code[rng_below(rng, ARRAY_LEN(code))]);
 			u64 to = build_landing(rng);
 			b.n -= off + 2; /* drawn above as if they were immediates */
 			put(&b, off == 2 || sel == SEL_LDT_CODE16 ? to - CODE_PAGE : to, off);

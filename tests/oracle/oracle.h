@@ -208,9 +208,10 @@ void build_finish(struct instance *in);
 bool build_locks(const struct instance *in);
 /* A place where a branch may land. */
 u64 build_landing(struct rng *rng);
-/* May this code do a far transfer to SEL_CODE64? A CALL of 16-bit code pushes on the stack pointer's upper half, too, and that is
- * the kernel's after each interrupt (its way back to 16-bit stack segments): the push goes anywhere. */
-bool build_calls_to_64(enum mode mode, unsigned mnemonic);
+/* What a far transfer may name instead of this selector: itself, but that CALLs of 16-bit code do not go to SEL_CODE64. They push
+ * on the stack pointer's upper half, too, and that is the kernel's after each interrupt (its way back to 16-bit stack segments):
+ * the push goes anywhere. */
+u16 build_far_selector(enum mode mode, unsigned mnemonic, u16 selector);
 
 /* gen.c: the state the instance starts in. plain: registers it does not name keep their background values.
  * False if no state was found that is safe on the host. */

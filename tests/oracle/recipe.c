@@ -314,9 +314,8 @@ static void branch(struct rng *rng, struct test *t)
 		u8 pointer[10];
 		if (t->in.op[0].type != ZYDIS_OPERAND_TYPE_MEMORY)
 			return;
-		u16 selector = code_selectors[rng_below(rng, ARRAY_LEN(code_selectors))];
-		if ((selector | 3) == SEL_CODE64 && !build_calls_to_64(t->in.mode, t->in.z.mnemonic))
-			selector = SEL_CODE32;
+		u16 selector = build_far_selector(t->in.mode, t->in.z.mnemonic,
+		                                  code_selectors[rng_below(rng, ARRAY_LEN(code_selectors))]);
 		store64(pointer, far_offset(rng, selector, bytes));
 		store16(pointer + bytes, selector);
 		recipe_put(t, recipe_address(t, 0), pointer, bytes + 2);
